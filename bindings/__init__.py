@@ -1,0 +1,1 @@
+"""Products: one folder per wrangler section."""

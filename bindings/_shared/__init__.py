@@ -1,0 +1,1 @@
+"""Helpers of bindings that are no product themselves."""

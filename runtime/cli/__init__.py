@@ -1,0 +1,1 @@
+"""The `edge` command: `main.py`, then one file per command."""

@@ -1,0 +1,1 @@
+"""The machines a Worker runs on: clock, ids, tasks, the internet, logs."""

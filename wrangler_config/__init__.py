@@ -1,0 +1,1 @@
+"""The plan: wrangler.json, .jsonc or .toml becomes a validated, frozen value."""

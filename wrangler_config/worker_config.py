@@ -1,0 +1,96 @@
+"""The plan as plain frozen values. Standard library only: a Lambda start reads a plan without loading pydantic.
+
+`load.py` makes a WorkerConfig from text; `plan.py` freezes it to JSON and thaws it.
+Defaults of Edge's own settings live here and nowhere else.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """`[limits]` of edge.toml: what one request may cost. Source of the figures: spec "Reliability", section 4."""
+
+    header_count: int = 100
+    header_bytes: int = 16 * 1024
+    body_bytes: int = 100 * 1024 * 1024
+    header_timeout_seconds: float = 10.0
+    body_grace_seconds: float = 10.0
+    body_bytes_per_second: int = 1024
+    write_stall_seconds: float = 30.0
+    keep_alive_seconds: float = 75.0
+    connections_per_address: int = 1024
+    drain_seconds: float = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class ServerSettings:
+    """`[server]` of edge.toml. `allowed_hosts` is added to localhost and the loopback addresses."""
+
+    allowed_hosts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class AwsSettings:
+    """`[aws]` of edge.toml: how bindings map to AWS. Names default to `edge-<worker>-<env>-<binding or id>`."""
+
+    region: str | None = None
+    kv_table: str | None = None
+    kv_consistent: bool = False
+    kv_index_shards: int = 1
+    kv_values_bucket: str | None = None
+    stream: Literal["firehose", "kinesis"] = "firehose"
+    stream_names: Mapping[str, str] = field(default_factory=dict)
+    wait_until: Literal["extension", "before-return"] = "extension"
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Edge's own settings, from edge.toml or edge.jsonc."""
+
+    server: ServerSettings = field(default_factory=ServerSettings)
+    limits: Limits = field(default_factory=Limits)
+    aws: AwsSettings = field(default_factory=AwsSettings)
+
+
+@dataclass(frozen=True, slots=True)
+class DevSettings:
+    """`dev` of the wrangler file."""
+
+    ip: str = "localhost"
+    port: int = 8787
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerConfig:
+    """One Worker, one environment chosen, checked."""
+
+    path: Path
+    """The wrangler file. Paths inside it are relative to its folder; state lives in `.edge/` beside it."""
+    name: str
+    main: Path | None
+    """The handler file, absolute. Its folder is the import root."""
+    environment: str | None
+    compatibility_date: str | None
+    compatibility_flags: tuple[str, ...]
+    vars: Mapping[str, Any]
+    """Vars and secrets after precedence, as the handler sees them."""
+    secret_names: frozenset[str]
+    """Names in `vars` whose values came from .dev.vars, .env or `secrets`: redacted everywhere."""
+    bindings: Mapping[str, tuple[Any, ...]]
+    """Section name -> entries, each an instance of the section's entry dataclass."""
+    unsupported: Mapping[str, str]
+    """Binding name -> section, for bindings wrangler knows and Edge does not have yet."""
+    dev: DevSettings = field(default_factory=DevSettings)
+    settings: Settings = field(default_factory=Settings)
+    files: tuple[Path, ...] = ()
+    """Every file this was read from (wrangler file, edge.toml, .dev.vars, .env ...): what a reload watches."""
+    warnings: tuple[str, ...] = ()
+    """Rendered warnings and notes, `file:line:col: text`, in file order."""
