@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
     from contextlib import AbstractAsyncContextManager
 
-    from ..runtime.core.host import Host
     from ..runtime.core.request import Request
     from ..runtime.core.response import Response
     from ..runtime.core.worker import Worker
@@ -79,7 +78,7 @@ class Opened:
     env: Mapping[str, Any]
     """Names for `env`."""
     resources: Mapping[str, str] = field(default_factory=dict)
-    """Binding name -> what it is bound to, for the table at start: {"STREAM": "flights (.edge/state/streams/flights)"}."""
+    """Binding name -> what it is bound to, for the table at start: {"STREAM": "flights"}."""
     sources: Sequence[Source] = ()
     doors: Sequence[Door] = ()
     events: Sequence[EventClaim] = ()

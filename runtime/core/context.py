@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class PendingWork:
-    """Tasks handed to `waitUntil`, of one generation of a Worker: kept alive, logged when they fail, awaited at the end."""
+    """Tasks handed to `waitUntil`: kept alive, logged when they fail, awaited before their generation ends."""
 
     def __init__(self, host: Host) -> None:
         self._host = host
@@ -32,10 +33,8 @@ class PendingWork:
         """Return when nothing is pending, including work that pending work added."""
         while self._tasks:
             for task in tuple(self._tasks):
-                try:
+                with suppress(Exception):  # _finished has logged it
                     await task
-                except Exception:  # noqa: BLE001, S110 - _finished has logged it
-                    pass
 
     def cancel(self) -> None:
         for task in tuple(self._tasks):

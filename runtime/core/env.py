@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class Env:
-    """Bindings, vars and secrets by name. A missing name is an AttributeError; `env["X"]` is a TypeError, as on Cloudflare.
+    """Bindings, vars and secrets by name. A missing name is an AttributeError, `env["X"]` a TypeError.
 
     Source: spec "Handler-side contract", 4.
     """

@@ -39,3 +39,8 @@ def wire_head(response: Response) -> tuple[int, str, list[tuple[str, str]]]:
 def wire_body(response: Response) -> Body | None:
     """The body a doorway has to send, None when there is none."""
     return response._body
+
+
+def replace_wire_body(response: Response, body: Body) -> None:
+    """Put another body in place of a streamed one, as the gateway does to know when it has been sent."""
+    response._body = body

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from .entrypoints import WorkerEntrypoint
 from .errors import HandlerError
-from .request import Request
 from .response import Response
 
 if TYPE_CHECKING:
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
 
     from .context import Context
     from .env import Env
+    from .request import Request
 
 HANDLER_NAMES = ("fetch", "scheduled", "queue", "email", "tail", "trace", "lambda_event")
 GLOBAL_HANDLERS_UNTIL = "2025-08-14"
@@ -103,11 +103,12 @@ def worker_of(
     legacy_allowed = _legacy_allowed(compatibility_date, compatibility_flags)
     if default is not None:
         if "fetch" in short:
-            msg = f"{file} defines both class Default and a module-level fetch(): keep one, so that it is clear which answers."
+            msg = f"{file} defines both class Default and a module-level fetch(): keep the one that answers."
             raise HandlerError(msg)
         if legacy and legacy_allowed:
             raise HandlerError("TypeError: Cannot define multiple default entrypoints")
-        return Worker(file, "class", {n: _class_call(default, n) for n in HANDLER_NAMES if callable(getattr(default, n, None))})
+        calls = {name: _class_call(default, name) for name in HANDLER_NAMES if callable(getattr(default, name, None))}
+        return Worker(file, "class", calls)
     if short:
         return Worker(file, "function", {name: _function_call(function) for name, function in short.items()})
     if legacy and legacy_allowed:

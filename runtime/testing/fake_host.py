@@ -43,7 +43,7 @@ class RecordingLog:
 
 
 class FakeHost:
-    """LocalHost and AwsHost for tests. Starts at 2026-01-01T00:00:00Z; ids count up; `advance` wakes sleepers in order."""
+    """LocalHost and AwsHost for tests: starts at 2026-01-01T00:00:00Z, ids count up, `advance` wakes sleepers."""
 
     def __init__(self, state_dir: Path | None = None, *, now: float = 1_767_225_600.0, process_slot: int = 0) -> None:
         self._state_dir = state_dir

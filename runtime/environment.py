@@ -1,0 +1,145 @@
+"""WorkerConfig + platform -> the open bindings of one Worker, with `env` on top.
+
+Order: bindings open on one exit stack (a section after those it uses), `env` is handed to the worker, sources start.
+Closing goes in reverse, so no source runs while a binding closes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from ..bindings.registry import opener_of, spec_of
+from ..bindings.spec import Site
+from .core.env import Env
+from .core.js_dict import to_js_dict
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+
+    from ..bindings.spec import Door, EventClaim, Opened, Source, WorkerCaller
+    from ..wrangler_config.worker_config import WorkerConfig
+    from .core.host import Host
+
+SOURCE_RESTART_SECONDS_MAX = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class BindingRow:
+    """One line of the table printed at start: `env.NAME (resource)  kind`."""
+
+    name: str
+    resource: str
+    kind: str
+
+
+@dataclass(slots=True)
+class Environment:
+    """The open bindings of one Worker."""
+
+    env: Env
+    host: Host
+    rows: tuple[BindingRow, ...]
+    doors: tuple[Door, ...]
+    events: tuple[EventClaim, ...]
+    admins: dict[str, Any]
+    _sources: tuple[Source, ...]
+    _running: list[asyncio.Task[None]] = field(default_factory=list)
+
+    def start_sources(self) -> None:
+        """Start background work; call when the worker can be called."""
+        assert not self._running, "sources are started once"
+        self._running = [
+            self.host.spawn(self._keep_running(source), name=type(source).__name__) for source in self._sources
+        ]
+
+    async def stop_sources(self) -> None:
+        running, self._running = self._running, []
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+
+    async def _keep_running(self, source: Source) -> None:
+        """A source that fails is logged and started again, later each time: what it works on is durable."""
+        pause_s = 1.0
+        while True:
+            try:
+                await source.run()
+            except Exception as error:  # the border of a background source
+                self.host.log.error("source_failed", source=type(source).__name__, retry_in_s=pause_s, exc_info=error)
+            else:
+                return
+            await self.host.sleep(pause_s)
+            pause_s = min(pause_s * 2, SOURCE_RESTART_SECONDS_MAX)
+
+
+@asynccontextmanager
+async def open_environment(
+    config: WorkerConfig, platform: str, host: Host, *, worker: WorkerCaller | None = None, is_preview: bool = False
+) -> AsyncIterator[Environment]:
+    """Open every binding of `config` on a platform ("local", "aws").
+
+    Args:
+        is_preview: use each entry's `as_preview()`, as `edge dev` does (`preview_id` of a KV namespace).
+
+    Raises:
+        UnsupportedError: a section has no backend for this platform.
+        BackendError: a backend could not be opened; what was open is closed again.
+    """
+    async with AsyncExitStack() as stack:
+        opened: dict[str, Opened] = {}
+        rows: list[BindingRow] = []
+        for section in _in_order_of_use(config):
+            spec = spec_of(section)
+            entries = config.bindings[section]
+            if is_preview:
+                entries = tuple(e.as_preview() if hasattr(e, "as_preview") else e for e in entries)
+            site = Site(host, config, worker, {name: opened[name].admin for name in spec.uses if name in opened})
+            one = opened[section] = await stack.enter_async_context(opener_of(section, platform)(entries, site))
+            rows += [BindingRow(name, one.resources.get(name, ""), spec.title) for name in one.env]
+        values = {name: to_js_dict(value) for name, value in config.vars.items()}
+        for one in opened.values():
+            values.update(one.env)
+        environment = Environment(
+            env=Env(values, config.unsupported),
+            host=host,
+            rows=(*rows, *_var_rows(config)),
+            doors=_joined(one.doors for one in opened.values()),
+            events=_joined(one.events for one in opened.values()),
+            admins={section: one.admin for section, one in opened.items()},
+            _sources=_joined(one.sources for one in opened.values()),
+        )
+        try:
+            yield environment
+        finally:
+            await environment.stop_sources()
+
+
+def _joined(parts: Any) -> tuple[Any, ...]:
+    return tuple(item for part in parts for item in part)
+
+
+def _in_order_of_use(config: WorkerConfig) -> Sequence[str]:
+    """The config's sections, each after the ones its SPEC.uses."""
+    ordered: list[str] = []
+
+    def visit(section: str) -> None:
+        if section not in ordered:
+            for used in spec_of(section).uses:
+                if used in config.bindings:
+                    visit(used)
+            ordered.append(section)
+
+    for section, entries in config.bindings.items():
+        if entries:
+            visit(section)
+    return ordered
+
+
+def _var_rows(config: WorkerConfig) -> list[BindingRow]:
+    return [
+        BindingRow(name, "(hidden)" if name in config.secret_names else repr(value)[:40], "Environment Variable")
+        for name, value in config.vars.items()
+    ]

@@ -1,0 +1,123 @@
+"""Handler file -> Worker.
+
+The folder of `main` is the import root, as on Cloudflare: with `main = "src/entry.py"` a sibling is `import hello`.
+`python_modules/` beside the wrangler file holds vendored packages. `from workers import ...` gives Edge's objects,
+whatever site-packages has.
+
+A loader outlives generations of the user's modules. Loading again forgets every module under the import root and
+imports afresh; when that fails, the forgotten modules are put back, so the running generation keeps working.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from importlib.machinery import EXTENSION_SUFFIXES, ExtensionFileLoader, FileFinder, SourceFileLoader
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .core import workers_shim
+from .core.errors import HandlerError
+from .core.worker import worker_of
+
+if TYPE_CHECKING:
+    from types import CodeType, ModuleType
+
+    from ..wrangler_config.worker_config import WorkerConfig
+    from .core.worker import Worker
+
+VENDORED = "python_modules"
+_NOT_THE_USERS = frozenset({VENDORED, "site-packages", "dist-packages", ".venv", "venv", "node_modules", ".edge"})
+
+
+class Loader:
+    """Loads, and loads again, the Worker of one config."""
+
+    def __init__(self, *, is_fresh: bool = False) -> None:
+        """`is_fresh` compiles sources at every load: bytecode cannot tell two saves in one second apart."""
+        self._is_fresh = is_fresh
+        self._root: Path | None = None
+
+    def load(self, config: WorkerConfig) -> Worker:
+        """Import `main` and find its handlers.
+
+        Raises:
+            HandlerError: no `main`, the file cannot be read, it fails while it is imported (`__cause__` is what it
+                raised), or it has no usable handler.
+        """
+        main = _require_main(config)
+        self._enter_root(main.parent, config.path.parent / VENDORED)
+        forgotten = self._forget()
+        try:
+            module = self._import(main)
+            return worker_of(
+                module,
+                compatibility_date=config.compatibility_date,
+                compatibility_flags=config.compatibility_flags,
+            )
+        except BaseException:
+            self._forget()
+            sys.modules.update(forgotten)
+            raise
+
+    def files(self) -> set[Path]:
+        """Source files of the user's loaded modules: what a reload watches."""
+        return {Path(module.__file__) for module in self._modules().values() if module.__file__}
+
+    def _import(self, main: Path) -> ModuleType:
+        try:
+            return importlib.import_module(main.stem)
+        except (Exception, SystemExit) as error:
+            msg = f"{main} failed while it was imported: {type(error).__name__}: {error}"
+            raise HandlerError(msg) from error
+
+    def _enter_root(self, root: Path, vendored: Path) -> None:
+        workers_shim.install()
+        if root == self._root:
+            return
+        self._root = root
+        wanted = [str(root), *([str(vendored)] if vendored.is_dir() else [])]
+        sys.path[:] = [*wanted, *(entry for entry in sys.path if entry not in wanted)]
+        if self._is_fresh:
+            sys.path_hooks.insert(0, self._fresh_hook)
+            sys.path_importer_cache.clear()
+
+    def _fresh_hook(self, path: str) -> FileFinder:
+        if not self._is_users(Path(path)):
+            raise ImportError(path)
+        return FileFinder(path, (ExtensionFileLoader, EXTENSION_SUFFIXES), (_FreshSource, [".py"]))
+
+    def _forget(self) -> dict[str, ModuleType]:
+        forgotten = self._modules()
+        for name in forgotten:
+            del sys.modules[name]
+        importlib.invalidate_caches()
+        return forgotten
+
+    def _modules(self) -> dict[str, ModuleType]:
+        return {
+            name: module
+            for name, module in tuple(sys.modules.items())
+            if (file := getattr(module, "__file__", None)) and name != "__main__" and self._is_users(Path(file))
+        }
+
+    def _is_users(self, path: Path) -> bool:
+        if self._root is None or not path.is_relative_to(self._root):
+            return False
+        return not _NOT_THE_USERS.intersection(path.relative_to(self._root).parts)
+
+
+class _FreshSource(SourceFileLoader):
+    def get_code(self, fullname: str) -> CodeType:
+        path = self.get_filename(fullname)
+        return self.source_to_code(self.get_data(path), path)
+
+
+def _require_main(config: WorkerConfig) -> Path:
+    if config.main is None:
+        msg = f'{config.path} names no handler file. Add main, for example "main": "src/entry.py".'
+        raise HandlerError(msg)
+    if not config.main.is_file():
+        msg = f"The entry-point file at {config.main} was not found. Create it, or correct main in {config.path}."
+        raise HandlerError(msg)
+    return config.main
