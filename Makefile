@@ -1,0 +1,65 @@
+# `make dev` and `make test` need nothing but python3 (3.11 or newer), make and a package index.
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
+CODE := __init__.py runtime bindings wrangler_config
+WORKER ?= handlers/hello
+
+help: ## what there is to make
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Edge needs Python 3.11 or newer; say which with: make PYTHON=/path/to/python3"; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "python3 cannot make a virtual environment; on Debian and Ubuntu: apt-get install python3-venv"; exit 1; }
+
+$(VENV)/.runtime: pyproject.toml constraints.txt | $(BIN)/python
+	@echo "Installing Edge into $(VENV) ..."
+	@$(PIP) setuptools && $(PIP) --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/.tests: $(VENV)/.runtime
+	@echo "Installing what the tests need ..."
+	@$(PIP) --no-build-isolation -e ".[dev]"
+	@touch $@
+
+$(VENV)/.bench: $(VENV)/.tests
+	@$(PIP) --no-build-isolation -e ".[dev,bench]"
+	@touch $@
+
+.PHONY: help dev test lint types unit fix slow oracle bench coverage clean
+
+dev: $(VENV)/.runtime ## run `edge dev` on an example (WORKER=handlers/events for another)
+	@$(BIN)/edge dev --config $(WORKER)/wrangler.jsonc
+
+test: lint types unit ## lint, types, tests: what CI runs
+
+lint: $(VENV)/.tests ## format check and lint
+	@$(BIN)/ruff format --check --quiet . || { echo "Not formatted: run make fix"; exit 1; }
+	@$(BIN)/ruff check --quiet .
+
+types: $(VENV)/.tests ## mypy, strict; through a link, so that the checkout may have any name
+	@mkdir -p $(VENV)/types && ln -sfn ../.. $(VENV)/types/edge
+	@cd $(VENV)/types && ../bin/mypy --config-file edge/pyproject.toml $(addprefix edge/,$(CODE))
+
+unit: $(VENV)/.tests ## tests, without the slow ones
+	@$(BIN)/pytest -q
+
+fix: $(VENV)/.tests ## format and mend what lint can mend
+	@$(BIN)/ruff check --quiet --fix . ; $(BIN)/ruff format --quiet .
+
+slow: $(VENV)/.tests ## the long tests: 1,000 kills, 10,000 power-cut images ...
+	@$(BIN)/pytest -q -m slow
+
+oracle: $(VENV)/.tests ## compare with what Cloudflare ships
+	@$(BIN)/pytest -q -m oracle
+
+bench: $(VENV)/.bench ## the figures of README, measured here (needs wrk)
+	@$(BIN)/python bench/run.py $(ONLY)
+
+coverage: $(VENV)/.tests ## branch coverage of the fast tests
+	@$(BIN)/coverage run -m pytest -q && $(BIN)/coverage report --skip-covered
+
+clean: ## remove the environment and everything generated
+	@rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
