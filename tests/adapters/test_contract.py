@@ -1,0 +1,197 @@
+"""One contract for every doorway: the same Worker answers the same way, whatever delivered the request."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+ECHO = """
+from workers import Response
+
+async def fetch(request):
+    body = await request.bytes()
+    headers = [[name, value] for name, value in request.headers.items()]
+    return Response.from_json({"method": request.method, "url": request.url, "headers": headers, "body": body.decode("latin-1")})
+"""
+
+
+def worker(expression: str) -> str:
+    """The text of a Worker that answers `expression`."""
+    return f"from workers import Response\n\nasync def fetch(request):\n    return {expression}\n"
+
+
+def values(headers: list[tuple[str, str]], name: str) -> list[str]:
+    return [value for key, value in headers if key == name]
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "/",
+        "/a/b%2Fc",
+        "/%E2%82%AC/x%20y",
+        "/a//b/./c/../d",
+        "/a+b;v=1",
+        "/p?q=1&q=2&empty=&flag",
+        "/p?path=%2Fa%2Fb&plus=a+b&pct=%25",
+        "/%00",
+        "/~user/(x)!*'",
+    ],
+)
+async def test_url_is_the_target_exactly_as_sent(answer, target):
+    _, _, body = await answer(ECHO, "GET", target)
+    assert json.loads(body)["url"] == f"http://worker.localhost{target}"
+
+
+@pytest.mark.parametrize("method", ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "PROPFIND", "PURGE"])
+async def test_method_arrives_as_sent(answer, method):
+    status, _, body = await answer(ECHO, method, "/")
+    assert (status, json.loads(body)["method"]) == (200, method)
+
+
+async def test_repeated_request_headers_are_joined(answer):
+    _, _, body = await answer(ECHO, "GET", "/", [("x-tag", "a"), ("X-Tag", "b")])
+    assert dict(json.loads(body)["headers"])["x-tag"] == "a, b"
+
+
+async def test_cookies_arrive(answer):
+    _, _, body = await answer(ECHO, "GET", "/", [("cookie", "a=1; b=2")])
+    assert dict(json.loads(body)["headers"])["cookie"] == "a=1; b=2"
+
+
+async def test_non_ascii_header_value_makes_the_round_trip(answer):
+    source = worker('Response("", headers={"x-greeting": request.headers.get("x-name")})')
+    _, headers, _ = await answer(source, "GET", "/", [("x-name", "Grüße €")])
+    assert values(headers, "x-greeting") == ["Grüße €"]
+
+
+@pytest.mark.parametrize("body", [b"", b"text", "Grüße".encode(), bytes(range(256)), b"\0" * 70_000], ids=len)
+async def test_request_body_arrives_unchanged(answer, body):
+    _, _, echoed = await answer(ECHO, "POST", "/", [], body)
+    assert json.loads(echoed)["body"].encode("latin-1") == body
+
+
+async def test_request_json(answer):
+    source = worker('Response.from_json((await request.json())["rows"])')
+    status, headers, body = await answer(
+        source, "POST", "/", [("content-type", "application/json")], b'{"rows": [1, 2]}'
+    )
+    assert (status, json.loads(body)) == (200, [1, 2])
+    assert values(headers, "content-type") == ["application/json"]
+
+
+async def test_text_answer(answer):
+    status, headers, body = await answer(worker('Response("Grüße")'))
+    assert (status, body) == (200, "Grüße".encode())
+    assert values(headers, "content-type") == ["text/plain;charset=UTF-8"]
+    assert values(headers, "content-length") == ["7"]
+
+
+async def test_binary_answer_arrives_unchanged_and_gets_no_content_type(answer):
+    _, headers, body = await answer(worker("Response(bytes(range(256)))"))
+    assert body == bytes(range(256))
+    assert values(headers, "content-type") == []
+
+
+async def test_answer_without_body(answer):
+    status, headers, body = await answer(worker("Response(None)"))
+    assert (status, body) == (200, b"")
+    assert values(headers, "content-type") == []
+
+
+@pytest.mark.parametrize("status", [200, 201, 404, 418, 500, 503, 599])
+async def test_status_arrives(answer, status):
+    got, _, body = await answer(worker(f'Response("x", status={status})'))
+    assert (got, body) == (status, b"x")
+
+
+@pytest.mark.parametrize("status", [204, 304])
+async def test_status_that_forbids_a_body_has_none(answer, status):
+    got, headers, body = await answer(worker(f"Response(None, status={status})"))
+    assert (got, body) == (status, b"")
+    assert values(headers, "transfer-encoding") == []
+
+
+async def test_head_has_the_length_and_no_body(answer):
+    status, headers, body = await answer(worker('Response("0123456789")'), "HEAD", "/")
+    assert (status, body) == (200, b"")
+    assert values(headers, "content-length") == ["10"]
+
+
+async def test_set_cookie_stays_repeated(answer):
+    source = """
+from workers import Response
+
+async def fetch(request):
+    response = Response("")
+    response.headers.append("set-cookie", "a=1; Path=/")
+    response.headers.append("set-cookie", "b=2; Expires=Wed, 21 Oct 2026 07:28:00 GMT")
+    return response
+"""
+    _, headers, _ = await answer(source)
+    assert values(headers, "set-cookie") == ["a=1; Path=/", "b=2; Expires=Wed, 21 Oct 2026 07:28:00 GMT"]
+
+
+async def test_redirect_is_not_followed(answer):
+    status, headers, _ = await answer(worker('Response.redirect("https://example.com/x", 302)'))
+    assert (status, values(headers, "location")) == (302, ["https://example.com/x"])
+
+
+async def test_large_body_makes_the_round_trip(answer):
+    source = worker("Response(await request.bytes())")
+    body = bytes(range(256)) * 8192
+    status, _, echoed = await answer(source, "POST", "/", [], body)
+    assert status == 200
+    assert echoed == body
+
+
+async def test_streamed_answer_arrives_whole(answer):
+    source = """
+from workers import Response
+
+async def chunks():
+    for i in range(100):
+        yield b"%d," % i
+
+async def fetch(request):
+    return Response(chunks())
+"""
+    status, _, body = await answer(source)
+    assert (status, body) == (200, b"".join(b"%d," % i for i in range(100)))
+
+
+async def test_raised_exception_answers_500_without_its_reason(answer):
+    status, _, body = await answer(worker("1 / 0"))
+    assert (status, body) == (500, b"Internal Server Error\n")
+
+
+@pytest.mark.parametrize("expression", ["None", "'text'", "{}"])
+async def test_answer_of_a_wrong_type_is_500(answer, expression):
+    status, _, body = await answer(worker(expression))
+    assert (status, body) == (500, b"Internal Server Error\n")
+
+
+async def test_wait_until_work_finishes(answer, worker_from):
+    live = worker_from("""
+import asyncio
+from workers import Response
+
+done = []
+
+async def later():
+    for _ in range(5):
+        await asyncio.sleep(0)
+    done.append("work")
+
+async def fetch(request, env, ctx):
+    if request.url.endswith("/done"):
+        return Response.from_json(done)
+    ctx.waitUntil(later())
+    return Response("started")
+""")
+    _, _, body = await answer(live)
+    assert body == b"started"
+    await live.current.drain()
+    _, _, body = await answer(live, "GET", "/done")
+    assert json.loads(body) == ["work"]
