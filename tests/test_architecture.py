@@ -34,7 +34,7 @@ OWNERS = {
 }
 """Library -> the files that may import it; a heavy library is paid for only by who uses it."""
 
-NO_IO = {"asyncio", "os", "pathlib", "random", "secrets", "socket", "ssl", "subprocess", "tempfile", "threading", "time"}
+NO_IO = {"asyncio", "os", "pathlib", "random", "secrets", "socket", "ssl", "subprocess", "tempfile", "threading"}
 """Standard library modules that touch disk, network, clock or processes: not for runtime/core."""
 
 ROOMS = {
