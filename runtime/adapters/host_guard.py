@@ -1,0 +1,94 @@
+"""Which hosts a request may name, and which pages may call Edge's own routes.
+
+A web page can make a browser send requests to this machine, under a name of its own that resolves to 127.0.0.1
+(DNS rebinding). Such a request differs from the user's in one header only, its Host, so every route checks it first.
+Source: spec "Reliability", section 3; decisions 9h, 22.
+"""
+
+from __future__ import annotations
+
+import re
+from ipaddress import ip_address
+from typing import TYPE_CHECKING
+
+from ..core.errors import RefusedError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+CONTROL_PATH = "/cdn-cgi"
+KNOWN_HOSTS_MAX = 1024
+"""Spellings of allowed hosts that are remembered; `*.localhost` has no end."""
+
+_HOST = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(:[0-9]{1,5})?", re.ASCII | re.IGNORECASE)
+_ORIGIN = re.compile(r"https?://([^/]+)", re.ASCII | re.IGNORECASE)
+
+
+class HostGuard:
+    """The allow-list of one server."""
+
+    def __init__(self, allowed_hosts: Iterable[str] = (), bound_addresses: Iterable[str] = ()) -> None:
+        """
+        Args:
+            allowed_hosts: names or addresses, without port, added to localhost, `*.localhost` and the loopback addresses.
+            bound_addresses: where the server listens. A wildcard (0.0.0.0, ::) allows every address written as
+                numbers: rebinding needs a name.
+        """
+        bound = {ip_address(address.partition("%")[0]) for address in bound_addresses}
+        self._names = {host.lower().rstrip(".") for host in allowed_hosts} | {str(address) for address in bound}
+        self._is_wildcard = any(address.is_unspecified for address in bound)
+        self._known: dict[str, str] = {}
+
+    def require_origin(self, host: str | None) -> str:
+        """`http://<host, lower case>` of an allowed Host header.
+
+        Raises:
+            RefusedError: 400 for a Host that is missing or malformed, 403 for one that is not allowed.
+        """
+        origin = self._known.get(host or "")
+        if origin is not None:
+            return origin
+        if host is None:
+            raise RefusedError(400, "The request has no Host header. Send one, for example Host: localhost.")
+        if not self._is_allowed(host):
+            if not _HOST.fullmatch(host):
+                raise RefusedError(400, "The Host header is malformed. Send a name or an address, and at most a port.")
+            msg = (
+                f"Host {host} is not allowed here. Edge answers localhost and loopback addresses; add other names "
+                f"with --host-allow, or allowed_hosts under [server] in edge.toml."
+            )
+            raise RefusedError(403, msg)
+        if len(self._known) >= KNOWN_HOSTS_MAX:
+            self._known.clear()
+        self._known[host] = origin = f"http://{host.lower()}"
+        return origin
+
+    def check_control(self, origin: str | None, fetch_site: str | None) -> None:
+        """Refuse a call of Edge's own routes that another site's page made.
+
+        Raises:
+            RefusedError: 403, the Origin is foreign or the browser says the call is cross-site.
+        """
+        match = _ORIGIN.fullmatch(origin) if origin is not None else None
+        if origin is not None and (match is None or not self._is_allowed(match[1])):
+            raise RefusedError(403, f"{CONTROL_PATH}/ does not answer pages of another origin.")
+        if fetch_site is not None and fetch_site.lower() == "cross-site":
+            raise RefusedError(403, f"{CONTROL_PATH}/ does not answer cross-site requests.")
+
+    def _is_allowed(self, host: str) -> bool:
+        match = _HOST.fullmatch(host)
+        if match is None:
+            return False
+        name = match[1].lower().rstrip(".").strip("[]")
+        if name in self._names or name == "localhost" or name.endswith(".localhost"):
+            return True
+        try:
+            address = ip_address(name)
+        except ValueError:
+            return False
+        return address.is_loopback or self._is_wildcard or str(address) in self._names
+
+
+def is_control_path(path: str) -> bool:
+    """True for Edge's own routes; `path` as received, with or without its query."""
+    return path.startswith(CONTROL_PATH) and path[len(CONTROL_PATH) : len(CONTROL_PATH) + 1] in {"", "/", "?"}
