@@ -20,6 +20,7 @@ class Limits:
 
     header_count: int = 100
     header_bytes: int = 16 * 1024
+    url_bytes: int = 16 * 1024
     body_bytes: int = 100 * 1024 * 1024
     header_timeout_seconds: float = 10.0
     body_grace_seconds: float = 10.0

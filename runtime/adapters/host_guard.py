@@ -30,7 +30,7 @@ class HostGuard:
     def __init__(self, allowed_hosts: Iterable[str] = (), bound_addresses: Iterable[str] = ()) -> None:
         """
         Args:
-            allowed_hosts: names or addresses, without port, added to localhost, `*.localhost` and the loopback addresses.
+            allowed_hosts: names or addresses without port, added to localhost, `*.localhost` and loopback addresses.
             bound_addresses: where the server listens. A wildcard (0.0.0.0, ::) allows every address written as
                 numbers: rebinding needs a name.
         """

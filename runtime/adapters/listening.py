@@ -67,7 +67,7 @@ def reserve_port(host: str, port: int) -> list[socket.socket]:
 
 
 def find_port_holder(port: int) -> str | None:
-    """The process that listens on `port`, as `4211 (python -m http.server)`; None when it cannot be seen (Linux only)."""
+    """The process that listens on `port`, as `4211 (python -m http.server)`; None where it cannot be seen."""
     try:
         inodes = {inode for table in ("tcp", "tcp6") for inode in _listeners(_PROC / "net" / table, port)}
         for process in _PROC.iterdir():

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from edge.runtime.adapters.aiohttp_server import HttpServer
 from edge.runtime.adapters.asgi import asgi_app
+from edge.runtime.adapters.listening import open_sockets
 from edge.runtime.core import workers_shim
 from edge.runtime.core.env import Env
 from edge.runtime.core.worker import worker_of
@@ -60,7 +61,7 @@ async def open_server(
 ) -> AsyncIterator[HttpServer]:
     """An HttpServer on 127.0.0.1 and a free port."""
     server = HttpServer(FakeHost(), limits or Limits(), settings or ServerSettings())
-    await server.start(fetcher, "127.0.0.1", 0)
+    await server.start(fetcher, open_sockets("127.0.0.1", 0))
     try:
         yield server
     finally:
