@@ -1,0 +1,230 @@
+"""Streams on this machine's disk: one partition of the log per process, delivered to NDJSON files by default."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TYPE_CHECKING
+
+from ...runtime.core.errors import BackendError
+from ..spec import Opened
+from .batcher import Backlog, RollPolicy, decide_roll
+from .disk import Disk
+from .drain import OrphanDrain
+from .exporter import FILES_BYTES_MAX, FileExporter, remove_oldest_files
+from .lock import PartitionInUseError
+from .partition import PartitionLog
+from .segments import DamagedLogError
+from .stream import Stream
+from .stream_folders import StreamFolders, stream_id_of
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Sequence
+
+    from ...runtime.core.host import LocalHost
+    from ..spec import Site
+    from . import PipelineEntry
+    from .records import Batch
+
+CHECK_SECONDS = 1.0
+"""How often it is asked whether a file is due."""
+DRAIN_SECONDS = 15.0
+"""How often slot 0 looks for partitions without an owner; also how long it leaves its siblings to start."""
+DRAIN_WAIT_SECONDS = 10.0
+"""How long an owner waits for a drain of its partition to end."""
+
+
+@asynccontextmanager
+async def open_binding(entries: Sequence[PipelineEntry], site: Site) -> AsyncIterator[Opened]:
+    """Open each entry's stream; an unknown one is created, unstructured.
+
+    Raises:
+        BackendError: another process holds a partition, or the state folder cannot be written.
+    """
+    host: LocalHost = site.host
+    folders = StreamFolders(host.state_dir)
+    async with AsyncExitStack() as stack:
+        streams: dict[str, LocalStream] = {}
+        for entry in entries:
+            key = ("pipelines", stream_id_of(entry.stream_id))
+            streams[entry.binding] = await stack.enter_async_context(
+                host.lease(key, lambda value=entry.stream_id: _open_stream(value, folders, host))  # type: ignore[misc]  # mypy cannot infer a lambda with a default
+            )
+        yield Opened(
+            env={name: Stream(stream) for name, stream in streams.items()},
+            resources={entry.binding: entry.stream_id for entry in entries},
+            sources=[Delivery(host, folders, list(dict.fromkeys(streams.values())))],
+            admin=folders,
+        )
+
+
+class LocalStream:
+    """This process's partition of one stream: its log, and the files its records go to."""
+
+    def __init__(self, name: str, log: PartitionLog, exporter: FileExporter, policy: RollPolicy) -> None:
+        self.name = name
+        self.failure: BackendError | None = None
+        """Why the stream is stopped: its log is damaged."""
+        self._log = log
+        self._exporter = exporter
+        self._policy = policy
+        self._waiting_since: float | None = None
+        self._delivered_bytes = 0
+        self._is_first = True
+
+    def append(self, batch: Batch) -> Awaitable[None]:
+        if self.failure is not None:
+            raise BackendError(str(self.failure))
+        return self._log.append(batch)
+
+    def is_due(self, now: float) -> bool:
+        """Whether to deliver now. The interval counts from when waiting records were first seen here."""
+        record_count = self._log.durable_offset - self._exporter.offset
+        if self.failure is not None or record_count <= 0:
+            self._waiting_since = None
+            return False
+        if self._waiting_since is None:
+            self._waiting_since = now
+        backlog = Backlog(record_count, self._log.durable_bytes - self._delivered_bytes, self._waiting_since)
+        return decide_roll(self._policy, backlog, now, is_first=self._is_first)
+
+    def deliver(self) -> int:
+        """Write what is durable to files; blocks. Returns how many records.
+
+        Raises:
+            OSError: the files could not be written; the records stay in the log.
+            DamagedLogError: the log cannot be read; the stream is stopped.
+        """
+        until, until_bytes = self._log.durable_offset, self._log.durable_bytes
+        self._waiting_since = None
+        try:
+            count = self._exporter.export(until)
+        except DamagedLogError as error:
+            self.failure = error
+            raise
+        self._delivered_bytes, self._is_first = until_bytes, False
+        return count
+
+    def close(self) -> None:
+        """Stop the writer, deliver the rest, let go of the partition; blocks."""
+        try:
+            self._log.stop()
+            if self.failure is None:
+                self.deliver()
+        finally:
+            self._log.close()
+
+
+class StoppedStream(LocalStream):
+    """A stream whose log was found damaged on opening: everything else runs, its sends say why they fail."""
+
+    def __init__(self, name: str, failure: BackendError) -> None:
+        self.name = name
+        self.failure = failure
+
+    def is_due(self, now: float) -> bool:  # noqa: ARG002 - nothing is ever due
+        return False
+
+    def close(self) -> None:
+        pass
+
+
+@asynccontextmanager
+async def _open_stream(id_or_name: str, folders: StreamFolders, host: LocalHost) -> AsyncIterator[LocalStream]:
+    stream = await _open_partition(id_or_name, folders, host)
+    try:
+        yield stream
+    finally:
+        try:
+            await asyncio.to_thread(stream.close)
+        except (OSError, BackendError) as error:
+            host.log.error("records_not_delivered", stream=id_or_name, exc_info=error)
+
+
+async def _open_partition(id_or_name: str, folders: StreamFolders, host: LocalHost) -> LocalStream:
+    disk, folder, partition = Disk(), folders.folder(id_or_name), host.process_slot
+    path = folder.partition(partition)
+    log = PartitionLog(path, folder.id, partition, now=host.now, disk=disk)
+    loop = asyncio.get_running_loop()
+    waits_left = int(DRAIN_WAIT_SECONDS / 0.1)
+    while True:
+        try:
+            await asyncio.to_thread(folder.save_meta, id_or_name, host.now(), disk)
+            await asyncio.to_thread(log.open, loop)
+            exporter = await asyncio.to_thread(FileExporter, folder, partition, disk)
+            break
+        except DamagedLogError as error:
+            host.log.error("stream_stopped", stream=id_or_name, error=str(error))
+            return StoppedStream(id_or_name, error)
+        except PartitionInUseError as error:
+            if not error.is_draining or waits_left == 0:
+                raise
+        except OSError as error:
+            log.close()
+            raise BackendError(f"Stream folder {folder.path} cannot be used: {error.strerror or error}.") from error
+        waits_left -= 1
+        await host.sleep(0.1)
+    if log.torn_bytes:
+        host.log.warning("torn_tail_cut", stream=id_or_name, partition=partition, size_bytes=log.torn_bytes)
+    host.log.info(
+        "stream_opened",
+        stream=id_or_name,
+        stream_id=folder.id,
+        partition=partition,
+        next_offset=log.durable_offset,
+        files=str(folder.files),
+        files_bytes_max=FILES_BYTES_MAX,
+    )
+    return LocalStream(id_or_name, log, exporter, RollPolicy())
+
+
+class Delivery:
+    """Source: writes records out as files when they are due, keeps the files' total bounded, drains orphans."""
+
+    def __init__(self, host: LocalHost, folders: StreamFolders, streams: list[LocalStream]) -> None:
+        self._host = host
+        self._folders = folders
+        self._streams = streams
+        self._disk = Disk()
+        self._drain = OrphanDrain(folders, self._disk, host.now)
+
+    async def run(self) -> None:
+        next_drain_at = self._host.now() + DRAIN_SECONDS
+        while True:
+            await self._host.sleep(CHECK_SECONDS)
+            for stream in self._streams:
+                if stream.is_due(self._host.now()):
+                    await self._deliver(stream)
+            if self._host.process_slot == 0 and self._host.now() >= next_drain_at:
+                await self._drain_orphans()
+                next_drain_at = self._host.now() + DRAIN_SECONDS
+
+    async def _deliver(self, stream: LocalStream) -> None:
+        try:
+            count = await asyncio.to_thread(stream.deliver)
+            await asyncio.to_thread(self._remove_oldest)
+        except DamagedLogError as error:
+            self._host.log.error("stream_stopped", stream=stream.name, error=str(error))
+        except OSError as error:  # a full disk: the records stay in the log, the next round tries again
+            self._host.log.warning("records_not_delivered", stream=stream.name, error=str(error))
+        else:
+            self._host.log.debug("records_delivered", stream=stream.name, record_count=count)
+
+    async def _drain_orphans(self) -> None:
+        try:
+            drained = await asyncio.to_thread(self._drain.run_once)
+        except (OSError, BackendError) as error:
+            self._host.log.error("orphans_not_drained", error=str(error))
+            return
+        for orphan in drained:
+            self._host.log.info(
+                "orphan_drained",
+                stream_id=orphan.stream_id,
+                partition=orphan.partition,
+                record_count=orphan.record_count,
+            )
+
+    def _remove_oldest(self) -> None:
+        files = (path for folder in self._folders.all() for path in folder.files.glob("*.ndjson"))
+        for path in remove_oldest_files(files, FILES_BYTES_MAX, self._disk):
+            self._host.log.warning("oldest_file_removed", file=str(path), files_bytes_max=FILES_BYTES_MAX)

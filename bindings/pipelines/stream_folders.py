@@ -1,0 +1,234 @@
+"""Where streams live on disk, and what can be seen there without holding anything: list and tail, from any process.
+
+    streams/<id>/meta.json                             id, name, schema, when it was made
+    streams/<id>/<partition>/<base offset>.log         segments, and the partition's lock
+    streams/<id>/cursors/<reader>.<partition>          the next offset a reader needs; the log is kept from there on
+    streams/<id>/files/<partition>-<first>-<last>.ndjson   delivered records
+
+The id is 32 hex digits, so no name that a config invents ever becomes a path.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from ...runtime.core.errors import BackendError
+from .disk import Disk, write_file
+from .reader import PartitionReader
+from .segments import base_offsets, segment_path
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+    from pathlib import Path
+
+TAIL_POLL_SECONDS = 0.25
+_STREAM_ID = re.compile(r"[0-9a-f]{32}")
+
+
+def stream_id_of(id_or_name: str) -> str:
+    """The id: 32 hex digits as they are, any other text is a name and hashed."""
+    if _STREAM_ID.fullmatch(id_or_name):
+        return id_or_name
+    return sha256(b"edge stream\0" + id_or_name.encode("utf-8", "surrogatepass")).hexdigest()[:32]
+
+
+@dataclass(frozen=True, slots=True)
+class StreamSummary:
+    """One stream as `edge streams list` shows it."""
+
+    id: str
+    name: str
+    record_count: int
+    """Ever accepted, delivered and trimmed ones included."""
+    log_bytes: int
+    partitions: tuple[int, ...]
+    oldest_at: float | None
+    """When the oldest record still in the log was accepted, Unix seconds; None when there is none."""
+    newest_at: float | None
+    files_folder: Path
+
+
+@dataclass(frozen=True, slots=True)
+class TailedRecord:
+    """One record as `tail` gives it."""
+
+    partition: int
+    offset: int
+    ingested_at: float
+    json: bytes
+
+
+class StreamFolder:
+    """The folder of one stream."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.id = path.name
+        self.files = path / "files"
+        self.cursors = path / "cursors"
+
+    def partition(self, number: int) -> Path:
+        return self.path / str(number)
+
+    def partitions(self) -> tuple[int, ...]:
+        """Numbers of the partitions that were ever written, in order."""
+        return tuple(sorted(int(entry.name) for entry in self.path.iterdir() if entry.name.isdecimal()))
+
+    def load_meta(self) -> dict[str, Any]:
+        """What `meta.json` says; empty before the stream was first opened.
+
+        Raises:
+            BackendError: it is there and cannot be read.
+        """
+        path = self.path / "meta.json"
+        try:
+            meta = msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
+        except FileNotFoundError:
+            return {}
+        except (OSError, msgspec.DecodeError) as error:
+            raise BackendError(f"{path} cannot be read: {error}. Restore it, or remove it to have it made anew.") from error
+        return meta
+
+    def save_meta(self, id_or_name: str, now: float, disk: Disk) -> None:
+        """Note the stream's name on first use, or when it was known by its id only."""
+        meta = self.load_meta()
+        if meta and (meta["name"] != self.id or id_or_name == self.id):
+            return
+        meta = {"format": 1, "id": self.id, "schema": None, "created_at": now, **meta, "name": id_or_name}
+        disk.make_folder(self.path)
+        write_file(disk, self.path / "meta.json", msgspec.json.encode(meta))
+
+    def load_cursor(self, reader: str, partition: int) -> int:
+        """The next offset `reader` needs; 0 before its first commit."""
+        path = self.cursors / f"{reader}.{partition}"
+        try:
+            return int(path.read_text())
+        except FileNotFoundError:
+            return 0
+        except ValueError as error:
+            msg = f"{path} is damaged. Write the next offset to deliver into it, or remove it to deliver the log again."
+            raise BackendError(msg) from error
+
+    def save_cursor(self, reader: str, partition: int, offset: int, disk: Disk) -> None:
+        """Remember, durably, that `reader` has everything below `offset`."""
+        disk.make_folder(self.cursors)
+        write_file(disk, self.cursors / f"{reader}.{partition}", b"%d" % offset)
+
+    def trim(self, partition: int, disk: Disk) -> int:
+        """Remove sealed segments that every reader is done with; returns how many."""
+        readers = [entry.name.partition(".")[0] for entry in self.cursors.glob(f"*.{partition}")]
+        needed = min((self.load_cursor(reader, partition) for reader in readers if reader), default=0)
+        folder = self.partition(partition)
+        bases = base_offsets(folder)
+        done = [base for base, next_base in zip(bases, bases[1:], strict=False) if next_base <= needed]
+        for base in done:
+            disk.unlink(segment_path(folder, base))
+        if done:
+            disk.sync_folder(folder)
+        return len(done)
+
+
+class StreamFolders:
+    """All streams under a state folder; reads only, takes no lock."""
+
+    def __init__(self, state_dir: Path) -> None:
+        self.path = state_dir / "streams"
+
+    def folder(self, id_or_name: str) -> StreamFolder:
+        return StreamFolder(self.path / stream_id_of(id_or_name))
+
+    def all(self) -> list[StreamFolder]:
+        if not self.path.is_dir():
+            return []
+        return [StreamFolder(entry) for entry in sorted(self.path.iterdir()) if _STREAM_ID.fullmatch(entry.name)]
+
+    def list(self) -> list[StreamSummary]:
+        """Every stream, by name. Reads the newest segment of each partition: blocks for up to a second each.
+
+        Raises:
+            BackendError: a log is damaged; the text names the file.
+        """
+        return sorted((_summary(folder) for folder in self.all()), key=lambda summary: summary.name)
+
+    def require(self, id_or_name: str) -> StreamFolder:
+        """The stream's folder.
+
+        Raises:
+            BackendError: nobody has sent to it or opened it yet.
+        """
+        folder = self.folder(id_or_name)
+        if not folder.path.is_dir():
+            known = ", ".join(found.load_meta().get("name", found.id) for found in self.all()) or "none"
+            raise BackendError(f"There is no stream {id_or_name!r} under {self.path}. Streams there: {known}.")
+        return folder
+
+    async def tail(
+        self,
+        id_or_name: str,
+        from_offset: int | None = None,
+        *,
+        follow: bool = True,
+        sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    ) -> AsyncIterator[TailedRecord]:
+        """Records of every partition, from the oldest the log still has (or from `from_offset` in each partition).
+
+        Within a partition in order of offset. With `follow` it waits for more, forever, and sees records the moment they are
+        written, which may be an instant before they are acknowledged.
+
+        Raises:
+            BackendError: no such stream, or its log is damaged.
+        """
+        folder = self.require(id_or_name)
+        readers: dict[int, PartitionReader] = {}
+        while True:
+            for number in folder.partitions():
+                if number not in readers:
+                    readers[number] = PartitionReader(folder.partition(number), from_offset or 0)
+                for record in _records(number, readers[number]):
+                    yield record
+            if not follow:
+                return
+            await sleep(TAIL_POLL_SECONDS)
+
+
+def _records(partition: int, reader: PartitionReader) -> Iterator[TailedRecord]:
+    wanted = reader.offset
+    for frame in reader.frames():
+        for offset, text in frame.records():
+            if offset >= wanted:
+                yield TailedRecord(partition, offset, frame.ingested_at_us / 1e6, text)
+
+
+def _summary(folder: StreamFolder) -> StreamSummary:
+    record_count = log_bytes = 0
+    times: list[float] = []
+    partitions = folder.partitions()
+    for number in partitions:
+        path = folder.partition(number)
+        bases = base_offsets(path)
+        log_bytes += sum(segment_path(path, base).stat().st_size for base in bases)
+        if not bases:
+            continue
+        first = next(PartitionReader(path, bases[0]).frames(), None)
+        newest = PartitionReader(path, bases[-1])
+        last = None
+        for last in newest.frames():  # noqa: B007 - the last one is what is wanted
+            pass
+        record_count += newest.offset
+        times += [frame.ingested_at_us / 1e6 for frame in (first, last) if frame is not None]
+    return StreamSummary(
+        id=folder.id,
+        name=folder.load_meta().get("name", folder.id),
+        record_count=record_count,
+        log_bytes=log_bytes,
+        partitions=partitions,
+        oldest_at=min(times, default=None),
+        newest_at=max(times, default=None),
+        files_folder=folder.files,
+    )
