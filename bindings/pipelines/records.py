@@ -66,8 +66,8 @@ def encode_records(records: list[Any]) -> Batch:
     if types is None:
         return Batch(_encode_lines(_exact_copies(records)), len(records))
     lines = _encode_lines(records)
-    if float in types and b"null" in lines:  # perhaps a NaN: the encoder writes null for it
-        _exact_copies(records)
+    if float in types and b"null" in lines and not _is_finite(records):  # the encoder writes null for NaN
+        _exact_copies(records)  # raises: it says where
     return Batch(lines, len(records))
 
 
@@ -86,15 +86,28 @@ def _types_within(records: list[Any]) -> set[type] | None:
         item_count_left -= sum(map(len, containers))
         if item_count_left < 0:
             raise _too_large(None)
-        dicts = [item for item in containers if type(item) is not list] if list in types else containers
-        lists = [item for item in containers if type(item) is list] if list in types else []
-        if not set(map(type, chain.from_iterable(dicts))) <= {str}:
+        if not set(map(type, chain.from_iterable(item for item in containers if type(item) is not list))) <= {str}:
             return None
-        types = set(map(type, chain.from_iterable(map(dict.values, dicts))))
-        types.update(map(type, chain.from_iterable(lists)))
+        types = set(map(type, _items_of(containers)))
         seen |= types
-        level = chain(chain.from_iterable(map(dict.values, dicts)), chain.from_iterable(lists))
+        level = _items_of(containers)
     return None  # too deep: the exact walk says where
+
+
+def _items_of(containers: list[Any]) -> Iterable[Any]:
+    """What is directly inside: values of objects, items of arrays."""
+    return chain.from_iterable(item if type(item) is list else item.values() for item in containers)
+
+
+def _is_finite(records: list[Any]) -> bool:
+    """Whether no float in records of plain types is NaN or infinite."""
+    level: Iterable[Any] = records
+    while level:
+        items = list(level)
+        if not all(map(math.isfinite, [item for item in items if type(item) is float])):
+            return False
+        level = list(_items_of([item for item in items if type(item) in _CONTAINERS]))
+    return True
 
 
 def _encode_lines(records: list[Any]) -> bytes:
