@@ -6,11 +6,11 @@ Defaults of Edge's own settings live here and nowhere else.
 
 from __future__ import annotations
 
+from collections.abc import Mapping  # noqa: TC003 - pydantic reads the annotations of the settings at run time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from pathlib import Path
 
 
@@ -95,3 +95,7 @@ class WorkerConfig:
     """Every file this was read from (wrangler file, edge.toml, .dev.vars, .env ...): what a reload watches."""
     warnings: tuple[str, ...] = ()
     """Rendered warnings and notes, `file:line:col: text`, in file order."""
+    declared_vars: Mapping[str, Any] = field(default_factory=dict)
+    """Vars without the values of .dev.vars, .env and the process: what a frozen plan may hold."""
+    settings_references: Mapping[str, str] = field(default_factory=dict)
+    """Settings written as `{ env = "NAME" }`: "aws.region" -> "NAME". A frozen plan holds the name alone."""

@@ -5,7 +5,8 @@ Public page: Cloudflare docs, "Workers KV".
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import ClassVar
 
 from ..spec import BindingSpec
 
@@ -13,6 +14,8 @@ from ..spec import BindingSpec
 @dataclass(frozen=True, slots=True)
 class KVNamespaceEntry:
     """One `[[kv_namespaces]]`. Without `id` the namespace is called as the binding."""
+
+    PHRASES: ClassVar[dict[str, str]] = {"id": "should have a"}
 
     binding: str
     id: str | None = None
@@ -26,6 +29,10 @@ class KVNamespaceEntry:
     @property
     def namespace_id(self) -> str:
         return self.id or self.binding
+
+    def as_preview(self) -> KVNamespaceEntry:
+        """The entry as `edge dev` opens it: on `preview_id` where there is one."""
+        return replace(self, id=self.preview_id or self.id)
 
 
 SPEC = BindingSpec(title="KV Namespace", entry=KVNamespaceEntry)
