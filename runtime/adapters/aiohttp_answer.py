@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from aiohttp.http_writer import HttpVersion10
 
 from ..core.response import Response, wire_body, wire_head
-from .response_head import EMPTY_STATUSES, asks_to_close, declared_length, response_head
+from .response_head import EMPTY_STATUSES, asks_to_close, body_length, response_head
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,19 +38,9 @@ async def send_answer(
     is_http_10 = message is not None and message.version is HttpVersion10
     is_head = message is not None and message.method == "HEAD"
     whole = b"" if body is None or status in EMPTY_STATUSES else body.whole
-    length = _length(pairs, body, whole, is_head=is_head)
+    length = body_length(pairs, body, whole, is_head=is_head)
     is_kept = is_kept and not asks_to_close(pairs) and (length is not None or is_head or not is_http_10)
-    framing = []
-    if length is None:
-        if not is_http_10:
-            framing.append("transfer-encoding: chunked")
-    elif status not in {204, 304}:
-        framing.append(f"content-length: {length}")
-    if not is_kept:
-        framing.append("connection: close")
-    elif is_http_10:
-        framing.append("connection: keep-alive")
-    head = _head(connection, response, framing)
+    head = _head(connection, response, _framing(status, length, is_http_10=is_http_10, is_kept=is_kept))
     if head is None:
         failed = Response("Internal Server Error\n", status=500)
         return await send_answer(connection, failed, message, is_kept=is_kept)
@@ -70,14 +60,18 @@ async def send_answer(
     return is_kept
 
 
-def _length(pairs: Sequence[tuple[str, str]], body: Body | None, whole: bytes | None, *, is_head: bool) -> int | None:
-    """What content-length says; None when the body's end is told otherwise."""
-    if whole or (whole is not None and not is_head):
-        return len(whole)
-    length = declared_length(pairs)
-    if length is None and body is not None:
-        length = body.size_bytes
-    return 0 if length is None and whole is not None else length
+def _framing(status: int, length: int | None, *, is_http_10: bool, is_kept: bool) -> list[str]:
+    lines = []
+    if length is None:
+        if not is_http_10:
+            lines.append("transfer-encoding: chunked")
+    elif status not in {204, 304}:
+        lines.append(f"content-length: {length}")
+    if not is_kept:
+        lines.append("connection: close")
+    elif is_http_10:
+        lines.append("connection: keep-alive")
+    return lines
 
 
 def _head(connection: Connection, response: Response, framing: Sequence[str]) -> bytes | None:

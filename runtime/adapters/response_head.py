@@ -1,12 +1,15 @@
-"""The head of an HTTP/1.1 answer, as bytes."""
+"""What every doorway does to the head of an answer: which headers it sends, how long the body is, HTTP/1.1 bytes."""
 
 from __future__ import annotations
 
+import re
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
+
+    from ..core.body import Body
 
 FRAMING_HEADERS = frozenset(
     {"content-length", "transfer-encoding", "connection", "keep-alive", "proxy-connection", "upgrade"}
@@ -17,6 +20,7 @@ EMPTY_STATUSES = frozenset({204, 205, 304})
 """Answers without a body, whatever the handler gave."""
 
 _STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}" for status in HTTPStatus}
+_LINE_BREAK = re.compile(r"[\r\n\0]")
 
 
 def response_head(
@@ -31,10 +35,8 @@ def response_head(
         date: the Date line, used when the handler gave none.
 
     Raises:
-        ValueError: the status is no final one, or a header carries a line break or a NUL, which would let its value forge headers.
+        ValueError: as `require_sendable`.
     """
-    if status < 200:
-        raise ValueError(f"A Worker cannot answer with status {status}: it is no final one.")
     lines = [f"HTTP/1.1 {status} {reason}" if reason else _STATUS_LINES.get(status) or f"HTTP/1.1 {status} "]
     has_date = False
     for name, value in pairs:
@@ -47,20 +49,48 @@ def response_head(
     lines += framing
     lines.append("\r\n")
     head = "\r\n".join(lines)
+    # One break per line and no more: cheaper than looking into every value.
     line_count = len(lines)
-    if head.count("\n") != line_count or head.count("\r") != line_count or "\0" in head:
-        raise ValueError("A response header contains a line break or a NUL character.")
+    if status < 200 or head.count("\n") != line_count or head.count("\r") != line_count or "\0" in head:
+        require_sendable(status, [("status", reason), *pairs])
     return head.encode("utf-8", "surrogateescape")
 
 
-def declared_length(pairs: Sequence[tuple[str, str]]) -> int | None:
-    """The content-length a handler gave for a body it streams; None when it gave none that is a number."""
+def require_sendable(status: int, pairs: Iterable[tuple[str, str]]) -> None:
+    """
+    Raises:
+        ValueError: the status is no final one, or a header carries a line break or a NUL, with which its value could
+            forge other headers.
+    """
+    if status < 200:
+        raise ValueError(f"A Worker cannot answer with status {status}: it is no final one.")
     for name, value in pairs:
-        if name == "content-length":
-            return int(value) if value.isascii() and value.isdigit() else None
-    return None
+        if _LINE_BREAK.search(name) or _LINE_BREAK.search(value):
+            raise ValueError(f"The response header {name!r} contains a line break or a NUL character.")
 
 
-def asks_to_close(pairs: Sequence[tuple[str, str]]) -> bool:
+def sendable_headers(pairs: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+    """The handler's headers without those a doorway says itself."""
+    return [pair for pair in pairs if pair[0] not in FRAMING_HEADERS]
+
+
+def body_length(
+    pairs: Iterable[tuple[str, str]], body: Body | None, whole: bytes | None, *, is_head: bool
+) -> int | None:
+    """What content-length says; None when the body's end is told otherwise.
+
+    For a streamed body, and for an answer to HEAD without one, the handler's own content-length counts.
+    """
+    if whole or (whole is not None and not is_head):
+        return len(whole)
+    for name, value in pairs:
+        if name == "content-length" and value.isascii() and value.isdigit():
+            return int(value)
+    if body is not None and body.size_bytes is not None:
+        return body.size_bytes
+    return None if whole is None else 0
+
+
+def asks_to_close(pairs: Iterable[tuple[str, str]]) -> bool:
     """True when the handler answered `connection: close`."""
     return any(name == "connection" and value.lower() == "close" for name, value in pairs)

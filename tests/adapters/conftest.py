@@ -14,14 +14,13 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import pytest
+
 from edge.runtime.adapters.aiohttp_server import HttpServer
 from edge.runtime.adapters.asgi import asgi_app
 from edge.runtime.adapters.listening import open_sockets
-from edge.runtime.core import workers_shim
 from edge.runtime.core.env import Env
 from edge.runtime.core.worker import worker_of
 from edge.runtime.live_worker import Generation, LiveWorker
-from edge.runtime.serve import plain_answer
 from edge.runtime.testing.fake_host import FakeHost
 from edge.wrangler_config.worker_config import Limits, ServerSettings
 
@@ -42,6 +41,9 @@ def worker_from() -> Callable[[str], LiveWorker]:
     """Make a running Worker, without bindings, from the text of its file."""
 
     def live_worker(source: str) -> LiveWorker:
+        from edge.runtime.core import workers_shim
+        from edge.runtime.serve import plain_answer
+
         workers_shim.install()
         module = ModuleType("contract_worker")
         exec(compile(source, "contract_worker.py", "exec"), module.__dict__)
@@ -115,7 +117,7 @@ async def asgi_doorway() -> AsyncIterator[Ask]:
 
     async def ask(fetcher: Fetcher, method: str, target: str, headers: Headers, body: bytes) -> Reply:
         extra = [] if any(name.lower() == "host" for name, _ in headers) else [("host", HOST)]
-        app = asgi_app(fetcher, FakeHost(), Limits(), ServerSettings())
+        app = asgi_app(fetcher, FakeHost(), Limits())
         return await call_asgi(app, method, target, (*extra, *headers), body)
 
     yield ask

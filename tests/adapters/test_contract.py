@@ -12,7 +12,8 @@ from workers import Response
 async def fetch(request):
     body = await request.bytes()
     headers = [[name, value] for name, value in request.headers.items()]
-    return Response.from_json({"method": request.method, "url": request.url, "headers": headers, "body": body.decode("latin-1")})
+    seen = {"method": request.method, "url": request.url, "headers": headers, "body": body.decode("latin-1")}
+    return Response.from_json(seen)
 """
 
 
