@@ -1,7 +1,7 @@
 """Delivers what partitions hold that no process owns any more: `edge serve` went from eight workers to two.
 
-The leader (slot 0) looks now and then. The lock says whether a partition has an owner; while the leader reads one out it
-marks the lock as draining, and a process that wants the partition waits that moment instead of failing.
+The leader (slot 0) looks now and then. The lock says whether a partition has an owner; while the leader reads one out
+it marks the lock as draining, and a process that wants the partition waits that moment instead of failing.
 """
 
 from __future__ import annotations

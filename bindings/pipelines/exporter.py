@@ -1,8 +1,8 @@
 """Writes one partition's records out as newline-delimited JSON files: what a newcomer opens after the first `send`.
 
-A file holds the records `first` to `last` of its name. It is written under a temporary name, synced, renamed, and only then
-does the cursor move; so after a crash the same records are written again or found whole, never twice under two names. The
-log is trimmed behind the cursor.
+A file holds the records `first` to `last` of its name. It is written under a temporary name, synced, renamed, and only
+then does the cursor move; so after a crash the same records are written again or found whole, never twice under two
+names. The log is trimmed behind the cursor.
 """
 
 from __future__ import annotations

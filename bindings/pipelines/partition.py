@@ -5,15 +5,14 @@ takes whatever is waiting, gives it offsets, writes it with one `writev` and syn
 collects. Nobody lingers for company. Futures are resolved on the loop, one wake-up a group, after the sync returned.
 
 After any error every frame of the group fails, the descriptor is closed, and what the failed write left behind is cut
-before the next append, on a new descriptor: a sync is never repeated, because the kernel drops dirty pages after a failed
-one and the second call would answer success. Readers keep reading throughout.
+before the next append, on a new descriptor: a sync is never repeated, because the kernel drops dirty pages after a
+failed one and the second call would answer success. Readers keep reading throughout.
 
 A crash leaves at most a torn tail, which `open` cuts. What `open` keeps it syncs, as it may so far be in memory only.
 """
 
 from __future__ import annotations
 
-import asyncio
 import os
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
@@ -36,6 +35,7 @@ from .segments import (
 )
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Callable
     from pathlib import Path
 

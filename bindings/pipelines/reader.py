@@ -1,7 +1,7 @@
 """Reads a partition's log from an offset, beside its writer or from another process; takes no lock.
 
-A bad or unfinished frame at the very end is a writer at work (or a tail it will cut): the reader waits. Anywhere else it is
-damage and raised.
+A bad or unfinished frame at the very end is a writer at work (or a tail it will cut): the reader waits. Anywhere else
+it is damage and raised.
 """
 
 from __future__ import annotations

@@ -179,7 +179,9 @@ def _key(key: Any, index: int, path: tuple[str | int, ...]) -> str:
         return key
     if type(key) is int:
         return str(key)
-    msg = f"{_place(index, path)} has the key {key!r:.40} of type {type(key).__name__}. Keys are str, or int as its text."
+    msg = (
+        f"{_place(index, path)} has the key {key!r:.40} of type {type(key).__name__}. Keys are str, or int as its text."
+    )
     raise RecordTypeError(msg)
 
 

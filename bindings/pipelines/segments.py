@@ -1,8 +1,8 @@
 """Segment files of one partition: `<base offset, 20 digits>.log`, a header, then frames.
 
-Only the newest segment is ever written, so only it can have a torn tail and only it is scanned on opening; SEGMENT_BYTES
-keeps that well under a second, however many unread records older segments hold. A new segment's header is on disk
-before its first frame is written: a segment without a good header holds no records.
+Only the newest segment is ever written, so only it can have a torn tail and only it is scanned on opening;
+SEGMENT_BYTES keeps that well under a second, however many unread records older segments hold. A new segment's header is
+on disk before its first frame is written: a segment without a good header holds no records.
 """
 
 from __future__ import annotations
@@ -34,8 +34,8 @@ class DamagedLogError(BackendError):
     def __init__(self, path: Path, position: int, reason: str) -> None:
         stream_id = path.parent.parent.name
         super().__init__(
-            f"Stream log {path} is damaged at byte {position}: {reason}. Records that were acknowledged may be lost, so "
-            f"the stream is stopped. Look at it with: edge streams fsck {stream_id}"
+            f"Stream log {path} is damaged at byte {position}: {reason}. Records that were acknowledged may be lost, "
+            f"so the stream is stopped. Look at it with: edge streams fsck {stream_id}"
         )
         self.path = path
         self.position = position
@@ -70,7 +70,9 @@ class SegmentHeader:
         magic, version, _, stream, partition, base_offset, schema_hash, _ = _HEADER.unpack_from(data)
         header = cls(stream.hex(), partition, base_offset, schema_hash)
         if magic == MAGIC and version > FORMAT:
-            raise BackendError(f"A stream log has format {version}, this Edge knows up to {FORMAT}. Upgrade edge-workers.")
+            raise BackendError(
+                f"A stream log has format {version}, this Edge knows up to {FORMAT}. Upgrade edge-workers."
+            )
         return header if data[:HEADER_BYTES] == header.encode() else None
 
 

@@ -42,7 +42,9 @@ class Stream:
             kind = type(records)
             if kind in {tuple, bytearray}:
                 raise RecordTypeError(f"{kind} cannot be sent over RPC. send() takes a list of records.")
-            raise RecordTypeError(f"send() takes a list of records, got {kind.__name__}. Wrap one record: send([record]).")
+            raise RecordTypeError(
+                f"send() takes a list of records, got {kind.__name__}. Wrap one record: send([record])."
+            )
         if records:
             await self._log.append(encode_records(records))
 

@@ -14,6 +14,7 @@ import asyncio
 import re
 from dataclasses import dataclass
 from hashlib import sha256
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -92,7 +93,9 @@ class StreamFolder:
         except FileNotFoundError:
             return {}
         except (OSError, msgspec.DecodeError) as error:
-            raise BackendError(f"{path} cannot be read: {error}. Restore it, or remove it to have it made anew.") from error
+            raise BackendError(
+                f"{path} cannot be read: {error}. Restore it, or remove it to have it made anew."
+            ) from error
         return meta
 
     def save_meta(self, id_or_name: str, now: float, disk: Disk) -> None:
@@ -126,7 +129,7 @@ class StreamFolder:
         needed = min((self.load_cursor(reader, partition) for reader in readers if reader), default=0)
         folder = self.partition(partition)
         bases = base_offsets(folder)
-        done = [base for base, next_base in zip(bases, bases[1:], strict=False) if next_base <= needed]
+        done = [base for base, next_base in pairwise(bases) if next_base <= needed]
         for base in done:
             disk.unlink(segment_path(folder, base))
         if done:
@@ -178,8 +181,8 @@ class StreamFolders:
     ) -> AsyncIterator[TailedRecord]:
         """Records of every partition, from the oldest the log still has (or from `from_offset` in each partition).
 
-        Within a partition in order of offset. With `follow` it waits for more, forever, and sees records the moment they are
-        written, which may be an instant before they are acknowledged.
+        Within a partition in order of offset. With `follow` it waits for more, forever, and sees records the moment
+        they are written, which may be an instant before they are acknowledged.
 
         Raises:
             BackendError: no such stream, or its log is damaged.
