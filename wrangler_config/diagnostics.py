@@ -10,13 +10,16 @@ Severities are wrangler's (spec "wrangler configuration", section 2); a note is 
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator
+    from pathlib import Path as FilePath
 
     from .parse import Document, Path
+    from .worker_config import WorkerConfig
 
 ERROR_MARK = "✘ [ERROR]"
 WARNING_MARK = "▲ [WARNING]"
@@ -88,11 +91,18 @@ def bullet(text: str, indent: str = "    ") -> str:
     return f"{indent}- " + text.replace("\n", f"\n{indent}  ")
 
 
-def warning_block(warnings: Sequence[str], file_name: str) -> str:
-    """What `edge check` prints of `WorkerConfig.warnings`; empty when there are none."""
-    if not warnings:
+def warning_block(config: WorkerConfig) -> str:
+    """What `edge check` prints when there are no errors (those are the text of ConfigError); "" when all is well."""
+    if not config.warnings:
         return ""
-    return f"{WARNING_MARK} Processing {file_name} configuration:\n" + "\n".join(map(bullet, warnings))
+    lines = "\n".join(map(bullet, config.warnings))
+    return f"{WARNING_MARK} Processing {shown(config.path)} configuration:\n{lines}"
+
+
+def shown(path: FilePath) -> str:
+    """A path relative to the current folder when it is below it, else as it is."""
+    relative = os.path.relpath(path)
+    return str(path) if relative.startswith("..") else relative
 
 
 @dataclass(frozen=True, slots=True)

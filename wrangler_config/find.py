@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from ..runtime.core.errors import ConfigError
-from .diagnostics import ERROR_MARK
-from .parse import shown
+from .diagnostics import ERROR_MARK, shown
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..runtime.core.errors import ConfigError
-from .diagnostics import Diagnostics
+from .diagnostics import Diagnostics, shown
 from .entries import check_names, check_sections, entries_of, unsupported_names
 from .environments import Levels, choose_levels, warn_of_not_inherited
 from .find import find_settings_file, find_wrangler_file, overlooked_files
-from .parse import Document, Located, read_document, shown
+from .parse import Document, Located, read_document
 from .top_level import check_level
 from .variables import Variables, VariableSources, resolve_variables
 from .worker_config import DevSettings, WorkerConfig

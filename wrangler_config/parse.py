@@ -8,12 +8,11 @@ together with the name messages give it. JSON and JSONC are read by `jsonc.py`, 
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from ..runtime.core.errors import ConfigError
-from .diagnostics import ERROR_MARK
+from .diagnostics import ERROR_MARK, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -147,12 +146,6 @@ def read_text(path: FilePath) -> str:
             f"byte 0x{data[error.start]:02x} starts no character. Save the file as UTF-8."
         )
         raise ConfigError(msg) from error
-
-
-def shown(path: FilePath) -> str:
-    """A path relative to the current folder when it is below it, else as it is."""
-    relative = os.path.relpath(path)
-    return str(path) if relative.startswith("..") else relative
 
 
 def line_and_column(text: str, offset: int) -> tuple[int, int]:

@@ -10,7 +10,6 @@ is wrangler's own, and every start of `edge dev` would pay 110 ms to import and 
 
 from __future__ import annotations
 
-from functools import cache
 from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin, get_type_hints, is_typeddict
 
@@ -111,7 +110,6 @@ def warn_of_unknown(
     report.warning(text, unknown[0].at)
 
 
-@cache
 def type_hints(shape: Any) -> dict[str, Any]:
     """Member -> annotation, of a TypedDict or a dataclass."""
     return get_type_hints(shape)

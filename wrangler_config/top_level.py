@@ -296,7 +296,14 @@ def _secrets_problems(secrets: Located) -> Iterator[tuple[str, str]]:
 def _vars_problems(variables: Located) -> Iterator[tuple[str, str]]:
     if variables.value is not None and not isinstance(variables.value, dict | list):
         yield "vars", f'The field "{variables.name}" should be an object but got {variables.echo}.'
-    for key, member in variables.members():
+    for member in _inside(variables):
         if isinstance(member.value, TomlDate):
-            advice = f'Please use a string instead, e.g. {key} = "{member.value.text}".'
+            advice = f'Please use a string instead, e.g. {member.at[-1]} = "{member.value.text}".'
             yield "vars", f'The field "{member.name}" is a TOML date, which is not supported. {advice}'
+
+
+def _inside(value: Located) -> Iterator[Located]:
+    """Every value inside, at any depth."""
+    for inner in (*(member for _, member in value.members()), *value.items()):
+        yield inner
+        yield from _inside(inner)
