@@ -16,7 +16,7 @@ from __future__ import annotations
 import asyncio
 import os
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from ..core.context import request_id
 from ..core.errors import EdgeError, RefusedError
@@ -101,8 +101,10 @@ def handler_for(config_path: str | Path) -> LambdaHandler:
     """
     from ..serve import open_aws_app  # noqa: PLC0415 - serve joins everything, adapters included
 
-    root = os.environ.get("LAMBDA_TASK_ROOT", "")
-    return LambdaHandler(open_aws_app, Path(root, config_path), runtime_api=os.environ.get("AWS_LAMBDA_RUNTIME_API"))
+    # Its App stands on a LambdaMachine, which App's own type does not say.
+    open_app = cast("Callable[[Path], AbstractAsyncContextManager[LambdaApp]]", open_aws_app)
+    path = Path(os.environ.get("LAMBDA_TASK_ROOT", ""), config_path)
+    return LambdaHandler(open_app, path, runtime_api=os.environ.get("AWS_LAMBDA_RUNTIME_API"))
 
 
 class LambdaHandler:

@@ -11,7 +11,7 @@ import json
 import os
 import threading
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from mangum import Mangum
 
@@ -19,7 +19,7 @@ from ..core.response import wire_body, wire_head
 from .response_head import EMPTY_STATUSES, FRAMING_HEADERS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable, MutableMapping
 
     from ..core.response import Response
     from .aws_lambda_request import FrontDoor
@@ -110,7 +110,7 @@ class AnswerShaper:
         if not is_typed:
             headers = [*answer.headers, ("content-type", NO_TYPE)]
             answer = Answer(answer.status, headers, answer.body)
-        result: dict[str, Any] = self._mangum(front_door.stand_in, answer)
+        result: dict[str, Any] = self._mangum(front_door.stand_in, cast("Any", answer))
         if not is_typed:
             for group in (result.get("headers"), result.get("multiValueHeaders")):
                 if group:
@@ -140,7 +140,11 @@ def payload_bytes(result: dict[str, Any]) -> int:
     return len(json.dumps(result, ensure_ascii=is_escaped).encode("utf-8", "replace"))
 
 
-async def _send_answer(scope: dict[str, Any], _receive: object, send: Callable[[dict[str, Any]], Any]) -> None:
+async def _send_answer(
+    scope: MutableMapping[str, Any],
+    receive: object,  # noqa: ARG001 - ASGI's signature; the request is known already
+    send: Callable[[MutableMapping[str, Any]], Awaitable[None]],
+) -> None:
     """The ASGI app: what mangum was called with as Lambda's context is the answer."""
     answer: Answer = scope["aws.context"]
     headers = [(name.encode(), value.encode("utf-8", "replace")) for name, value in _joined(answer.headers)]
