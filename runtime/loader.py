@@ -99,6 +99,8 @@ class Loader:
             name: module
             for name, module in tuple(sys.modules.items())
             if (file := getattr(module, "__file__", None)) and name != "__main__" and self._is_users(Path(file))
+            # A module that is being imported is our caller (a Lambda function's own file): forgetting it breaks that.
+            and not getattr(module.__spec__, "_initializing", False)
         }
 
     def _is_users(self, path: Path) -> bool:
