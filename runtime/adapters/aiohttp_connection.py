@@ -234,10 +234,11 @@ class Connection(BaseProtocol):
             self._body_since = self.server.now
             self._body_window_bytes = 0
         self._queue.extend(messages)
+        if len(self._queue) >= PIPELINE_MAX and not self._buffer_paused:
+            # The parser has stopped at this number too, and keeps the rest for _read_more.
+            self._pause_reading_for_buffer()
         if not self._is_answering:
             self._answer_next()
-        if len(self._queue) >= PIPELINE_MAX and not self._buffer_paused:
-            self._pause_reading_for_buffer()
 
     def _answer_next(self) -> None:
         message, payload = self._queue.popleft()

@@ -18,9 +18,11 @@ import pytest
 from edge.runtime.adapters.aiohttp_server import HttpServer
 from edge.runtime.adapters.asgi import asgi_app
 from edge.runtime.adapters.listening import open_sockets
+from edge.runtime.core import workers_shim
 from edge.runtime.core.env import Env
 from edge.runtime.core.worker import worker_of
 from edge.runtime.live_worker import Generation, LiveWorker
+from edge.runtime.serve import plain_answer
 from edge.runtime.testing.fake_host import FakeHost
 from edge.wrangler_config.worker_config import Limits, ServerSettings
 
@@ -41,9 +43,6 @@ def worker_from() -> Callable[[str], LiveWorker]:
     """Make a running Worker, without bindings, from the text of its file."""
 
     def live_worker(source: str) -> LiveWorker:
-        from edge.runtime.core import workers_shim
-        from edge.runtime.serve import plain_answer
-
         workers_shim.install()
         module = ModuleType("contract_worker")
         exec(compile(source, "contract_worker.py", "exec"), module.__dict__)
@@ -77,7 +76,8 @@ async def send_bytes(server: HttpServer, *sent: bytes) -> bytes:
         for piece in sent:
             writer.write(piece)
             await writer.drain()
-        return await reader.read()
+        async with asyncio.timeout(10):
+            return await reader.read()
     finally:
         writer.close()
 

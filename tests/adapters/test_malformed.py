@@ -7,7 +7,6 @@ path nobody asked for.
 
 from __future__ import annotations
 
-import asyncio
 import re
 
 import pytest
@@ -258,7 +257,7 @@ UNDERSTOOD = {
 async def talk(serving, exchange, sent: bytes) -> tuple[list[int], list[str]]:
     """Statuses that came back until the server closed, and paths the Worker saw."""
     recorder = Recorder()
-    async with serving(recorder) as server, asyncio.timeout(10):
+    async with serving(recorder) as server:
         raw = await exchange(server, sent)
     return [int(status) for status in STATUS.findall(raw)], recorder.paths
 
@@ -282,7 +281,7 @@ async def test_unusual_message_is_understood_and_so_is_the_next(serving, exchang
 @pytest.mark.parametrize("message", UNDERSTOOD.values(), ids=UNDERSTOOD)
 async def test_message_means_the_same_when_it_comes_byte_by_byte(serving, exchange, message):
     recorder = Recorder()
-    async with serving(recorder) as server, asyncio.timeout(10):
+    async with serving(recorder) as server:
         await exchange(server, *(bytes([byte]) for byte in message + NEXT))
     assert recorder.paths == ["/", "/next"]
 
