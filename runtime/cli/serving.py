@@ -1,0 +1,118 @@
+"""One process that serves a Worker until it is asked to stop: `edge dev`, and each process of `edge serve`."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ..hosts.local import LocalMachine
+from ..request_log import RequestLog
+from ..serve import open_local_app
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable, Coroutine, Sequence
+    from pathlib import Path
+    from typing import Any
+
+    from ...wrangler_config.worker_config import WorkerConfig
+    from ..adapters.aiohttp_server import HttpServer
+    from ..core.request import Request
+    from ..core.response import Response
+    from ..hosts.logs import Logs
+    from ..serve import App, ConfigChoice
+    from .stop_signals import StopSignals
+
+    AnswerError = Callable[[App, Request, Exception], Response]
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """What one process serves, and how."""
+
+    choice: ConfigChoice
+    config: WorkerConfig
+    state_dir: Path
+    sockets: Sequence[socket.socket]
+    logs: Logs
+    answer_error: AnswerError
+    process_slot: int = 0
+    is_dev: bool = False
+    shows_requests: bool = False
+
+
+def run_in_loop(main: Coroutine[Any, Any, None]) -> None:
+    """Run to the end, on uvloop where it is installed."""
+    try:
+        from uvloop import new_event_loop  # noqa: PLC0415 - not on every platform, and not needed before
+    except ImportError:
+        new_event_loop = asyncio.new_event_loop  # type: ignore[assignment]  # the same call
+    with asyncio.Runner(loop_factory=new_event_loop) as runner:
+        runner.run(main)
+
+
+async def serve_until_stopped(
+    serving: Serving,
+    *,
+    stop: StopSignals,
+    on_ready: Callable[[App], None],
+    beside: Callable[[App], Coroutine[Any, Any, None]] | None = None,
+) -> None:
+    """Open the Worker, answer requests, and drain when `stop` says so.
+
+    Args:
+        on_ready: called when requests are answered.
+        beside: runs meanwhile, as the reload of `edge dev`.
+
+    Raises:
+        HandlerError, BackendError, UnsupportedError: the Worker cannot be opened.
+    """
+    from ..adapters.aiohttp_server import HttpServer  # noqa: PLC0415 - the web library
+
+    host = LocalMachine(serving.state_dir, serving.logs.logger, process_slot=serving.process_slot)
+    apps: list[App] = []
+
+    def answer_error(request: Request, error: Exception) -> Response:
+        return serving.answer_error(apps[0], request, error)
+
+    try:
+        async with open_local_app(
+            serving.choice, host, serving.config, is_dev=serving.is_dev, answer_error=answer_error
+        ) as app:
+            apps.append(app)
+            settings = serving.config.settings
+            server = HttpServer(host, settings.limits, settings.server)
+            await server.start(RequestLog(app, host.log, is_shown=serving.shows_requests), serving.sockets)
+            running = host.spawn(beside(app), name="beside") if beside else None
+            on_ready(app)
+            await stop.wait()
+            if running is not None:
+                running.cancel()
+            await _drain(app, server)
+    finally:
+        await host.aclose()
+
+
+async def _drain(app: App, server: HttpServer) -> None:
+    """Requests, then `waitUntil` work, in one span of `drain_seconds`; what is left is cut."""
+    loop = asyncio.get_running_loop()
+    seconds = app.config.settings.limits.drain_seconds
+    until = loop.time() + seconds
+    is_done = await server.drain(seconds)
+    await server.close()
+    is_done = await app.drain(max(until - loop.time(), 0)) and is_done
+    if not is_done:
+        app.host.log.warning("work_cut_at_shutdown", after_s=seconds)
+        if app.live.current is not None:
+            app.live.current.pending.cancel()
+
+
+def say(text: str) -> None:
+    """A line for the person who started the command; a closed pipe is nobody's loss."""
+    try:
+        sys.stdout.write(f"{text}\n")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        sys.stdout = open("/dev/null", "w")  # noqa: SIM115, PTH123 - stays open in place of the terminal

@@ -1,0 +1,75 @@
+"""Saves: which files changed, told within a few hundredths of a second.
+
+Folders are watched, one level each, rather than files: editors save by renaming a new file over the old one. Only
+folders that may hold modules are taken, so a virtual environment or `node_modules` beside the handler costs nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterable
+
+DEBOUNCE_MS = 50
+"""Changes are collected at most so long ..."""
+STEP_MS = 10
+"""... and given as soon as none came for so long."""
+WAIT_MS = 60_000
+POLL_MS = 200
+"""Where the system tells nothing and files must be looked at (WATCHFILES_FORCE_POLLING=1)."""
+FOLDERS_MAX = 500
+
+_NEVER = frozenset({"__pycache__", "node_modules", "python_modules", "site-packages", "venv"})
+
+
+async def changes_in(folders: Callable[[], set[Path]]) -> AsyncIterator[set[Path]]:
+    """Sets of files that were made, saved or deleted. `folders` is asked again after each."""
+    stop = threading.Event()
+    watched: set[Path] = set()
+    watcher: Any = None
+    try:
+        while True:
+            wanted = folders()
+            if watcher is None or wanted != watched:
+                newer = await asyncio.to_thread(_open, wanted)
+                if watcher is not None:  # what happened between the two opening is still told by the older one
+                    yield _paths(watcher.watch(1, 1, 1, stop))
+                    watcher.close()
+                watcher, watched = newer, wanted
+            if found := _paths(await asyncio.to_thread(watcher.watch, DEBOUNCE_MS, STEP_MS, WAIT_MS, stop)):
+                yield found
+    finally:
+        stop.set()  # the thread ends within a step
+
+
+def folders_with_modules(root: Path, others: Iterable[Path]) -> set[Path]:
+    """The import root, folders under it that may hold modules, and `others`, as far as they exist."""
+    found = {root} if root.is_dir() else set()
+    for at, names, _ in os.walk(root):
+        if len(found) >= FOLDERS_MAX:
+            break
+        names[:] = [name for name in names if not (name.startswith(".") or name in _NEVER or _is_venv(Path(at, name)))]
+        found.update(Path(at, name) for name in names)
+    return found | {folder for folder in others if folder.is_dir()}
+
+
+def _open(folders: set[Path]) -> Any:
+    from watchfiles._rust_notify import RustNotify  # noqa: PLC0415 - 25 ms, off the way to the first answer
+
+    is_polling = os.environ.get("WATCHFILES_FORCE_POLLING", "").lower() in {"1", "true", "yes"}
+    # arguments: paths, debug, force_polling, poll_delay_ms, recursive, ignore_permission_denied
+    return RustNotify([str(folder) for folder in folders], False, is_polling, POLL_MS, False, True)
+
+
+def _paths(found: Any) -> set[Path]:
+    """Nothing, when the watcher says "timeout", "stop" or "signal"."""
+    return {Path(path) for _, path in found} if isinstance(found, set) else set()
+
+
+def _is_venv(folder: Path) -> bool:
+    return (folder / "pyvenv.cfg").exists()
