@@ -1,0 +1,51 @@
+"""A partition of a log in a folder of its own."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from edge.bindings.pipelines.partition import PartitionLog
+from edge.bindings.pipelines.reader import PartitionReader
+from edge.bindings.pipelines.records import encode_records
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+STREAM_ID = "0123456789abcdef0123456789abcdef"
+
+
+class Partition:
+    """A partition's log as tests use it: JSON in, JSON out."""
+
+    def __init__(self, folder: Path, **options: Any) -> None:
+        self.folder = folder
+        self.log = PartitionLog(folder, STREAM_ID, int(folder.name), now=lambda: 1_767_225_600.0, **options)
+        self.log.open(asyncio.get_running_loop())
+
+    async def send(self, *records: object) -> None:
+        await self.log.append(encode_records(list(records)))
+
+    def read(self, from_offset: int = 0, until: int | None = None) -> list[bytes]:
+        frames = PartitionReader(self.folder, from_offset).frames(until)
+        return [text for frame in frames for offset, text in frame.records() if offset >= from_offset]
+
+    @property
+    def newest(self) -> Path:
+        return max(self.folder.glob("*.log"))
+
+
+@pytest.fixture
+def open_partition(tmp_path: Path) -> Iterator[Callable[..., Partition]]:
+    """Open the partition at `streams/<id>/<number>`; closed at the end if it was not yet."""
+    opened: list[Partition] = []
+
+    def open_one(number: int = 0, **options: Any) -> Partition:
+        opened.append(Partition(tmp_path / "streams" / STREAM_ID / str(number), **options))
+        return opened[-1]
+
+    yield open_one
+    for partition in opened:
+        partition.log.close()

@@ -1,0 +1,95 @@
+"""D5: a full disk. Reads go on, writes are refused, and when space returns nothing needs a restart."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from typing import TYPE_CHECKING
+
+import pytest
+from edge.bindings.pipelines import PipelineEntry
+from edge.bindings.pipelines.disk import Disk
+from edge.bindings.pipelines.local import open_binding
+from edge.bindings.spec import Site
+from edge.runtime.core.errors import BackendError
+from edge.runtime.testing.fake_host import FakeHost
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from edge.bindings.pipelines.stream import Stream
+
+DISK_BYTES = 2 * 1024 * 1024
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder with room for DISK_BYTES: a tmpfs where that may be mounted, else a counting disk."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    mounted = os.geteuid() == 0 and not _run("mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES}", "tmpfs", str(folder))
+    if not mounted:
+        monkeypatch.setattr(Disk, "writev", _writev_with_room_in(folder))
+    yield folder
+    if mounted:
+        _run("umount", str(folder))
+
+
+def _run(*command: str) -> int:
+    try:
+        return subprocess.run(command, capture_output=True, check=False).returncode
+    except FileNotFoundError:
+        return 127
+
+
+def _writev_with_room_in(folder: Path) -> object:
+    def writev(_: Disk, descriptor: int, buffers: Sequence[bytes]) -> int:
+        used_bytes = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+        room = DISK_BYTES - used_bytes
+        if room <= 0:
+            raise OSError(28, os.strerror(28))
+        return os.write(descriptor, b"".join(buffers)[:room])
+
+    return writev
+
+
+async def fill(stream: Stream) -> int:
+    """Send until the disk is full; returns how many records were acknowledged."""
+    count = 0
+    while True:
+        try:
+            await stream.send([{"n": count, "pad": "x" * 50_000}])
+        except BackendError as error:
+            assert "could not be written: No space left on device. Nothing was acknowledged" in str(error)
+            assert error.http_status == 503
+            return count
+        count += 1
+
+
+async def test_full_disk_refuses_writes_serves_reads_and_heals(small_disk: Path) -> None:
+    ballast = small_disk / "ballast"
+    ballast.write_bytes(bytes(DISK_BYTES // 2))
+    async with open_binding([PipelineEntry("STREAM", stream="s")], Site(FakeHost(small_disk), None)) as opened:
+        stream, folders = opened.env["STREAM"], opened.admin
+        acknowledged = await fill(stream)
+        assert acknowledged > 0
+        with pytest.raises(BackendError):
+            await stream.send([{"n": -1, "pad": "x" * 50_000}])
+        assert len([record async for record in folders.tail("s", follow=False)]) >= acknowledged
+        ballast.unlink()
+        await stream.send([{"n": -2}])
+        records = [record.json async for record in folders.tail("s", follow=False)]
+        assert len(records) == acknowledged + 1
+        assert records[-1] == b'{"n":-2}'
+
+
+async def test_full_disk_keeps_what_cannot_be_delivered_in_the_log(small_disk: Path) -> None:
+    host = FakeHost(small_disk)
+    async with open_binding([PipelineEntry("STREAM", stream="s")], Site(host, None)) as opened:
+        acknowledged = await fill(opened.env["STREAM"])
+    assert "records_not_delivered" in host.log.events("error")
+    assert list(small_disk.glob("streams/*/files/*")) == []
+    host = FakeHost(small_disk)
+    async with open_binding([PipelineEntry("STREAM", stream="s")], Site(host, None)) as opened:
+        assert len([record async for record in opened.admin.tail("s", follow=False)]) == acknowledged
