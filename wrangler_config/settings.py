@@ -13,8 +13,8 @@ from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any
 
 from .known_keys import SETTINGS_KEYS, TOP_LEVEL_KEYS
-from .parse import Located, echo
-from .shape import expected, warn_of_unknown
+from .parse import Located
+from .shape import expected, expected_one_of, type_hints, warn_of_unknown
 from .worker_config import AwsSettings, Limits, ServerSettings, Settings
 
 if TYPE_CHECKING:
@@ -106,8 +106,7 @@ def _validated(cls: type[Any], value: Located, report: Diagnostics) -> Any:
                 at, name = (*at, step), f"{name}[{step}]" if isinstance(step, int) else f"{name}.{step}"
             located = Located(raw, name, at)
             if one["type"] == "literal_error":
-                choices = one["ctx"]["expected"].replace("'", '"')
-                report.error(f'Expected "{name}" field to be one of {choices} but got {echo(raw)}.', at)
+                report.error(expected_one_of(located, type_hints(cls)[located.at[len(value.at)]]), at)
             else:
                 report.error(expected(located, _WORDS.get(one["type"], one["type"])), at)
         return None

@@ -4,14 +4,15 @@
     Expected "assets.html_handling" field to be one of ["auto-trailing-slash",...] but got "foo".
     "migrations[0].tag" is a required field.
 
-A shape is a TypedDict: its annotations say what a member may be. This is not pydantic for two reasons: every message
-is wrangler's own, and every start of `edge dev` would pay 110 ms to import and build it (measured; this costs 2).
+A shape is a TypedDict: its annotations say what a member may be, and `Required` that it must be there. This is not
+pydantic for two reasons: every message is wrangler's own, and every start of `edge dev` would pay 110 ms to import and
+build it (measured; this costs 2).
 """
 
 from __future__ import annotations
 
 from types import NoneType, UnionType
-from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin, get_type_hints, is_typeddict
+from typing import TYPE_CHECKING, Any, Literal, Required, Union, get_args, get_origin, get_type_hints, is_typeddict
 
 from .known_keys import nearest
 from .parse import echo, line_and_column
@@ -24,17 +25,17 @@ if TYPE_CHECKING:
 def check_members(value: Located, shape: type, report: Diagnostics) -> None:
     """Report members of an object that have the wrong type, that lack, or that `shape` does not know."""
     hints = type_hints(shape)
-    required: frozenset[str] = shape.__required_keys__  # type: ignore[attr-defined] # every TypedDict has it
     for key, hint in hints.items():
         if key in value:
             check(value.member(key), hint, report)
-        elif key in required:
+        elif get_origin(hint) is Required:
             report.error(f'"{value.member(key).name}" is a required field.', value.at)
     warn_of_unknown(value, frozenset(hints), report)
 
 
 def check(value: Located, hint: Any, report: Diagnostics) -> None:
     """Report what keeps a value from being a `hint`; the first problem of each member."""
+    hint = plain(hint)
     if is_typeddict(hint):
         if isinstance(value.value, dict):
             check_members(value, hint, report)
@@ -51,7 +52,7 @@ def check(value: Located, hint: Any, report: Diagnostics) -> None:
 
 def fits(value: Any, hint: Any) -> bool:
     """Is this JSON value of a type that `word` can name? An absent optional is None, a JSON null never fits."""
-    kind = without_none(hint)
+    kind = plain(hint)
     if kind is Any:
         return True
     if options := choices(kind):
@@ -65,7 +66,7 @@ def fits(value: Any, hint: Any) -> bool:
 
 def word(hint: Any) -> str:
     """What wrangler calls a type."""
-    kind = without_none(hint)
+    kind = plain(hint)
     if get_origin(kind) in (list, tuple):
         item = get_args(kind)[0]
         return "array" if item is Any else f"{word(item)} array"
@@ -111,12 +112,14 @@ def warn_of_unknown(
 
 
 def type_hints(shape: Any) -> dict[str, Any]:
-    """Member -> annotation, of a TypedDict or a dataclass."""
-    return get_type_hints(shape)
+    """Member -> annotation, of a TypedDict or a dataclass. `Required` stays, as it says what must be there."""
+    return get_type_hints(shape, include_extras=True)
 
 
-def without_none(hint: Any) -> Any:
-    """`X | None` -> X."""
+def plain(hint: Any) -> Any:
+    """`X | None` and `Required[X]` -> X."""
+    if get_origin(hint) is Required:
+        return get_args(hint)[0]
     if get_origin(hint) in (Union, UnionType):
         return next(arg for arg in get_args(hint) if arg is not NoneType)
     return hint
@@ -124,5 +127,5 @@ def without_none(hint: Any) -> Any:
 
 def choices(hint: Any) -> tuple[Any, ...]:
     """The values of a Literal, else nothing."""
-    kind = without_none(hint)
+    kind = plain(hint)
     return get_args(kind) if get_origin(kind) is Literal else ()

@@ -88,8 +88,8 @@ class Rule(TypedDict, total=False):
     fallthrough: bool
 
 
-class PythonModules(TypedDict):
-    exclude: list[str]
+class PythonModules(TypedDict, total=False):
+    exclude: Required[list[str]]
 
 
 class Placement(TypedDict, total=False):
