@@ -1,9 +1,10 @@
 """The port on DynamoDB: one table for all namespaces; values too large for an item are objects in S3.
 
 An item has `id` (namespace:key, the table's hash key), `shard` and `key` (the index's hash and range key), `value` or
-`object`, and `metadata` and `exp` when there are any. The index holds `metadata` and `exp` only, so a list never reads a
-value, and a put that changes only the value writes nothing to it. DynamoDB removes expired items within days, so `exp`
-is checked on every read. The index is always eventually consistent; reads of keys are unless `kv_consistent` is set.
+`object`, and `metadata` and `exp` when there are any. The index holds `metadata` and `exp` only, so a list never reads
+a value, and a put that changes only the value writes nothing to it. DynamoDB removes expired items within days, so
+`exp` is checked on every read. The index is always eventually consistent, reads of keys unless `kv_consistent` is set.
+`kv_index_shards` may grow while keys are there, never shrink.
 
 A large value is stored under a new name before the item names it, and the object it replaces is removed afterwards: a
 crash between leaves an object nobody names (the bucket's lifecycle may clean up), never an item without its value.
@@ -18,6 +19,7 @@ import heapq
 from base64 import b64decode, b64encode
 from contextlib import asynccontextmanager
 from itertools import islice
+from math import ceil
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 from zlib import crc32
@@ -26,7 +28,7 @@ from ...runtime.core.errors import BackendError
 from ...runtime.core.host import AwsError
 from ..spec import Opened
 from .namespace import KVNamespaces
-from .store import Entry, ListedKey, Page
+from .store import Entry, ListedKey, Page, is_live
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
@@ -120,7 +122,7 @@ class DynamoStore:
         if entry.metadata is not None:
             item["metadata"] = {"S": entry.metadata}
         if entry.expires_at is not None:
-            item["exp"] = {"N": f"{entry.expires_at:.0f}"}
+            item["exp"] = {"N": str(ceil(entry.expires_at))}
         await self._change("PutItem", {"Item": item})
 
     async def delete(self, namespace: str, key: bytes) -> None:
@@ -154,7 +156,7 @@ class DynamoStore:
         raise BackendError(msg)
 
     async def _live_entry(self, item_id: str, item: Mapping[str, Any] | None, now: float) -> Entry | None:
-        if item is None or not _entry(item, b"").is_live(now):
+        if item is None or not is_live(_expires_at(item), now):
             return None
         if "object" not in item:
             return _entry(item, b64decode(item["value"]["B"]))
@@ -200,7 +202,7 @@ class DynamoStore:
         while True:
             answer = await self._call("Query", payload)
             listed = [_listed_key(item) for item in answer["Items"]]
-            keys += [k for k in listed if k.name.startswith(prefix) and k.name > after and _is_live(k, now)]
+            keys += [k for k in listed if k.name.startswith(prefix) and k.name > after and is_live(k.expires_at, now)]
             if len(keys) >= count or "LastEvaluatedKey" not in answer:
                 return keys[:count]
             payload["ExclusiveStartKey"] = answer["LastEvaluatedKey"]
@@ -272,10 +274,6 @@ def _listed_key(item: Mapping[str, Any]) -> ListedKey:
 
 def _expires_at(item: Mapping[str, Any]) -> float | None:
     return float(item["exp"]["N"]) if "exp" in item else None
-
-
-def _is_live(key: ListedKey, now: float) -> bool:
-    return key.expires_at is None or key.expires_at > now
 
 
 def _object_error(method: str, bucket: str | None, name: str, status: int, body: bytes) -> BackendError:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from .._shared.sqlite import Database, Lane
 from ..spec import Opened
 from .namespace import KVNamespaces
-from .store import Entry, ListedKey, Page
+from .store import Entry, ListedKey, Page, is_live
 
 if TYPE_CHECKING:
     import sqlite3
@@ -85,7 +85,7 @@ class SqliteStore:
     async def get(self, namespace: str, keys: Sequence[bytes], now: float) -> Sequence[Entry | None]:
         """See `KVStore.get`."""
         found = await self._gets.submit([(namespace, key) for key in keys])
-        return [entry if entry is not None and entry.is_live(now) else None for entry in found]
+        return [entry if entry is not None and is_live(entry.expires_at, now) else None for entry in found]
 
     async def put(self, namespace: str, key: bytes, entry: Entry) -> None:
         """See `KVStore.put`."""

@@ -19,9 +19,6 @@ class Entry:
     expires_at: float | None = None
     """Unix seconds; from then on the key is absent."""
 
-    def is_live(self, now: float) -> bool:
-        return self.expires_at is None or self.expires_at > now
-
 
 @dataclass(frozen=True, slots=True)
 class ListedKey:
@@ -38,6 +35,11 @@ class Page:
 
     keys: Sequence[ListedKey]
     has_more: bool
+
+
+def is_live(expires_at: float | None, now: float) -> bool:
+    """Whether a key is still there at `now`."""
+    return expires_at is None or expires_at > now
 
 
 class KVStore(Protocol):

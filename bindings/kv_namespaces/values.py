@@ -17,8 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterable
 
 VALUE_BYTES_MAX = 25 * 1024 * 1024
-INTEGER_MAX = 2**53
-"""Above it JavaScript's numbers skip integers, so one arrives as a float."""
+INTEGER_MAX = 2**53 - 1
+"""Number.MAX_SAFE_INTEGER: above it JavaScript's numbers skip integers, so one arrives as a float."""
 
 _NOT_SENDABLE = (tuple, bytearray)
 _CLONEABLE = (dict, list, set, datetime, BaseException)
