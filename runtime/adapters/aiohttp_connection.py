@@ -33,6 +33,7 @@ from ..core.request import incoming_request
 from ..core.response import Response
 from .aiohttp_answer import send_answer
 from .aiohttp_request import IncomingBody, check_body, refusal_of, require_url
+from .client_patience import Cut, Patience
 
 if TYPE_CHECKING:
     from aiohttp.http_parser import RawRequestMessage
@@ -46,8 +47,6 @@ PIPELINE_MAX = 32
 """Requests read ahead of their answers on one connection."""
 DISCARD_BYTES_MAX = 256 * 1024
 """So much of a body that its handler did not read is thrown away to keep the connection; beyond, closing is cheaper."""
-LINGER_SECONDS = 2.0
-"""How long a closed connection still takes bytes, so that the client sees the answer and no reset."""
 
 
 class Connection(BaseProtocol):
@@ -55,18 +54,12 @@ class Connection(BaseProtocol):
 
     __slots__ = (
         "_body",
-        "_body_since",
-        "_body_window_bytes",
-        "_has_head_begun",
         "_head_bytes",
         "_is_answering",
         "_is_input_over",
-        "_linger_since",
+        "_patience",
         "_queue",
-        "_stall_bytes",
-        "_stall_since",
         "_task",
-        "_waiting_since",
         "address",
         "server",
     )
@@ -95,14 +88,8 @@ class Connection(BaseProtocol):
         self._body: StreamReader = EMPTY_PAYLOAD
         self._is_answering = False
         self._is_input_over = False
-        self._has_head_begun = False
         self._head_bytes = 0
-        self._waiting_since = server.now
-        self._body_since = 0.0
-        self._body_window_bytes = 0
-        self._stall_since: float | None = None
-        self._stall_bytes = 0
-        self._linger_since: float | None = None
+        self._patience = Patience(limits, server.now)
 
     # What the transport calls.
 
@@ -110,7 +97,6 @@ class Connection(BaseProtocol):
         super().connection_made(transport)
         peer = transport.get_extra_info("peername")
         self.address = peer[0] if peer else ""
-        self._has_head_begun = True  # A fresh connection has the header timeout, not the keep-alive one.
         if not self.server.admit(self):
             self._refuse(RefusedError(503, "Too many connections from this address."))
 
@@ -124,15 +110,13 @@ class Connection(BaseProtocol):
             self._refuse(refusal_of(error, self.server.limits.url_bytes))
             return
         if was_in_body:
-            self._body_window_bytes += len(data)
+            self._patience.count_body(len(data))
         elif data:
             self._head_bytes += len(data)
         if messages:
             self._take(messages)
         elif not was_in_body and data:
-            if not self._has_head_begun:
-                self._has_head_begun = True
-                self._waiting_since = self.server.now
+            self._patience.begin_head(self.server.now)
             if self._head_bytes > self.server.limits.header_bytes + self.server.limits.url_bytes:
                 self._refuse(RefusedError(431, "The request's headers are too large."))
 
@@ -151,34 +135,34 @@ class Connection(BaseProtocol):
 
     def pause_writing(self) -> None:
         super().pause_writing()
-        self._stall_since = self.server.now
-        self._stall_bytes = self._unsent_bytes()
+        self._patience.begin_stall(self.server.now, self._unsent_bytes())
 
     def resume_writing(self) -> None:
         super().resume_writing()
-        self._stall_since = None
+        self._patience.end_stall()
 
     # What the server calls.
 
     def cut_if_late(self, now: float) -> None:
         """End the connection, or the request, if the client kept us waiting longer than the limits allow."""
-        limits, transport = self.server.limits, self.transport
-        if transport is None:
+        if self.transport is None:
             return
-        if self._linger_since is not None:
-            if now - self._linger_since >= LINGER_SECONDS:
-                transport.abort()
-        elif self._stall_since is not None:
-            self._cut_stalled_reader(now)
-        elif not self._body.is_eof():
-            self._cut_slow_body(now)
-        elif not self._is_answering:
-            waited = now - self._waiting_since
-            if self._has_head_begun:
-                if waited >= limits.header_timeout_seconds:
-                    self._refuse(RefusedError(408, "The request's headers did not arrive in time."))
-            elif waited >= limits.keep_alive_seconds or self.server.is_draining:
-                transport.close()
+        cut = self._patience.decide(
+            now,
+            is_answering=self._is_answering,
+            is_body_open=not self._body.is_eof() and not self._is_input_over,
+            is_body_paused=self._reading_paused,
+            is_draining=self.server.is_draining,
+            unsent_bytes=self._unsent_bytes(),
+        )
+        if cut is Cut.ABORT:
+            self.transport.abort()
+        elif cut is Cut.BODY_SLOW:
+            self._refuse(RefusedError(408, "The request's body arrived too slowly."))
+        elif cut is Cut.HEAD_LATE and self._head_bytes:
+            self._refuse(RefusedError(408, "The request's headers did not arrive in time."))
+        elif cut in {Cut.CLOSE, Cut.HEAD_LATE}:
+            self.transport.close()
 
     def close(self) -> None:
         """End at once; a running handler is cancelled."""
@@ -228,11 +212,10 @@ class Connection(BaseProtocol):
             self._refuse(RefusedError(431, "The request's headers are too large."))
             return
         self._head_bytes = 0
-        self._has_head_begun = False
+        self._patience.has_head_begun = False
         body = self._body = messages[-1][1]
         if not body.is_eof():
-            self._body_since = self.server.now
-            self._body_window_bytes = 0
+            self._patience.begin_body(self.server.now)
         self._queue.extend(messages)
         if len(self._queue) >= PIPELINE_MAX and not self._buffer_paused:
             # The parser has stopped at this number too, and keeps the rest for _read_more.
@@ -282,17 +265,22 @@ class Connection(BaseProtocol):
                 is_kept = await self._serve(message, payload)
         except ConnectionError:
             pass  # the client left
+        except BaseException as error:
+            self.abort()
+            if not isinstance(error, Exception):
+                raise
+            self.server.host.log.error("answer_failed", exc_info=error)
         finally:
             self._task = None
             self._is_answering = False
-        if self.transport is None:
+        if not self.is_alive:
             return
         if not is_kept:
             self._close_gently(is_input_complete=payload.is_eof() and not isinstance(message, RefusedError))
         elif self._queue:
             self._loop.call_soon(self._go_on)
         else:
-            self._waiting_since = self.server.now
+            self._patience.waiting_since = self.server.now
             if self._is_input_over:
                 self._close_gently(is_input_complete=False)
 
@@ -317,7 +305,10 @@ class Connection(BaseProtocol):
             response = await server.fetcher.fetch(request)
         except RefusedError as error:
             response = _refusal(error)
-        except Exception as error:  # the border: a client always gets an answer
+        except BaseException as error:
+            # The border: a client always gets an answer, and sys.exit() in a handler does not stop the server.
+            if isinstance(error, KeyboardInterrupt) or _is_being_cancelled():
+                raise
             server.host.log.error("request_failed", exc_info=error)
             response = Response("Internal Server Error\n", status=500)
         is_kept = not (message.should_close or message.upgrade or server.is_draining)
@@ -368,32 +359,11 @@ class Connection(BaseProtocol):
         if is_input_complete:
             transport.close()
             return
-        self._linger_since = self.server.now
+        self._patience.begin_linger(self.server.now)
         transport.write_eof()
         if self._reading_paused or self._buffer_paused:
             self._reading_paused = self._buffer_paused = False
             self._resume_transport_reading()
-
-    def _cut_slow_body(self, now: float) -> None:
-        """A window of `body_grace_seconds` must bring its share of bytes, unless it is the handler that is slow."""
-        limits = self.server.limits
-        elapsed = now - self._body_since
-        if elapsed < limits.body_grace_seconds and not self._reading_paused:
-            return
-        if not self._reading_paused and self._body_window_bytes < limits.body_bytes_per_second * elapsed:
-            self._refuse(RefusedError(408, "The request's body arrived too slowly."))
-            return
-        self._body_since = now
-        self._body_window_bytes = 0
-
-    def _cut_stalled_reader(self, now: float) -> None:
-        assert self.transport is not None
-        assert self._stall_since is not None
-        unsent = self._unsent_bytes()
-        if unsent < self._stall_bytes:
-            self._stall_since, self._stall_bytes = now, unsent
-        elif now - self._stall_since >= self.server.limits.write_stall_seconds:
-            self.transport.abort()
 
     def _unsent_bytes(self) -> int:
         return self.transport.get_write_buffer_size() if self.transport is not None else 0
@@ -405,3 +375,9 @@ def _announced(message: RawRequestMessage) -> int:
 
 def _refusal(error: RefusedError) -> Response:
     return Response(f"{error}\n", status=error.http_status)
+
+
+def _is_being_cancelled() -> bool:
+    """True when this task was cancelled from outside, and not by a future its handler awaited."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 TICK_SECONDS = 0.25
 """How often time is looked at: limits are exact to one tick."""
 BACKLOG = 1024
+CLOSE_SECONDS = 2.0
+"""How long a cancelled handler may clean up."""
 
 
 class HttpServer:
@@ -95,12 +97,13 @@ class HttpServer:
         return not self._connections
 
     async def close(self) -> None:
-        """End at once: what is still running is cancelled and awaited."""
+        """End at once: what is still running is cancelled, and awaited for a moment."""
         await self._stop_listening()
         tasks = [connection.task for connection in self._connections if connection.task is not None]
         for connection in tuple(self._connections):
             connection.close()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        if tasks:
+            await asyncio.wait(tasks, timeout=CLOSE_SECONDS)
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

@@ -103,6 +103,8 @@ class _Exchange:
         except RefusedError as error:
             response = Response(f"{error}\n", status=error.http_status)
         except Exception as error:
+            if not self._has_client:
+                return
             self._host.log.error("request_failed", exc_info=error)
             response = Response("Internal Server Error\n", status=500)
         try:

@@ -141,6 +141,15 @@ async def test_exception_answers_500_and_the_connection_lives(serving, exchange)
     assert b"secret" not in raw
 
 
+@pytest.mark.parametrize("error", [SystemExit(1), asyncio.CancelledError()], ids=type)
+async def test_handler_cannot_stop_the_server(serving, exchange, error):
+    def stop(_request):
+        raise error
+
+    async with serving(Handler(stop)) as server:
+        assert (await exchange(server, LAST)).startswith(b"HTTP/1.1 500 ")
+
+
 async def test_refusal_raised_by_the_handler_is_its_answer(serving, exchange):
     def refuse(_request):
         raise RefusedError(413, "Too much.")
@@ -373,10 +382,17 @@ async def test_json_is_decoded_with_the_given_decoder(serving):
 async def test_headers_that_do_not_arrive_are_408(serving):
     async with serving(HELLO) as server, await Client.to(server) as client:
         await client.send(GET[:20])
-        await reached(lambda: server._connections)
+        await reached(lambda: any(c._head_bytes for c in server._connections))
         server.tick(server.now + 9)
         server.tick(server.now + 2)
         assert (await client.rest()).startswith(b"HTTP/1.1 408 ")
+
+
+async def test_connection_that_never_asks_is_closed_without_a_word(serving):
+    async with serving(HELLO) as server, await Client.to(server) as client:
+        await reached(lambda: server._connections)
+        server.tick(server.now + 11)
+        assert await client.rest() == b""
 
 
 async def test_trickled_headers_win_no_time(serving):
@@ -406,7 +422,7 @@ async def test_idle_connection_is_closed_after_keep_alive(serving):
 async def test_body_slower_than_the_rate_is_408(serving):
     async with serving(Handler(collect)) as server, await Client.to(server) as client:
         await client.send(post(100_000) + b"x" * 20_000)
-        await reached(lambda: any(c._body_window_bytes or c._body.total_bytes for c in server._connections))
+        await reached(lambda: any(c._body.total_bytes for c in server._connections))
         server.tick(server.now + 11)
         server.tick(server.now + 11)
         assert (await client.rest()).startswith(b"HTTP/1.1 408 ")
