@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..error_page import error_response
 from ..hosts.logs import LEVELS, configure
 from ..hosts.state_folder import hold_state_folder, prepare_state_folder
 from ..serve import load_config
@@ -107,6 +106,8 @@ async def _serve(serving: Serving, folder: Path, began_at: float) -> None:
 
 def _error_page(*, show_locals: bool) -> Callable[[App, Request, Exception], Response]:
     def answer(app: App, request: Request, error: Exception) -> Response:
+        from ..error_page import error_response  # noqa: PLC0415 - off the way to the first answer
+
         config = app.config
         secrets = [str(config.vars[name]) for name in config.secret_names if name in config.vars]
         return error_response(request, error, show_locals=show_locals, secrets=secrets)

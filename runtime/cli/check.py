@@ -1,0 +1,57 @@
+"""`edge check`: report every problem of the config and of the handler file."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from ...wrangler_config.diagnostics import ERROR_MARK, WARNING_MARK, bullet, warning_block
+from ..core.errors import HandlerError
+from ..error_trace import format_error
+from ..serve import load_config
+from .options import choice_of, config_options, vars_options
+from .portability import notes_on
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@click.command(name="check", help=__doc__)
+@config_options
+@vars_options
+def command(path: Path | None, environment: str | None, **variables: Any) -> None:
+    config = load_config(choice_of(path, environment, variables["overrides"], variables["env_files"]))
+    blocks = [warning_block(config)]
+    if config.main is not None:
+        blocks.append(_check_handler(config.main))
+    found = "\n\n".join(filter(None, blocks))
+    click.echo(found or f"{_shown(config.path)}: no problems found.", err=bool(found))
+
+
+def _check_handler(file: Path) -> str:
+    """The file is parsed, never run.
+
+    Raises:
+        HandlerError: it cannot be read or parsed.
+    """
+    try:
+        source = file.read_bytes()
+        compile(source, file, "exec", dont_inherit=True)
+        notes = notes_on(source)
+    except (SyntaxError, ValueError) as error:  # ValueError: null bytes
+        msg = f"{ERROR_MARK} {_shown(file)} cannot be parsed:\n\n{format_error(error)}"
+        raise HandlerError(msg) from None
+    except OSError as error:
+        raise HandlerError(f"{_shown(file)} cannot be read: {error.strerror}.") from error
+    if not notes:
+        return ""
+    lines = [bullet(f"{_shown(file)}:{note.line}:{note.column}: {note.text}") for note in notes]
+    return f"{WARNING_MARK} Checking {_shown(file)}:\n" + "\n".join(lines)
+
+
+def _shown(path: Path) -> str:
+    """Short where it is below the current folder."""
+    short = os.path.relpath(path)
+    return str(path) if short.startswith("..") else short
