@@ -17,7 +17,7 @@ from .core.context import request_id
 from .core.errors import EdgeError, RefusedError
 from .core.request import wire_headers
 from .core.response import Response
-from .error_trace import cause_of, is_syntax_error, is_users, name_of, trace_of
+from .error_trace import cause_of, is_syntax_error, is_users, name_of, text_of, trace_of
 from .hosts.redaction import Redactor
 from .request_log import path_of
 
@@ -52,9 +52,9 @@ def error_response(
         text = json.dumps(_as_json(request, trace, redactor), indent=2)
         headers["content-type"] = "application/json"
         return Response(f"{text}\n", status=status, headers=headers)
-    text = "".join(trace.format(chain=True))
     headers["content-type"] = "text/plain;charset=UTF-8"
-    return Response(redactor.text(f"{text}\nRequest {request_id.get()}\n"), status=status, headers=headers)
+    text = redactor.text(text_of(trace))
+    return Response(f"{text}\n\nRequest {request_id.get()}\n", status=status, headers=headers)
 
 
 def plain_error(current: str) -> Response:

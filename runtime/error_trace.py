@@ -5,6 +5,7 @@ Python's own TracebackException has all that is needed; this file takes the fram
 
 from __future__ import annotations
 
+import importlib
 import sysconfig
 from pathlib import Path
 from traceback import TracebackException
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from traceback import FrameSummary
 
 _ROOMS = tuple(f"{Path(__file__).parent.parent}/{room}/" for room in ("runtime", "bindings", "wrangler_config"))
+_IMPORTLIB = importlib.__file__
 _LIBRARY = tuple({f"{sysconfig.get_path(name)}/" for name in ("stdlib", "platstdlib", "purelib", "platlib")})
 
 
@@ -40,7 +42,13 @@ def format_error(error: BaseException) -> str:
     """
     if isinstance(error, (ConfigError, HandlerError)) and error.__cause__ is None:
         return str(error)
-    return "".join(trace_of(error).format()).rstrip("\n")
+    return text_of(trace_of(error))
+
+
+def text_of(trace: TracebackException) -> str:
+    """As Python prints it, without a final newline; without the heading where no frame is left to follow it."""
+    text = "".join(trace.format()).rstrip("\n")
+    return text if trace.stack else text.removeprefix("Traceback (most recent call last):\n")
 
 
 def cause_of(trace: TracebackException) -> tuple[str, TracebackException] | None:
@@ -69,7 +77,7 @@ def is_syntax_error(trace: TracebackException) -> bool:
 
 def is_framework(frame: FrameSummary) -> bool:
     """A frame of Edge or of the import system."""
-    return frame.filename.startswith((*_ROOMS, "<frozen importlib"))
+    return frame.filename == _IMPORTLIB or frame.filename.startswith((*_ROOMS, "<frozen importlib"))
 
 
 def is_users(frame: FrameSummary) -> bool:
