@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from .entrypoints import WorkerEntrypoint
 from .errors import HandlerError
-from .response import Response
+from .response import FetchResponse
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from .context import Context
     from .env import Env
     from .request import Request
+    from .response import Response
 
 HANDLER_NAMES = ("fetch", "scheduled", "queue", "email", "tail", "trace", "lambda_event")
 GLOBAL_HANDLERS_UNTIL = "2025-08-14"
@@ -64,12 +65,12 @@ class Worker:
         if call is None:
             raise self._missing("fetch")
         answer = call(request, env, ctx)
-        if not isinstance(answer, Response):
+        if not isinstance(answer, FetchResponse):
             if hasattr(answer, "__await__"):
                 answer = await answer
-            if not isinstance(answer, Response):
+            if not isinstance(answer, FetchResponse):
                 raise _no_response(answer)
-        return answer
+        return answer  # type: ignore[return-value]  # doorways send any FetchResponse
 
     async def call(self, handler: str, event: object, env: Env, ctx: Context) -> Any:
         """Deliver any other event; returns what the handler returned."""

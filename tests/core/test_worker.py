@@ -5,8 +5,8 @@ from __future__ import annotations
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
+import edge
 import pytest
-
 from edge.runtime.core.context import Context, PendingWork
 from edge.runtime.core.env import Env
 from edge.runtime.core.errors import HandlerError
@@ -78,10 +78,8 @@ async def test_events_reach_functions_with_env_and_ctx() -> None:
 
 
 def test_imported_fetch_is_no_handler() -> None:
-    from edge.runtime.core import workers_shim
-
     module = ModuleType("entry")
-    module.fetch = getattr(workers_shim, "fetch", None) or __import__("workers").fetch  # type: ignore[attr-defined]  # a module made by hand
+    module.fetch = edge.fetch  # type: ignore[attr-defined]  # a module made by hand
     with pytest.raises(HandlerError, match="has no handler"):
         worker_of(module)
 
