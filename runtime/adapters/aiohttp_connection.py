@@ -239,9 +239,10 @@ class Connection(BaseProtocol):
             self._read_more()
 
     def _read_more(self) -> None:
-        """Parse what the parser kept back while the queue was full, then let the transport read again."""
+        """Parse what the parser kept back while the queue was full; unless that fills it again, read on."""
+        self._buffer_paused = False
         self.data_received(b"")
-        if len(self._queue) < PIPELINE_MAX:
+        if not self._buffer_paused:
             self._resume_reading_for_buffer()
 
     def _refuse(self, error: RefusedError) -> None:
