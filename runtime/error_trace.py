@@ -11,7 +11,7 @@ from pathlib import Path
 from traceback import TracebackException
 from typing import TYPE_CHECKING
 
-from .core.errors import ConfigError, HandlerError
+from .core.errors import EdgeError, HandlerError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -38,11 +38,11 @@ def trace_of(error: BaseException, *, show_locals: bool = False) -> TracebackExc
 def format_error(error: BaseException) -> str:
     """A traceback as Python prints it, without the framework's frames and without a final newline.
 
-    What Edge says on purpose to the user (a config that cannot be used, no handler in the file) is its sentence alone.
+    What Edge says on purpose (a config that cannot be used, no handler in the file) is its sentence alone.
     """
-    if isinstance(error, (ConfigError, HandlerError)) and error.__cause__ is None:
-        return str(error)
-    return text_of(trace_of(error))
+    trace = trace_of(error)
+    is_said_on_purpose = isinstance(error, EdgeError) and error.__cause__ is None and not trace.stack
+    return str(error) if is_said_on_purpose else text_of(trace)
 
 
 def text_of(trace: TracebackException) -> str:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..core.context import request_id
-from ..core.errors import RefusedError
+from ..core.errors import HandlerError, RefusedError
 from ..error_page import plain_error
 from ..hosts.logs import configure
 from ..hosts.state_folder import hold_state_folder, prepare_state_folder
@@ -40,7 +40,7 @@ GRACE_SECONDS = 3.0
 @state_option
 @vars_options
 @click.option("--workers", type=click.IntRange(1, WORKERS_MAX), default=1, metavar="N", help="Processes on the port.")
-def command(**options: Any) -> None:
+def command(**options: Any) -> int:
     from ..adapters.listening import open_sockets, reserve_port  # noqa: PLC0415 - an adapter, where it is needed
 
     choice = choice_of(options["path"], options["environment"], options["overrides"], options["env_files"])
@@ -64,9 +64,12 @@ def command(**options: Any) -> None:
     )
     with hold_state_folder(folder):
         if options["workers"] == 1:
-            sockets = open_sockets(ip, port)
-            run_in_loop(_serve_alone(serving(sockets), folder))
-            return
+            try:
+                run_in_loop(_serve_alone(serving(open_sockets(ip, port)), folder))
+            except HandlerError as error:
+                logs.logger.error("worker_not_loaded", exc_info=error)
+                return 1
+            return 0
         reserved = reserve_port(ip, port)
         port = reserved[0].getsockname()[1]
 
@@ -81,6 +84,7 @@ def command(**options: Any) -> None:
             on_ready=lambda: say(f"Ready on {url_of(reserved[0])}"),
             stop_within_s=config.settings.limits.drain_seconds + GRACE_SECONDS,
         )
+        return 0
 
 
 async def _serve_alone(serving: Serving, folder: Path) -> None:

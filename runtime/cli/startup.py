@@ -34,7 +34,7 @@ def say_warnings(config: WorkerConfig) -> None:
 
 def say_bindings(rows: Sequence[BindingRow], unsupported: Mapping[str, str]) -> None:
     """`env.NAME (resource)  kind  mode`, as wrangler prints them."""
-    table = [(f"env.{row.name}" + (f" ({row.resource})" if row.resource else ""), row.kind, "local") for row in rows]
+    table = [(f"env.{row.name}{_bracketed(row.resource)}", row.kind, "local") for row in rows]
     table += [(f"env.{name}", section, "not supported") for name, section in unsupported.items()]
     if not table:
         return
@@ -43,6 +43,10 @@ def say_bindings(rows: Sequence[BindingRow], unsupported: Mapping[str, str]) -> 
     say("Your Worker has access to the following bindings:")
     for name, kind, mode in table:
         say(f"  {name:<{widths[0]}}  {kind:<{widths[1]}}  {mode}")
+
+
+def _bracketed(resource: str) -> str:
+    return f" ({resource.removeprefix('(').removesuffix(')')})" if resource else ""
 
 
 def say_state(folder: Path) -> None:

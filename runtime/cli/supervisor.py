@@ -119,8 +119,6 @@ class _Supervisor:
         try:
             self._run(process)
             status = 0
-        except EdgeError as error:
-            self._log.error("process_failed", slot=process.slot, reason=str(error))
         except BaseException as error:  # noqa: BLE001 - the border of a process
             self._log.error("process_failed", slot=process.slot, exc_info=error)
         finally:
