@@ -159,9 +159,9 @@ class Connection(BaseProtocol):
             self.transport.abort()
         elif cut is Cut.BODY_SLOW:
             self._refuse(RefusedError(408, "The request's body arrived too slowly."))
-        elif cut is Cut.HEAD_LATE and self._head_bytes:
+        elif cut is Cut.HEAD_LATE:
             self._refuse(RefusedError(408, "The request's headers did not arrive in time."))
-        elif cut in {Cut.CLOSE, Cut.HEAD_LATE}:
+        elif cut is Cut.CLOSE:
             self.transport.close()
 
     def close(self) -> None:
@@ -281,7 +281,7 @@ class Connection(BaseProtocol):
         elif self._queue:
             self._loop.call_soon(self._go_on)
         else:
-            self._patience.waiting_since = self.server.now
+            self._patience.begin_idle(self.server.now)
             if self._is_input_over:
                 self._close_gently(is_input_complete=False)
 

@@ -33,30 +33,37 @@ class Patience:
     __slots__ = (
         "_body_bytes",
         "_body_since",
+        "_idle_seconds_max",
         "_limits",
         "_linger_since",
         "_stall_bytes",
         "_stall_since",
+        "_waiting_since",
         "has_head_begun",
-        "waiting_since",
     )
 
     def __init__(self, limits: Limits, now: float) -> None:
         self._limits = limits
-        self.has_head_begun = True
-        """Part of a request's head came, or the connection is fresh: the header timeout runs, not keep-alive."""
-        self.waiting_since = now
-        """Since when nothing was being answered."""
+        self.has_head_begun = False
+        """Part of a request's head came, but not all of it."""
+        self._waiting_since = now
+        # A fresh connection has the header timeout; keep-alive is for clients that have asked something.
+        self._idle_seconds_max = limits.header_timeout_seconds
         self._body_since = 0.0
         self._body_bytes = 0
         self._stall_since: float | None = None
         self._stall_bytes = 0
         self._linger_since: float | None = None
 
+    def begin_idle(self, now: float) -> None:
+        """A request was answered and no other has begun."""
+        self._waiting_since = now
+        self._idle_seconds_max = self._limits.keep_alive_seconds
+
     def begin_head(self, now: float) -> None:
         if not self.has_head_begun:
             self.has_head_begun = True
-            self.waiting_since = now
+            self._waiting_since = now
 
     def begin_body(self, now: float) -> None:
         self._body_since = now
@@ -99,10 +106,10 @@ class Patience:
             return self._decide_body(now, is_body_paused=is_body_paused)
         if is_answering:
             return Cut.NOTHING
-        waited = now - self.waiting_since
+        waited = now - self._waiting_since
         if self.has_head_begun:
             return Cut.HEAD_LATE if waited >= self._limits.header_timeout_seconds else Cut.NOTHING
-        return Cut.CLOSE if is_draining or waited >= self._limits.keep_alive_seconds else Cut.NOTHING
+        return Cut.CLOSE if is_draining or waited >= self._idle_seconds_max else Cut.NOTHING
 
     def _decide_stall(self, now: float, since: float, unsent_bytes: int) -> Cut:
         """Any byte taken starts the time anew."""

@@ -14,12 +14,11 @@ def patience():
 
 
 def idle(patience):
-    patience.has_head_begun = False
-    patience.waiting_since = 100.0
+    patience.begin_idle(100.0)
     return patience
 
 
-@pytest.mark.parametrize(("now", "cut"), [(109.9, Cut.NOTHING), (110.0, Cut.HEAD_LATE)])
+@pytest.mark.parametrize(("now", "cut"), [(109.9, Cut.NOTHING), (110.0, Cut.CLOSE)])
 def test_fresh_connection_has_the_header_timeout(patience, now, cut):
     assert patience.decide(now, **CALM) is cut
 
@@ -35,8 +34,9 @@ def test_header_time_starts_with_the_first_byte_and_only_once(patience):
     assert patience.decide(160.0, **CALM) is Cut.HEAD_LATE
 
 
-def test_idle_connection_is_closed_when_draining(patience):
-    assert idle(patience).decide(100.0, **{**CALM, "is_draining": True}) is Cut.CLOSE
+@pytest.mark.parametrize("begin", [idle, lambda fresh: fresh])
+def test_connection_that_owes_nothing_is_closed_when_draining(patience, begin):
+    assert begin(patience).decide(100.0, **{**CALM, "is_draining": True}) is Cut.CLOSE
 
 
 def test_answering_takes_as_long_as_it_takes(patience):
