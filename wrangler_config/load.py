@@ -115,7 +115,7 @@ def _check_wrangler_file(
 
 
 def _check_entry_point(document: Document, levels: Levels, report: Diagnostics) -> None:
-    main, flags = levels.effective("main"), levels.effective("compatibility_flags").value or []
+    main, flags = levels.effective("main"), levels.effective("compatibility_flags").value
     if main.value is None:
         if levels.effective("assets").value is None:
             report.error("Missing entry-point to Worker script or to assets directory")
@@ -124,7 +124,7 @@ def _check_entry_point(document: Document, levels: Levels, report: Diagnostics) 
         return
     if not _is_file(document.path.parent / main.value):
         report.error(f'The entry-point file at "{main.value}" was not found.', main.at)
-    if main.value.endswith(".py") and "python_workers" not in flags:
+    if main.value.endswith(".py") and "python_workers" not in (flags if isinstance(flags, list) else []):
         report.note(
             "The `python_workers` compatibility flag is required to use Python. "
             'Edge runs this file without it; Cloudflare wants "compatibility_flags": ["python_workers"].',

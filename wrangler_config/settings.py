@@ -46,8 +46,9 @@ def check_settings(
     misplaced: dict[str, Any] = {"elsewhere": TOP_LEVEL_KEYS - SETTINGS_KEYS, "other_file": wrangler_file}
     warn_of_unknown(top, SETTINGS_KEYS | {"env"}, report, name="top-level", **misplaced)
     chosen = top.member("env").member(environment) if environment else Located(None)
-    if "env" in top and not isinstance(top.member("env").value, dict):
-        report.error(expected(top.member("env"), "object"), top.member("env").at)
+    for one in (top.member("env"), chosen):
+        if one.value is not None and not isinstance(one.value, dict):
+            report.error(expected(one, "object"), one.at)
     warn_of_unknown(chosen, SETTINGS_KEYS, report, **misplaced)
     references: dict[str, str] = {}
     checked: dict[str, Any] = {}
@@ -106,7 +107,7 @@ def _validated(cls: type[Any], value: Located, report: Diagnostics) -> Any:
                 at, name = (*at, step), f"{name}[{step}]" if isinstance(step, int) else f"{name}.{step}"
             located = Located(raw, name, at)
             if one["type"] == "literal_error":
-                report.error(expected_one_of(located, type_hints(cls)[located.at[len(value.at)]]), at)
+                report.error(expected_one_of(located, type_hints(cls)[str(at[len(value.at)])]), at)
             else:
                 report.error(expected(located, _WORDS.get(one["type"], one["type"])), at)
         return None

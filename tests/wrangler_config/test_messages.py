@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 ERRORS: list[tuple[dict[str, Any], str]] = [
     ({"compatibility_flags": "x"}, 'Expected "compatibility_flags" to be of type string array but got "x".'),
     ({"compatibility_flags": ["a", 1]}, 'Expected "compatibility_flags" to be of type string array but got ["a",1].'),
+    ({"compatibility_flags": True}, 'Expected "compatibility_flags" to be of type string array but got true.'),
     ({"account_id": 5}, 'Expected "account_id" to be of type string but got 5.'),
     ({"workers_dev": "yes"}, 'Expected "workers_dev" to be of type boolean but got "yes".'),
     (
@@ -250,6 +251,19 @@ def test_unsupported_kinds_are_named_for_the_error_at_use(project: Project) -> N
         "RATE": "ratelimits",
         "AI": "ai",
     }
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("wrangler.json", '{"main": "entry.py", "pipelines": [{"pipeline": "<STREAM_ID>", "binding": "STREAM"}]}'),
+        ("wrangler.toml", 'main = "entry.py"\n[[pipelines]]\npipeline = "<STREAM_ID>"\nbinding = "STREAM"\n'),
+    ],
+)
+def test_both_forms_of_a_stream_binding(project: Project, name: str, text: str) -> None:
+    project.write(name, text)
+    (entry,) = project.load().bindings["pipelines"]
+    assert (entry.env_name, entry.stream_id) == ("STREAM", "<STREAM_ID>")
 
 
 def test_stream_wins_over_pipeline(project: Project) -> None:

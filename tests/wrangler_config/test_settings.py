@@ -119,6 +119,12 @@ def test_warning_text_and_the_default_holds(project: Project, text: str, message
     assert project.load().settings == Settings()
 
 
+def test_an_environment_that_is_no_object(project: Project) -> None:
+    project.config(env={"prod": {}})
+    project.write("edge.toml", "[env]\nprod = 5")
+    assert 'edge.toml:2:1: Expected "env.prod" to be of type object but got 5.' in project.refusal("prod")
+
+
 def test_problems_of_both_files_are_reported_at_once(project: Project) -> None:
     project.config(account_id=5)
     project.write("edge.toml", "limits = 5")
