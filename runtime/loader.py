@@ -37,6 +37,9 @@ class Loader:
         """`is_fresh` compiles sources at every load: bytecode cannot tell two saves in one second apart."""
         self._is_fresh = is_fresh
         self._root: Path | None = None
+        self._entered: list[str] = []
+        self._foreign: frozenset[str] = frozenset()
+        """What was loaded before: a Lambda function's folder holds Edge itself and the file that imports it too."""
 
     def load(self, config: WorkerConfig) -> Worker:
         """Import `main` and find its handlers.
@@ -46,7 +49,7 @@ class Loader:
                 raised), or it has no usable handler.
         """
         main = _require_main(config)
-        self._enter_root(main.parent, config.path.parent / VENDORED)
+        self._enter_root(main, config.path.parent / VENDORED)
         forgotten = self._forget()
         try:
             module = self._import(main)
@@ -64,19 +67,37 @@ class Loader:
         """Source files of the user's loaded modules: what a reload watches."""
         return {Path(module.__file__) for module in self._modules().values() if module.__file__}
 
+    def close(self) -> None:
+        """Forget the user's modules and leave the import path as it was found."""
+        self._forget()
+        sys.path[:] = [entry for entry in sys.path if entry not in self._entered]
+        if self._is_fresh and self._root is not None:
+            sys.path_hooks.remove(self._fresh_hook)
+            sys.path_importer_cache.clear()
+        self._root = None
+
     def _import(self, main: Path) -> ModuleType:
         try:
-            return importlib.import_module(main.stem)
+            module = importlib.import_module(main.stem)
         except (Exception, SystemExit) as error:
             msg = f"{main} failed while it was imported: {type(error).__name__}: {error}"
             raise HandlerError(msg) from error
+        if Path(module.__file__ or "") != main:
+            msg = (
+                f"{main} hides behind the module {main.stem!r} that is loaded already ({module}). Give it another name."
+            )
+            raise HandlerError(msg)
+        return module
 
-    def _enter_root(self, root: Path, vendored: Path) -> None:
+    def _enter_root(self, main: Path, vendored: Path) -> None:
         workers_shim.install()
+        root = main.parent
         if root == self._root:
             return
         self._root = root
+        self._foreign = frozenset(sys.modules) - {main.stem}
         wanted = [str(root), *([str(vendored)] if vendored.is_dir() else [])]
+        self._entered = [entry for entry in wanted if entry not in sys.path]
         sys.path[:] = [*wanted, *(entry for entry in sys.path if entry not in wanted)]
         if self._is_fresh:
             sys.path_hooks.insert(0, self._fresh_hook)
@@ -98,9 +119,7 @@ class Loader:
         return {
             name: module
             for name, module in tuple(sys.modules.items())
-            if (file := getattr(module, "__file__", None)) and name != "__main__" and self._is_users(Path(file))
-            # A module that is being imported is our caller (a Lambda function's own file): forgetting it breaks that.
-            and not getattr(module.__spec__, "_initializing", False)
+            if (file := getattr(module, "__file__", None)) and name not in self._foreign and self._is_users(Path(file))
         }
 
     def _is_users(self, path: Path) -> bool:

@@ -7,12 +7,14 @@ An adapter or a command asks for what it serves: `open_local_app` (edge dev, edg
 from __future__ import annotations
 
 import asyncio
+import os
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ..bindings.registry import sections, spec_of
-from .core.context import Context, Invocation, current_invocation
+from ..wrangler_config.plan import plan_path, thaw
+from .core.context import Context, Invocation, PendingWork, current_invocation
 from .core.errors import HandlerError, RefusedError
 from .core.response import Response
 from .environment import open_environment
@@ -52,7 +54,7 @@ def load_config(choice: ConfigChoice) -> WorkerConfig:
     return load(
         choice.path,
         environment=choice.environment,
-        sections={name: spec_of(name).entry for name in sections()},
+        sections=_entry_types(),
         var_overrides=choice.var_overrides,
         env_files=choice.env_files,
     )
@@ -65,6 +67,10 @@ class _Stage:
     config: WorkerConfig
     environment: Environment
     stack: AsyncExitStack
+
+
+def _entry_types() -> dict[str, type[Any]]:
+    return {name: spec_of(name).entry for name in sections()}
 
 
 class App:
@@ -114,6 +120,12 @@ class App:
         """Events the current Worker has a handler for; empty while none is loaded."""
         return self.live.current.worker.handlers if self.live.current else ()
 
+    @property
+    def pending(self) -> PendingWork:
+        """The current generation's `waitUntil` work, which a Lambda invocation waits for."""
+        assert self.live.current is not None, "a Worker is loaded"
+        return self.live.current.pending
+
     def watched_files(self) -> set[Path]:
         """Files whose change calls for a reload: the user's loaded modules and everything the config was read from."""
         config = self.config
@@ -142,6 +154,7 @@ class App:
         except HandlerError as error:
             if not self._is_dev:
                 await stage.stack.aclose()
+                self._loader.close()
                 raise
             self.live.failure = error
         self._enter(stage)
@@ -177,6 +190,7 @@ class App:
             await self._stage.environment.stop_sources()
             await self._stage.stack.aclose()
             self._stage = None
+        self._loader.close()
 
     @property
     def _open_stage(self) -> _Stage:
@@ -253,6 +267,30 @@ async def open_local_app(
         if not await app.drain(app.config.settings.limits.drain_seconds):
             host.log.warning("work_cut_at_shutdown", after_s=app.config.settings.limits.drain_seconds)
         await app.close()
+
+
+@asynccontextmanager
+async def open_aws_app(path: Path) -> AsyncIterator[App]:
+    """An open App in a Lambda function, on AWS bindings. The environment is CLOUDFLARE_ENV, as wrangler has it.
+
+    Raises:
+        EdgeError: the config, a binding or the Worker cannot be used.
+    """
+    from .hosts.aws import LambdaMachine  # noqa: PLC0415 - only where Lambda is
+    from .hosts.json_log import JsonLog  # noqa: PLC0415 - only where Lambda is
+
+    choice = ConfigChoice(path, os.environ.get("CLOUDFLARE_ENV") or None)
+    config = thaw(plan_path(path, choice.environment), _entry_types()) or load_config(choice)
+    log = JsonLog()
+    log.hide(str(config.vars[name]) for name in config.secret_names if name in config.vars)
+    host = LambdaMachine(log, region=config.settings.aws.region)
+    app = App(choice, host, platform="aws", is_dev=False, answer_error=plain_answer)
+    try:
+        await app.open(config)
+        yield app
+    finally:
+        await app.close()
+        await host.aclose()
 
 
 def plain_answer(_request: Request, error: Exception) -> Response:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
@@ -31,10 +30,10 @@ class PendingWork:
 
     async def drain(self) -> None:
         """Return when nothing is pending, including work that pending work added."""
+        import asyncio  # a face that only names Context does not load it
+
         while self._tasks:
-            for task in tuple(self._tasks):
-                with suppress(Exception):  # _finished has logged it
-                    await task
+            await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def cancel(self) -> None:
         for task in tuple(self._tasks):
