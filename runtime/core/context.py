@@ -30,7 +30,7 @@ class PendingWork:
 
     async def drain(self) -> None:
         """Return when nothing is pending, including work that pending work added."""
-        import asyncio  # a face that only names Context does not load it
+        import asyncio  # noqa: PLC0415 - a face that only names Context does not load it
 
         while self._tasks:
             await asyncio.gather(*self._tasks, return_exceptions=True)
