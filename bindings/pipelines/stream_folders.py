@@ -92,7 +92,9 @@ class StreamFolder:
             meta = msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
         except FileNotFoundError:
             return {}
-        except (OSError, msgspec.DecodeError) as error:
+        except OSError as error:
+            raise BackendError(f"{path} cannot be read: {error.strerror or error}.") from error
+        except msgspec.DecodeError as error:
             raise BackendError(
                 f"{path} cannot be read: {error}. Restore it, or remove it to have it made anew."
             ) from error

@@ -11,10 +11,12 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+from functools import partial
 from itertools import count
 from pathlib import Path
 
 from edge.bindings.pipelines import PipelineEntry, local
+from edge.bindings.pipelines.batcher import RollPolicy
 from edge.bindings.spec import Site
 from edge.runtime.hosts.local import LocalMachine
 from edge.runtime.testing.fake_host import RecordingLog
@@ -40,5 +42,5 @@ async def main(state_dir: Path, first: int, *, is_early: bool) -> None:
 
 if __name__ == "__main__":
     local.CHECK_SECONDS = 0.005
-    local.RollPolicy = lambda: local.decide_roll.__globals__["RollPolicy"](interval_s=0.005, first_interval_s=0.0)
+    local.RollPolicy = partial(RollPolicy, interval_s=0.005, first_interval_s=0.0)
     asyncio.run(main(Path(sys.argv[1]), int(sys.argv[2]), is_early="early" in sys.argv))

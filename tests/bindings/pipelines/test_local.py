@@ -1,0 +1,184 @@
+"""Streams as `edge dev` and `edge serve` open them: created on use, delivered, shared across reloads, drained."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING
+
+import pytest
+from edge.bindings.pipelines import PipelineEntry
+from edge.bindings.pipelines.disk import Disk
+from edge.bindings.pipelines.drain import OrphanDrain
+from edge.bindings.pipelines.local import DRAIN_SECONDS, open_binding
+from edge.bindings.pipelines.lock import DRAINING, PartitionInUseError, lock_partition
+from edge.bindings.pipelines.partition import PartitionLog
+from edge.bindings.pipelines.records import encode_records
+from edge.bindings.pipelines.stream_folders import StreamFolders
+from edge.bindings.spec import Site
+from edge.runtime.core.errors import BackendError
+from edge.runtime.testing.fake_host import FakeHost
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from edge.bindings.spec import Opened
+
+FLIGHTS = [PipelineEntry("STREAM", stream="flights")]
+
+
+def delivered(state_dir: Path) -> list[bytes]:
+    return [path.read_bytes() for path in sorted(state_dir.glob("streams/*/files/*.ndjson"))]
+
+
+async def until(host: FakeHost, is_so: Callable[[], bool]) -> None:
+    """Let threads come to their end; the clock stands still."""
+    for _ in range(2_000):
+        if is_so():
+            return
+        await asyncio.to_thread(lambda: None)
+        await host.settle()
+    pytest.fail(f"did not happen: {host.log.lines}")
+
+
+async def run_sources(opened: Opened, host: FakeHost) -> None:
+    for source in opened.sources:
+        host.spawn(source.run(), name="source")
+    await host.settle()
+
+
+async def test_unknown_stream_is_created_and_named(tmp_path: Path) -> None:
+    host = FakeHost(tmp_path)
+    async with open_binding(FLIGHTS, Site(host, None)) as opened:
+        assert opened.resources == {"STREAM": "flights"}
+        await opened.env["STREAM"].send([{"a": 1}])
+    [summary] = StreamFolders(tmp_path).list()
+    assert (summary.name, summary.record_count) == ("flights", 1)
+    level, event, values = host.log.lines[0]
+    assert (level, event) == ("info", "stream_opened")
+    assert values["files_bytes_max"] == 1024**3
+    assert values["files"] == str(summary.files_folder)
+
+
+async def test_first_file_comes_after_a_second_and_the_next_after_ten(tmp_path: Path) -> None:
+    host = FakeHost(tmp_path)
+    async with open_binding(FLIGHTS, Site(host, None)) as opened:
+        await run_sources(opened, host)
+        await opened.env["STREAM"].send([1])
+        await host.advance(2.0)
+        await until(host, lambda: host.log.events().count("records_delivered") == 1)
+        assert delivered(tmp_path) == [b"1\n"]
+        await opened.env["STREAM"].send([2])
+        await host.advance(9.0)
+        assert delivered(tmp_path) == [b"1\n"]
+        await host.advance(4.0)
+        await until(host, lambda: host.log.events().count("records_delivered") == 2)
+        assert delivered(tmp_path) == [b"1\n", b"2\n"]
+        await host.aclose()
+
+
+async def test_closing_delivers_the_rest(tmp_path: Path) -> None:
+    async with open_binding(FLIGHTS, Site(FakeHost(tmp_path), None)) as opened:
+        await opened.env["STREAM"].send([1])
+    assert delivered(tmp_path) == [b"1\n"]
+
+
+async def test_reload_keeps_the_log_open(tmp_path: Path) -> None:
+    host = FakeHost(tmp_path)
+    async with AsyncExitStack() as old, AsyncExitStack() as new:
+        first = await old.enter_async_context(open_binding(FLIGHTS, Site(host, None)))
+        await first.env["STREAM"].send([1])
+        second = await new.enter_async_context(open_binding(FLIGHTS, Site(host, None)))
+        await old.aclose()
+        await second.env["STREAM"].send([2])
+        assert delivered(tmp_path) == [], "the lease was not closed in between"
+    assert delivered(tmp_path) == [b"1\n2\n"]
+
+
+async def test_two_bindings_of_one_stream_share_its_log(tmp_path: Path) -> None:
+    entries = [PipelineEntry("A", stream="s"), PipelineEntry("B", pipeline="s")]
+    async with open_binding(entries, Site(FakeHost(tmp_path), None)) as opened:
+        await opened.env["A"].send(["a"])
+        await opened.env["B"].send(["b"])
+    assert delivered(tmp_path) == [b'"a"\n"b"\n']
+
+
+async def test_each_process_slot_writes_its_own_partition(tmp_path: Path) -> None:
+    async with AsyncExitStack() as stack:
+        for slot in range(3):
+            host = FakeHost(tmp_path, process_slot=slot)
+            opened = await stack.enter_async_context(open_binding(FLIGHTS, Site(host, None)))
+            await opened.env["STREAM"].send([slot])
+        assert StreamFolders(tmp_path).list()[0].partitions == (0, 1, 2)
+    assert delivered(tmp_path) == [b"0\n", b"1\n", b"2\n"]
+
+
+async def test_slot_0_delivers_what_vanished_slots_left(tmp_path: Path) -> None:
+    folder = StreamFolders(tmp_path).folder("gone")
+    log = PartitionLog(folder.partition(7), folder.id, 7, now=lambda: 0.0)
+    log.open(asyncio.get_running_loop())
+    await log.append(encode_records(["left behind"]))
+    log.close()
+    host = FakeHost(tmp_path)
+    async with open_binding(FLIGHTS, Site(host, None)) as opened:
+        await run_sources(opened, host)
+        await host.advance(DRAIN_SECONDS + 1)
+        await until(host, lambda: "orphan_drained" in host.log.events())
+        await host.aclose()
+    assert delivered(tmp_path) == [b'"left behind"\n']
+
+
+async def test_drain_leaves_owned_partitions_alone(tmp_path: Path) -> None:
+    async with open_binding(FLIGHTS, Site(FakeHost(tmp_path, process_slot=1), None)) as opened:
+        await opened.env["STREAM"].send([1])
+        assert OrphanDrain(StreamFolders(tmp_path), Disk(), lambda: 0.0).run_once() == []
+
+
+async def test_owner_waits_for_a_drain_and_fails_at_once_for_another_owner(tmp_path: Path) -> None:
+    folder = StreamFolders(tmp_path).folder("flights").partition(0)
+    folder.mkdir(parents=True)
+    host = FakeHost(tmp_path)
+    held = lock_partition(folder, DRAINING)
+    async with AsyncExitStack() as stack:
+        opening = asyncio.ensure_future(stack.enter_async_context(open_binding(FLIGHTS, Site(host, None))))
+        for _ in range(200):
+            await asyncio.to_thread(lambda: None)
+            await host.settle()
+        assert not opening.done()
+        os.close(held)
+        while not opening.done():
+            await asyncio.to_thread(lambda: None)
+            await host.advance(0.1)
+        await (await opening).env["STREAM"].send([1])
+        with pytest.raises(PartitionInUseError, match=f"in use by process {os.getpid()}"):
+            await stack.enter_async_context(open_binding(FLIGHTS, Site(FakeHost(tmp_path), None)))
+
+
+async def test_damaged_stream_is_stopped_and_the_others_run(tmp_path: Path) -> None:
+    entries = [*FLIGHTS, PipelineEntry("OTHER", stream="other")]
+    async with open_binding(entries, Site(FakeHost(tmp_path), None)) as opened:
+        await opened.env["STREAM"].send([1])
+        await opened.env["STREAM"].send([2])
+    folder = StreamFolders(tmp_path).folder("flights").partition(0)
+    [segment] = folder.glob("*.log")
+    content = bytearray(segment.read_bytes())
+    content[100] ^= 1
+    segment.write_bytes(content)
+    host = FakeHost(tmp_path)
+    async with open_binding(entries, Site(host, None)) as opened:
+        with pytest.raises(BackendError, match="edge streams fsck"):
+            await opened.env["STREAM"].send([3])
+        await opened.env["OTHER"].send([4])
+        await run_sources(opened, host)
+        await host.advance(30)
+        await host.aclose()
+    assert "stream_stopped" in host.log.events("error")
+
+
+async def test_state_folder_that_cannot_be_written_is_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "streams").write_text("a file in the way")
+    with pytest.raises(BackendError, match=r"meta\.json cannot be read: Not a directory\."):
+        async with open_binding(FLIGHTS, Site(FakeHost(tmp_path), None)):
+            pass
