@@ -7,7 +7,6 @@ is refused here: other versions, foreign targets, transfer codings beside chunke
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
-from urllib.parse import quote
 
 from aiohttp import hdrs
 from aiohttp.http_exceptions import BadHttpMethod, HttpProcessingError, LineTooLong
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
 
     from .host_guard import HostGuard
 
-_PRINTABLE = "".join(map(chr, range(0x21, 0x7F)))
 _REFUSED_METHODS = frozenset({"CONNECT", "TRACE"})
 
 
@@ -45,8 +43,6 @@ def require_url(message: RawRequestMessage, guard: HostGuard) -> str:
         origin, target = _split_absolute(target, guard)
     if "#" in target:
         raise RefusedError(400, "The request target contains a fragment (#), which is never sent.")
-    if not target.isascii():
-        target = quote(target.encode("utf-8", "surrogateescape"), safe=_PRINTABLE)
     if target.startswith("/cdn-cgi") and is_control_path(target):
         guard.check_control(headers.get(hdrs.ORIGIN), headers.get("Sec-Fetch-Site"))
     if message.upgrade and headers.get(hdrs.UPGRADE, "").lower() == "websocket":
