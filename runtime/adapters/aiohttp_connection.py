@@ -105,7 +105,7 @@ class Connection(BaseProtocol):
             return
         was_in_body = not self._body.is_eof()
         try:
-            messages, _, _ = self._parser.feed_data(data)
+            messages, is_upgraded, _ = self._parser.feed_data(data)
         except HttpProcessingError as error:
             self._refuse(refusal_of(error, self.server.limits.url_bytes))
             return
@@ -115,6 +115,7 @@ class Connection(BaseProtocol):
             self._head_bytes += len(data)
         if messages:
             self._take(messages)
+            self._is_input_over |= is_upgraded  # what follows is no HTTP
         elif not was_in_body and data:
             self._patience.begin_head(self.server.now)
             if self._head_bytes > self.server.limits.header_bytes + self.server.limits.url_bytes:
