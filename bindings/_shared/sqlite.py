@@ -186,6 +186,10 @@ class Lane(Generic[J, R]):
     # From here on: in the thread.
 
     def _run(self) -> None:
+        # Open from the start: a reader that holds the file goes on when a full disk lets nobody open it anew.
+        with suppress(sqlite3.Error):  # the first batch tries again, and tells
+            self._connection = self._database.connect()
+            self._connection.execute("PRAGMA schema_version").fetchone()
         while (batch := self._batches.get()) is not None:
             self._loop.call_soon_threadsafe(self._deliver, batch, self._outcomes([job.payload for job in batch]))
         self._disconnect()
