@@ -1,7 +1,8 @@
-"""Which file: wrangler's search, and Edge's own settings beside it."""
+"""Which file, and which environment: wrangler's search, and Edge's own settings beside the wrangler file."""
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 from ..runtime.core.errors import ConfigError
@@ -10,6 +11,7 @@ from .diagnostics import ERROR_MARK, shown
 if TYPE_CHECKING:
     from pathlib import Path
 
+ENVIRONMENT_VARIABLE = "CLOUDFLARE_ENV"
 WRANGLER_NAMES = ("wrangler.json", "wrangler.jsonc", "wrangler.toml")
 SETTINGS_NAMES = ("edge.toml", "edge.jsonc")
 
@@ -54,3 +56,8 @@ def find_settings_file(folder: Path) -> Path | None:
         )
         raise ConfigError(msg)
     return found[0] if found else None
+
+
+def find_environment(asked: str | None) -> str | None:
+    """The environment that `--env asked` means: None asks CLOUDFLARE_ENV, "" is the top level, which is None."""
+    return (os.environ.get(ENVIRONMENT_VARIABLE) if asked is None else asked) or None

@@ -94,8 +94,6 @@ class _Reader:
             if self._head != ":":
                 self.refuse("ColonExpected")
             self._skip(self.at + 1)
-            if key in found:
-                self._forget((*path, key))
             self.offsets[*path, key] = start
             found[key] = self.value((*path, key))
             self._comma("}", "CloseBraceExpected")
@@ -120,10 +118,6 @@ class _Reader:
             self._skip(self.at + 1)
         elif self._head != close:
             self.refuse("CommaExpected" if self._head else close_expected)
-
-    def _forget(self, path: Path) -> None:
-        for known in [known for known in self.offsets if known[: len(path)] == path]:
-            del self.offsets[known]
 
     def _string(self) -> str:
         start, at = self.at, self.at + 1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,9 +9,9 @@ from ..runtime.core.errors import ConfigError
 from .diagnostics import Diagnostics, shown
 from .entries import check_names, check_sections, entries_of, unsupported_names
 from .environments import Levels, choose_levels, warn_of_not_inherited
-from .find import find_settings_file, find_wrangler_file, overlooked_files
+from .find import find_environment, find_settings_file, find_wrangler_file, overlooked_files
+from .level_checks import check_level
 from .parse import Document, Located, read_document
-from .top_level import check_level
 from .variables import Variables, VariableSources, resolve_variables
 from .worker_config import DevSettings, WorkerConfig
 
@@ -23,7 +22,6 @@ if TYPE_CHECKING:
 
 DEFAULT_NAME = "worker"
 """Of a Worker whose file gives none, as in `wrangler dev`."""
-ENVIRONMENT_VARIABLE = "CLOUDFLARE_ENV"
 PORT_MAX = 65535
 
 
@@ -53,11 +51,9 @@ def load(
     file = path.absolute() if path else find_wrangler_file(start)
     document = read_document(file)
     report = Diagnostics(f"Processing {document.name} configuration", document)
-    if environment is None:
-        environment = os.environ.get(ENVIRONMENT_VARIABLE)
     if path is None and (others := overlooked_files(file, start)):
         report.note(f"{document.name} is used, not {', '.join(map(shown, others))}. Name another one with --config.")
-    levels = _check_wrangler_file(document, environment or None, sections, report)
+    levels = _check_wrangler_file(document, find_environment(environment), sections, report)
     declared, required = _declared_vars(levels), _required_secrets(levels)
     variables = resolve_variables(
         declared, required, VariableSources(file.parent, levels.environment, env_files, var_overrides or {})

@@ -61,17 +61,11 @@ def check_settings(
             continue
         known, cloudflares = frozenset(f.name for f in fields(cls)), _CLOUDFLARE_KEYS.get(section, frozenset())
         warn_of_unknown(value, known, report, elsewhere=cloudflares, other_file=wrangler_file)
-        resolved = _resolved(Located(value.value, section, value.at), variables, references, report)
-        located = Located(resolved, section, value.at)
-        if (one := _validated(cls, located, report)) is not None:
-            checked[section] = _in_range(one, located, report)
+        value = Located(value.value, section, value.at)
+        resolved = _resolved(value, variables, references, report)
+        if (one := _validated(cls, resolved, value, report)) is not None:
+            checked[section] = _in_range(one, value, report)
     return CheckedSettings(Settings(**checked), references)
-
-
-def resolve_reference(name: str, variables: Mapping[str, Any]) -> str | None:
-    """The value of `{ env = "name" }`; None when nothing has it."""
-    value = variables.get(name, os.environ.get(name))
-    return None if value is None else str(value)
 
 
 def _resolved(value: Located, variables: Mapping[str, Any], references: dict[str, str], report: Diagnostics) -> Any:
@@ -81,22 +75,25 @@ def _resolved(value: Located, variables: Mapping[str, Any], references: dict[str
     name = value.value.get("env")
     if set(value.value) == {"env"} and isinstance(name, str) and "." in value.name:
         references[value.name] = name
-        found = resolve_reference(name, variables)
+        found = variables.get(name, os.environ.get(name))
         if found is None:
             report.error(
                 f'"{value.name}" refers to the variable {name}, which is not set. '
                 f"Add it to .dev.vars or .env, or set it in the environment of the process.",
                 value.at,
             )
-        return found or ""
+        return "" if found is None else str(found)
     return {key: _resolved(member, variables, references, report) for key, member in value.members()}
 
 
-def _validated(cls: type[Any], value: Located, report: Diagnostics) -> Any:
-    """The section as its dataclass; None when something in it has the wrong type, which is reported."""
+def _validated(cls: type[Any], resolved: Any, value: Located, report: Diagnostics) -> Any:
+    """The section as its dataclass; None when something in it has the wrong type, which is reported.
+
+    Messages repeat `value`, the section as written: what a reference resolved to may be a secret.
+    """
     from pydantic import TypeAdapter, ValidationError  # noqa: PLC0415 - see the docstring of this module
 
-    text = json.dumps(value.value, default=lambda date: {"date": date.text})
+    text = json.dumps(resolved, default=lambda date: {"date": date.text})
     try:
         return TypeAdapter(cls).validate_json(text, strict=True)
     except ValidationError as error:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from edge.runtime.core.errors import ConfigError
+from edge.wrangler_config.parse import FILE_BYTES_MAX
 
 if TYPE_CHECKING:
     from conftest import Project
@@ -84,6 +85,11 @@ def test_a_file_that_is_no_utf8(project: Project) -> None:
         "✘ [ERROR] wrangler.jsonc is not UTF-8\n\n"
         "    wrangler.jsonc:2:11: byte 0xff starts no character. Save the file as UTF-8."
     )
+
+
+def test_a_file_larger_than_any_config(project: Project) -> None:
+    project.write("wrangler.jsonc", b" " * (FILE_BYTES_MAX + 1))
+    assert "It is larger than 4194304 bytes." in project.refusal()
 
 
 def test_an_empty_file_and_a_byte_order_mark(project: Project) -> None:

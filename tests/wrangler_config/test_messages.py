@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from edge.wrangler_config.diagnostics import warning_block
+
 if TYPE_CHECKING:
     from conftest import Project
 
@@ -21,6 +23,8 @@ ERRORS: list[tuple[dict[str, Any], str]] = [
     ),
     ({"name": 7}, 'Expected "name" to be of type string, alphanumeric and lowercase with dashes only but got 7.'),
     ({"main": "src/nope.py"}, 'The entry-point file at "src/nope.py" was not found.'),
+    ({"main": 5}, 'Expected "main" to be of type string but got 5.'),
+    ({"main": "a\0b"}, 'The entry-point file at "a\0b" was not found.'),
     ({"main": None}, "Missing entry-point to Worker script or to assets directory"),
     (
         {"compatibility_date": "2026-13-45"},
@@ -34,6 +38,11 @@ ERRORS: list[tuple[dict[str, Any], str]] = [
             "{ pattern, custom_domain, zone_id | zone_name, enabled, previews_enabled }, but these weren't valid: [5]."
         ),
     ),
+    ({"routes": "x"}, 'Expected "routes" to be an array but got "x".'),
+    ({"route": 5}, 'Expected "route" to be either a string, or an object with shape { pattern, '),
+    ({"triggers": []}, 'Expected "triggers" to be of type object but got [].'),
+    ({"secrets": []}, 'The field "secrets" should be an object but got [].'),
+    ({"define": []}, 'The field "define" should be an object but got [].'),
     ({"routes": [{"pattern": "a.com/x", "custom_domain": True}]}, "Paths are not allowed in Custom Domains"),
     ({"triggers": {"crons": {"a": 1}}}, 'Expected "triggers.crons" to be of type array, but got {"a":1}.'),
     ({"vars": "x"}, 'The field "vars" should be an object but got "x".'),
@@ -185,7 +194,7 @@ SILENT: list[dict[str, Any]] = [
     {"kv_namespaces": [{"binding": "A"}], "pipelines": [{"binding": "P", "stream": "s", "remote": False}]},
     {"vars": {"A": "a", "B": {"c": [1, None]}}},
     {"compatibility_date": "2030-01-01", "compatibility_flags": ["python_workers", "no_such_flag"]},
-    {"triggers": {}, "dev": {"port": 0}},
+    {"triggers": {"crons": []}, "rules": [], "dev": {"port": 0}},
 ]
 
 
@@ -226,6 +235,17 @@ def test_all_problems_are_reported_at_once_each_at_its_place(project: Project) -
         "    - wrangler.jsonc:3:3: note: The `python_workers` compatibility flag is required to use Python. "
         'Edge runs this file without it; Cloudflare wants "compatibility_flags": ["python_workers"].'
     )
+
+
+def test_the_warning_block_of_a_config_that_loads(project: Project) -> None:
+    project.config(wat=1, aws=2)
+    assert warning_block(project.load()) == (
+        "▲ [WARNING] Processing wrangler.jsonc configuration:\n"
+        '    - wrangler.jsonc:7:2: Unexpected fields found in top-level field: "wat","aws"\n'
+        '      "aws" in line 8 belongs in edge.toml, beside this file.'
+    )
+    project.config()
+    assert warning_block(project.load()) == ""
 
 
 def test_duplicate_names_are_followed_by_wranglers_advice(project: Project) -> None:

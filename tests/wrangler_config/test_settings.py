@@ -119,6 +119,17 @@ def test_warning_text_and_the_default_holds(project: Project, text: str, message
     assert project.load().settings == Settings()
 
 
+def test_a_wrong_value_behind_a_reference_is_not_shown(project: Project) -> None:
+    project.config()
+    project.write(".dev.vars", "EDGE_TEST_SECRET=hush")
+    project.write("edge.toml", '[aws]\nstream = { env = "EDGE_TEST_SECRET" }')
+    report = project.refusal()
+    assert (
+        'Expected "aws.stream" field to be one of ["firehose","kinesis"] but got {"env":"EDGE_TEST_SECRET"}.' in report
+    )
+    assert "hush" not in report
+
+
 def test_an_environment_that_is_no_object(project: Project) -> None:
     project.config(env={"prod": {}})
     project.write("edge.toml", "[env]\nprod = 5")
