@@ -1,6 +1,7 @@
 """The module `js`: the smallest that Workers need for requests, headers, URLs, forms, JSON and logging.
 
-Source: spec "Handler-side contract", 5, tiers 1 and 2; decision 9b. A name that is not here raises an error that says so.
+A name that is not here raises an error that says so.
+Source: spec "Handler-side contract", 5, tiers 1 and 2; decision 9b.
 """
 
 from __future__ import annotations
