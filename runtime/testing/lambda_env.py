@@ -19,6 +19,7 @@ import os
 import signal
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import count
 from typing import TYPE_CHECKING, Any
@@ -70,18 +71,26 @@ class LambdaEnvironment:
     """One execution environment: enter it to start the child, leave it to end it."""
 
     def __init__(
-        self, handler: str, folder: Path, *, environ: Mapping[str, str] | None = None, has_extensions: bool = True
+        self,
+        handler: str,
+        folder: Path,
+        *,
+        environ: Mapping[str, str] | None = None,
+        has_extensions: bool = True,
+        python: str = sys.executable,
     ) -> None:
         """An environment for `handler` ("module.function") in `folder`.
 
         Args:
             environ: added to what Lambda sets and to PATH.
             has_extensions: False refuses every registration, as Lambda Managed Instances do for INVOKE.
+            python: the interpreter; it must find awslambdaric, in `folder` at the latest.
         """
         self._handler = handler
         self._folder = folder
         self._environ = dict(environ or {})
         self._has_extensions = has_extensions
+        self._python = python
         self._runtime = _Listener()
         self._extensions: dict[str, _Listener] = {}
         self._current: _Invocation | None = None
@@ -108,7 +117,7 @@ class LambdaEnvironment:
         await site.start()
         host, port = self._runner.addresses[0][:2]
         self.process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "awslambdaric", self._handler,
+            self._python, "-m", "awslambdaric", self._handler,
             cwd=self._folder,
             env=self._child_environ(f"{host}:{port}"),
             stdout=asyncio.subprocess.PIPE,
@@ -255,15 +264,15 @@ class LambdaEnvironment:
             self._current.answer.set_result(answer)
 
     def _freeze(self) -> None:
-        if self.process.returncode is None:
-            os.kill(self.process.pid, signal.SIGSTOP)
+        with suppress(ProcessLookupError):  # its last request was on the way while it ended
+            self.process.send_signal(signal.SIGSTOP)
             self.is_frozen = True
             self.freeze_count += 1
         self._idle.set()
 
     def _thaw(self) -> None:
         if self.is_frozen:
-            os.kill(self.process.pid, signal.SIGCONT)
+            self.process.send_signal(signal.SIGCONT)
             self.is_frozen = False
 
     async def _read_log(self) -> None:
