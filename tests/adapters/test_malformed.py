@@ -7,9 +7,13 @@ path nobody asked for.
 
 from __future__ import annotations
 
+import asyncio
 import re
+from contextlib import suppress
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from edge.runtime.core.response import Response
 
@@ -293,6 +297,47 @@ async def test_upgrade_that_is_not_spoken_ends_the_connection(serving, exchange)
     """What follows might be meant in the other protocol."""
     sent = head(b"GET / HTTP/1.1", b"Connection: upgrade", b"Upgrade: h2c") + NEXT
     assert await talk(serving, exchange, sent) == ([200], ["/"])
+
+
+async def read_to_the_end(server, reader) -> bytes:
+    """What comes until the server closes; a message left incomplete is ended by the server's own limits."""
+    raw = b""
+    with suppress(ConnectionResetError):
+        while not reader.at_eof():
+            try:
+                raw += await asyncio.wait_for(reader.read(65536), 0.02)
+            except TimeoutError:
+                server.tick(server.now + 100)
+    return raw
+
+
+MUTATIONS = st.lists(
+    st.tuples(st.integers(0, 400), st.sampled_from(["insert", "delete", "replace"]), st.binary(max_size=3))
+)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(message=st.sampled_from([*UNDERSTOOD.values(), *REFUSED.values()]), mutations=MUTATIONS)
+def test_mutated_message_never_breaks_the_server(serving, message, mutations):
+    """Whatever is changed: no 5xx, no error of ours, and the server goes on to serve others."""
+    sent = bytearray(message + NEXT)
+    for at, kind, inserted in mutations:
+        sent[at : at if kind == "insert" else at + 1] = b"" if kind == "delete" else inserted
+
+    async def run() -> None:
+        async with serving(Recorder()) as server, asyncio.timeout(10):
+            reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+            writer.write(bytes(sent))
+            raw = await read_to_the_end(server, reader)
+            assert all(int(status) < 500 for status in STATUS.findall(raw))
+            writer.close()
+            assert server.host.log.events("error") == []
+            reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+            writer.write(NEXT)
+            assert (await reader.read()).endswith(b"ok")
+            writer.close()
+
+    asyncio.run(run())
 
 
 async def test_control_a_smuggled_request_would_be_noticed(serving, exchange):
