@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -59,6 +61,7 @@ def command(**options: Any) -> None:
     state_dir = prepare_state_folder(folder)
     logs = configure(options["log_format"], options["log_level"])
     hide_secrets(config, logs)
+    sys.breakpointhook = _break
     with hold_state_folder(folder):
         serving = Serving(
             choice,
@@ -78,6 +81,15 @@ def with_hosts(config: WorkerConfig, hosts: tuple[str, ...]) -> WorkerConfig:
     server = config.settings.server
     server = replace(server, allowed_hosts=(*server.allowed_hosts, *hosts))
     return replace(config, settings=replace(config.settings, server=server))
+
+
+def _break(*arguments: Any, **keywords: Any) -> Any:
+    """`breakpoint()` as ever, but Ctrl-C still stops the server afterwards: pdb would keep the signal for itself."""
+    if os.environ.get("PYTHONBREAKPOINT"):
+        return sys.__breakpointhook__(*arguments, **keywords)
+    from pdb import Pdb  # noqa: PLC0415 - what breakpoint() is for
+
+    return Pdb(nosigint=True).set_trace(sys._getframe(1))
 
 
 def _open_sockets(config: WorkerConfig, ip: str | None, port: int | None) -> list[Any]:

@@ -25,9 +25,9 @@ async def reload_on_save(app: App, logs: Logs, began_at: float) -> None:
         began_at: when loading began, Unix seconds; what was saved since is loaded again, once.
     """
     reloader = _Reloader(app, logs)
-    await reloader.take({path for path in app.watched_files() if path.exists() and path.stat().st_mtime > began_at})
     async for changed in changes_in(reloader.folders):
-        await reloader.take({path for path in changed if reloader.matters(path)})
+        saved = changed or reloader.saved_since(began_at)
+        await reloader.take({path for path in saved if reloader.matters(path)})
 
 
 class _Reloader:
@@ -42,6 +42,11 @@ class _Reloader:
         config = self._app.config
         root = config.main.parent if config.main else config.path.parent
         return folders_with_modules(root, {path.parent for path in self._app.watched_files()})
+
+    def saved_since(self, began_at: float) -> set[Path]:
+        """Files changed before watching began; the change time is also that of renaming."""
+        files = {*self._app.watched_files(), *self._app.config.path.parent.iterdir()}
+        return {file for file in files if file.is_file() and file.stat().st_ctime > began_at}
 
     def matters(self, path: Path) -> bool:
         if path in self._app.watched_files():

@@ -46,4 +46,6 @@ class StopSignals:
         if self._is_asked:
             os._exit(128 + number)  # what was acknowledged is on disk: there is nothing to save
         self._is_asked = True
+        if number == signal.SIGINT:
+            os.write(2, b"\nStopping: what runs may finish. Press Ctrl-C again to stop at once.\n")
         self._loop.call_soon_threadsafe(self._asked.set)

@@ -28,7 +28,10 @@ _NEVER = frozenset({"__pycache__", "node_modules", "python_modules", "site-packa
 
 
 async def changes_in(folders: Callable[[], set[Path]]) -> AsyncIterator[set[Path]]:
-    """Sets of files that were made, saved or deleted. `folders` is asked again after each."""
+    """Sets of files that were made, saved or deleted; the first one is empty and says that watching has begun.
+
+    `folders` is asked again after each set.
+    """
     stop = threading.Event()
     watched: set[Path] = set()
     watcher: Any = None
@@ -37,10 +40,11 @@ async def changes_in(folders: Callable[[], set[Path]]) -> AsyncIterator[set[Path
             wanted = folders()
             if watcher is None or wanted != watched:
                 newer = await asyncio.to_thread(_open, wanted)
-                if watcher is not None:  # what happened between the two opening is still told by the older one
-                    yield _paths(watcher.watch(1, 1, 1, stop))
-                    watcher.close()
-                watcher, watched = newer, wanted
+                # What happened before the newer one was open is still told by the older one.
+                missed = _paths(watcher.watch(1, 1, 1, stop)) if watcher else set()
+                is_first, watcher, watched = watcher is None, newer, wanted
+                if missed or is_first:
+                    yield missed
             if found := _paths(await asyncio.to_thread(watcher.watch, DEBOUNCE_MS, STEP_MS, WAIT_MS, stop)):
                 yield found
     finally:

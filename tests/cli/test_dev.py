@@ -1,0 +1,184 @@
+"""`edge dev` as a child process: start, reload on save, errors, stopping."""
+
+from __future__ import annotations
+
+import json
+import signal
+import threading
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    import subprocess
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from .conftest import Server
+
+    Start = Callable[..., Server]
+    Edge = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def test_it_answers_and_says_what_it_has(start: Start, project: Path, worker: Any) -> None:
+    worker.config(project, ', "vars": {"MODE": "x"}, "kv_namespaces": [{"binding": "KV", "id": "one"}], "made_up": 1')
+    server = start(project, "dev", "--var", "EXTRA:a=b")
+    assert server.ask() == (200, "one")
+    server.wait_for(r"\[edge:info\] GET / 200 OK \(\d+ms\) [0-9a-f]{16}$")
+    shown = "\n".join(server.lines)
+    assert "▲ [WARNING] Processing wrangler.jsonc configuration:" in shown
+    assert '"made_up"' in shown
+    assert "env.KV (one)  KV Namespace" in " ".join(shown.split()).replace("(one) KV", "(one)  KV")
+    assert "env.EXTRA" in shown
+    assert f"State is in {project / '.edge'}" in shown
+    assert server.stop() == 0
+
+
+def test_a_save_is_served_a_broken_one_is_shown_and_not_served(start: Start, project: Path, worker: Any) -> None:
+    server = start(project, "dev")
+    worker.entry(project, worker.answering("two"))
+    server.wait_for("reloaded files=entry.py")
+    assert server.ask() == (200, "two")
+    worker.entry(project, "x = (1,\n")
+    server.wait_for("reload_failed serving='the last good version'")
+    server.wait_for(r"entry\.py\", line 1")
+    server.wait_for(r"^ +\^$")
+    server.wait_for("SyntaxError")
+    assert server.ask() == (200, "two")
+    worker.config(project, ', "vars": 1')
+    server.wait_for("reload_failed")
+    assert server.ask() == (200, "two")
+    worker.config(project)
+    worker.entry(project, worker.answering("three"))
+    server.wait_for("reloaded files=.*wrangler.jsonc")
+    assert server.ask() == (200, "three")
+    assert server.stop() == 0
+
+
+def test_a_module_saved_by_renaming_and_one_that_was_missing_are_seen(start: Start, project: Path, worker: Any) -> None:
+    words = "import words\n" + worker.answering("x").replace("'x'", "words.WORD")
+    worker.entry(project, words)
+    server = start(project, "dev")
+    assert "No module named 'words'" in server.ask(accept="text/plain")[1]
+    (project / "words.py").write_text("WORD = 'made'")
+    server.wait_for("reloaded")
+    assert server.ask() == (200, "made")
+    (project / "words.tmp").write_text("WORD = 'renamed'")
+    (project / "words.tmp").rename(project / "words.py")
+    server.wait_for("reloaded")
+    assert server.ask() == (200, "renamed")
+
+
+def test_new_secrets_are_hidden_from_the_next_line_on(start: Start, project: Path, worker: Any) -> None:
+    server = start(project, "dev")
+    (project / ".dev.vars").write_text('KEY = "planted-secret"\n')
+    server.wait_for("reloaded files=.dev.vars")
+    raising = "        raise ValueError(self.env.KEY)\n"
+    worker.entry(project, worker.answering("x").replace("        return Response('x')\n", raising))
+    server.wait_for("reloaded files=entry.py")
+    for accept in ("text/html", "application/json", "*/*"):
+        status, page = server.ask(accept=accept)
+        assert status == 500
+        assert "ValueError" in page
+        assert "planted-secret" not in page
+    server.stop()
+    assert any("ValueError: [redacted]" in line for line in server.lines)
+    assert not any("planted-secret" in line for line in server.lines)
+
+
+def test_json_lines_are_json_and_what_the_worker_prints_is_not_touched(
+    start: Start, project: Path, worker: Any
+) -> None:
+    worker.entry(project, worker.answering("x").replace("return", "print('\\x1bmine'); return"))
+    server = start(project, "dev", "--log-format", "json")
+    server.ask("/path?token=1")
+    line = json.loads(server.wait_for(r"^\{.*request_answered.*"))
+    assert {key: line[key] for key in ("level", "method", "path", "status")} == {
+        "level": "info",
+        "method": "GET",
+        "path": "/path",
+        "status": 200,
+    }
+    assert len(line["request_id"]) == 16
+    server.stop()
+    assert "\x1bmine" in server.lines
+
+
+def test_a_second_one_on_the_same_state_says_who_holds_it(start: Start, edge: Edge, project: Path) -> None:
+    server = start(project, "dev")
+    second = edge("dev", "--port", "0", cwd=project)
+    assert second.returncode == 1
+    assert f"is in use by process {server.child.pid}" in second.stderr
+
+
+def test_a_port_in_use_is_named_with_its_holder(start: Start, edge: Edge, project: Path, tmp_path: Path) -> None:
+    server = start(project, "dev")
+    port = server.url.rpartition(":")[2]
+    second = edge("dev", "--port", port, "--persist-to", str(tmp_path / "other"), cwd=project)
+    assert second.returncode == 1
+    assert f"Port {port} on localhost is in use by " in second.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_stopping_lets_the_request_and_pending_work_finish(
+    start: Start, project: Path, worker: Any, number: signal.Signals
+) -> None:
+    worker.config(project, ', "kv_namespaces": [{"binding": "KV"}]')
+    worker.entry(project, SLOW)
+    server = start(project, "dev")
+    answers: list[tuple[int, str]] = []
+    asking = threading.Thread(target=lambda: answers.append(server.ask("/slow")))
+    asking.start()
+    server.wait_for("^handling$")
+    assert server.stop(number) == 0
+    asking.join()
+    assert answers == [(200, "slow")]
+    assert "pending done" in server.lines
+
+
+SLOW = """
+import asyncio
+from workers import Response, wait_until
+
+async def fetch(request, env, ctx):
+    print("handling", flush=True)
+    await asyncio.sleep(0.2)
+    ctx.waitUntil(later())
+    return Response("slow")
+
+async def later():
+    await asyncio.sleep(0.1)
+    print("pending done", flush=True)
+"""
+
+
+def test_a_second_signal_stops_at_once(start: Start, project: Path, worker: Any) -> None:
+    stuck = "async def fetch(request, env):\n    print('stuck', flush=True)\n    while True: pass\n"
+    worker.entry(project, stuck)
+    server = start(project, "dev")
+
+    def ask() -> None:
+        with pytest.raises(OSError):  # noqa: PT011 - reset or closed, as the system has it
+            server.ask()
+
+    asking = threading.Thread(target=ask)
+    asking.start()
+    server.wait_for("^stuck$")
+    server.child.send_signal(signal.SIGINT)
+    server.wait_for("Stopping")
+    assert server.stop() == 128 + signal.SIGINT
+    asking.join()
+
+
+def test_breakpoint_reads_the_terminal(start: Start, project: Path, worker: Any) -> None:
+    worker.entry(
+        project,
+        worker.answering("x").replace("        return", "        number = 41\n        breakpoint()\n        return"),
+    )
+    server = start(project, "dev")
+    assert server.child.stdin is not None
+    server.child.stdin.write("p number + 1\nc\n")
+    server.child.stdin.flush()
+    assert server.ask() == (200, "x")
+    assert server.stop() == 0
+    assert any("42" in line for line in server.lines)

@@ -1,0 +1,56 @@
+"""Notes of `edge check` on a handler file."""
+
+from __future__ import annotations
+
+import textwrap
+
+import pytest
+
+from edge.runtime.cli.portability import notes_on
+
+CASES = {
+    "module-level fetch": ("async def fetch(request, env): pass", "1:1 note: a module-level fetch() runs on Edge only"),
+    "too few parameters": (
+        "class Default(W):\n  async def queue(self, batch): pass",
+        "2:3 queue() is called with three arguments: write async def queue(self, batch, env, ctx).",
+    ),
+    "env is None": (
+        "class Default(W):\n  async def fetch(self, request, env, ctx):\n    await env.KV.get('a')",
+        "3:11 env is None in a method of class Default: write self.env.",
+    ),
+    "ctx is None": (
+        "class Default(W):\n  async def fetch(self, request, env, ctx):\n    ctx.waitUntil(x)",
+        "3:5 ctx is None in a method of class Default: write self.ctx.",
+    ),
+    "wait_until": ("def f(self): self.ctx.wait_until(x)", "1:14 ctx has no wait_until"),
+    "env as a dict": ("def f(env): return env['X']", "1:20 env is no dict: write env.NAME"),
+    "Response(dict)": ("def f(): return Response({'a': 1})", "1:17 Response takes no dict"),
+    "generator as body": (
+        "async def rows():\n  yield b''\ndef f(): return Response(rows())",
+        "3:17 note: an async generator as a body runs on Edge only.",
+    ),
+}
+
+
+@pytest.mark.parametrize(("source", "expected"), CASES.values(), ids=CASES)
+def test_what_fails_on_cloudflare_is_told_with_its_place(source: str, expected: str) -> None:
+    (note,) = notes_on(source.encode())
+    assert f"{note.line}:{note.column} {note.text}".startswith(expected)
+
+
+def test_portable_code_has_no_notes() -> None:
+    source = """
+        from workers import Response, WorkerEntrypoint, wait_until
+
+        class Default(WorkerEntrypoint):
+            async def fetch(self, request, env, ctx):
+                self.ctx.waitUntil(self.later())
+                rows = {"env": 1}["env"]
+                return Response(await self.env.KV.get("a"))
+
+            async def scheduled(self, *event): pass
+            async def queue(self, batch, env, ctx): pass
+            async def later(self):
+                async def inner(): yield 1
+    """
+    assert notes_on(textwrap.dedent(source).encode()) == []
