@@ -83,7 +83,8 @@ def _function(folder: Path, text: str, *, has_bytecode: bool) -> Path:
     ignored = shutil.ignore_patterns("__pycache__", "templates")
     for name in PACKAGES:
         found = importlib.util.find_spec(name)
-        assert found is not None and found.origin is not None, f"{name} is installed"
+        assert found is not None, f"{name} is not installed"
+        assert found.origin is not None, f"{name} has no file"
         origin = Path(found.origin)
         if found.submodule_search_locations:
             shutil.copytree(origin.parent, folder / name, ignore=ignored)
