@@ -7,6 +7,7 @@ from base64 import b64encode
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from zlib import crc32
 
 from ...runtime.core.errors import BackendError, ConfigError
 from ...runtime.core.host import AwsError
@@ -174,7 +175,7 @@ class ManagedStreamLog:
 
     def _jitter(self, seconds_max: float) -> float:
         """Full jitter: anywhere between nothing and `seconds_max`."""
-        return seconds_max * int(self._host.new_id()[-8:], 16) / 0xFFFFFFFF
+        return seconds_max * crc32(self._host.new_id().encode()) / 0xFFFFFFFF
 
     def _refusal(self, blobs: list[Blob], reason: str) -> BackendError:
         ranges = (

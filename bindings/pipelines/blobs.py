@@ -75,7 +75,7 @@ def cut_blobs(batch: Batch, *, stream: str, producer: str, sequence: int, record
         count = piece.count(b"\n")
         if len(piece) > BLOB_BYTES and len(piece) + HEADER_BYTES_MAX > record_bytes_max:
             msg = (
-                f"Record {first_index} is {len(piece):,} bytes as JSON; on AWS one record may have at most "
+                f"Record {first_index} is {len(piece) - 1:,} bytes as JSON; on AWS one record may have at most "
                 f"{record_bytes_max - HEADER_BYTES_MAX:,}. Nothing was sent. Send a smaller record."
             )
             raise BindingError(msg, name="RangeError", http_status=413)

@@ -107,13 +107,17 @@ async def test_only_refused_entries_are_sent_again_with_the_same_identity() -> N
 async def test_entries_refused_until_the_deadline_are_named_by_index() -> None:
     class RefusesSecondBlob(Service):
         async def call(self, operation: str, payload: dict[str, Any]) -> dict[str, Any]:
-            self.refuses = {(len(self.calls) + 1, n) for n, e in enumerate(payload["Records"]) if b"b" in b64decode(e["Data"])[200:]}
+            self.refuses = {
+                (len(self.calls) + 1, n) for n, e in enumerate(payload["Records"]) if b"b" in b64decode(e["Data"])[200:]
+            }
             return await super().call(operation, payload)
 
     host, service = FakeHost(), RefusesSecondBlob()
     host.clients["firehose"] = service
     async with open_binding([ENTRY], Site(host, CONFIG)) as opened:
-        sending = host.spawn(opened.env["STREAM"].send([*large("a"), "b" * 500_000, "b" * 300_000, *large("c")]), name="s")
+        sending = host.spawn(
+            opened.env["STREAM"].send([*large("a"), "b" * 500_000, "b" * 300_000, *large("c")]), name="s"
+        )
         await host.advance(10)
         with pytest.raises(BackendError) as failure:
             await sending
@@ -150,7 +154,9 @@ async def test_missing_stream_says_which_and_where_to_name_another() -> None:
     host = FakeHost()
     host.clients["firehose"] = Missing()
     async with open_binding([ENTRY], Site(host, CONFIG)) as opened:
-        with pytest.raises(BackendError, match=r"There is no firehose stream 'edge-demo-flights' .* \[aws.stream_names\]"):
+        with pytest.raises(
+            BackendError, match=r"There is no firehose stream 'edge-demo-flights' .* \[aws.stream_names\]"
+        ):
             await opened.env["STREAM"].send([1])
     async with open_binding([ENTRY], Site(host, with_aws(stream_names={"STREAM": "denied"}))) as opened:
         with pytest.raises(AwsError, match="AccessDeniedException"):

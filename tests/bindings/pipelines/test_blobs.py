@@ -54,7 +54,7 @@ def test_record_larger_than_the_service_takes_is_refused() -> None:
     with pytest.raises(BindingError) as refusal:
         cut(encode_records([1, "x" * 1_023_100]))
     assert refusal.value.http_status == 413
-    assert "Record 1 is 1,023,103 bytes as JSON; on AWS one record may have at most 1,023,000." in str(refusal.value)
+    assert "Record 1 is 1,023,102 bytes as JSON; on AWS one record may have at most 1,023,000." in str(refusal.value)
 
 
 def test_single_large_record_travels_alone() -> None:

@@ -17,12 +17,13 @@ from edge.bindings.pipelines import PipelineEntry, aws, local
 from edge.bindings.pipelines.blobs import read_blobs
 from edge.bindings.spec import Site
 from edge.runtime.core.errors import BindingError
-from edge.runtime.hosts.aws_client import AwsServiceClient
-from edge.runtime.testing.fake_host import FakeHost
+from edge.runtime.hosts.aws import LambdaMachine
+from edge.runtime.testing.fake_host import FakeHost, RecordingLog
 from edge.wrangler_config.worker_config import AwsSettings, Settings, WorkerConfig
 
 if TYPE_CHECKING:
     from edge.bindings.pipelines.stream import Stream
+    from edge.runtime.core.host import AwsClient
 
 CONFIG = WorkerConfig(
     path=Path("wrangler.jsonc"),
@@ -66,9 +67,10 @@ async def open_local(stack: AsyncExitStack, state_dir: Path) -> Backend:
 
 
 async def open_aws(stack: AsyncExitStack, service: str, moto_url: str) -> Backend:
-    host, name = FakeHost(), f"stream-{uuid4().hex}"
-    clients = {one: client_of(stack, one, host, moto_url) for one in ("firehose", "kinesis", "s3")}
-    host.clients = clients
+    environ = {"AWS_ACCESS_KEY_ID": "test", "AWS_SECRET_ACCESS_KEY": "test", "AWS_ENDPOINT_URL": moto_url}
+    host, name = LambdaMachine(RecordingLog(), region="us-east-1", environ=environ), f"stream-{uuid4().hex}"
+    stack.push_async_callback(host.aclose)
+    clients = {one: host.client(one) for one in ("firehose", "kinesis", "s3")}
     if service == "kinesis":
         await clients["kinesis"].call("CreateStream", {"StreamName": name, "ShardCount": 1})
         kept = kinesis_reader(clients["kinesis"], name)
@@ -85,17 +87,11 @@ async def open_aws(stack: AsyncExitStack, service: str, moto_url: str) -> Backen
     return Backend(opened.env["STREAM"], kept)
 
 
-def client_of(stack: AsyncExitStack, service: str, host: FakeHost, moto_url: str) -> AwsServiceClient:
-    client = AwsServiceClient(service, region="eu-central-1", host=host, endpoint_url=moto_url)
-    stack.push_async_callback(client.aclose)
-    return client
-
-
 def records_in(data: bytes) -> list[Any]:
     return [json.loads(line) for _, lines in read_blobs(data) for line in lines]
 
 
-def kinesis_reader(kinesis: AwsServiceClient, name: str) -> Callable[[], Awaitable[list[Any]]]:
+def kinesis_reader(kinesis: AwsClient, name: str) -> Callable[[], Awaitable[list[Any]]]:
     async def kept() -> list[Any]:
         where = {"StreamName": name, "ShardId": "shardId-000000000000", "ShardIteratorType": "TRIM_HORIZON"}
         iterator = (await kinesis.call("GetShardIterator", where))["ShardIterator"]
@@ -105,7 +101,7 @@ def kinesis_reader(kinesis: AwsServiceClient, name: str) -> Callable[[], Awaitab
     return kept
 
 
-def bucket_reader(s3: AwsServiceClient, bucket: str) -> Callable[[], Awaitable[list[Any]]]:
+def bucket_reader(s3: AwsClient, bucket: str) -> Callable[[], Awaitable[list[Any]]]:
     async def kept() -> list[Any]:
         _, _, listing = await s3.send("GET", f"/{bucket}?list-type=2")
         keys = [part.split(b"</Key>")[0].decode() for part in listing.split(b"<Key>")[1:]]
@@ -149,6 +145,7 @@ async def test_sends_at_the_same_time_are_all_kept(backend: Backend) -> None:
     assert in_any_order(await backend.kept()) == in_any_order(expected)
 
 
+@pytest.mark.filterwarnings("ignore:Sending a large body:ResourceWarning")  # aiohttp's advice for bodies over 1 MiB
 async def test_largest_send_is_kept_whole(backend: Backend) -> None:
     records = [{"n": n, "pad": "x" * 99_000} for n in range(50)]
     await backend.stream.send(records)

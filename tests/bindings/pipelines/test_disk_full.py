@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import subprocess
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import pytest
 from edge.bindings.pipelines import PipelineEntry
+from edge.bindings.pipelines import partition as partition_module
 from edge.bindings.pipelines.disk import Disk
 from edge.bindings.pipelines.local import open_binding
 from edge.bindings.spec import Site
@@ -93,3 +95,19 @@ async def test_full_disk_keeps_what_cannot_be_delivered_in_the_log(small_disk: P
     host = FakeHost(small_disk)
     async with open_binding([PipelineEntry("STREAM", stream="s")], Site(host, None)) as opened:
         assert len([record async for record in opened.admin.tail("s", follow=False)]) == acknowledged
+
+
+async def test_control_a_log_that_ignores_a_full_disk_loses_acknowledged_records(
+    small_disk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """D5's control: with the error swallowed, more is acknowledged than can be read."""
+
+    def careless(disk: Disk, descriptor: int, buffers: Sequence[bytes]) -> None:
+        with suppress(OSError):
+            disk.writev(descriptor, buffers)
+
+    monkeypatch.setattr(partition_module, "write_all", careless)
+    async with open_binding([PipelineEntry("STREAM", stream="s")], Site(FakeHost(small_disk), None)) as opened:
+        for n in range(80):
+            await opened.env["STREAM"].send([{"n": n, "pad": "x" * 50_000}])
+        assert len([record async for record in opened.admin.tail("s", follow=False)]) < 80

@@ -190,13 +190,13 @@ async def test_second_process_fails_at_once_and_names_the_first(open_partition: 
         "try: lock_partition(Path(sys.argv[1]))\n"
         "except Exception as error: print(error)"
     )
-    answer = subprocess.run([sys.executable, "-c", script, str(first.folder)], capture_output=True, text=True, check=True)
+    answer = subprocess.run(
+        [sys.executable, "-c", script, str(first.folder)], capture_output=True, text=True, check=True
+    )
     assert f"is in use by process {os.getpid()}." in answer.stdout
 
 
-async def test_sends_beyond_what_may_wait_are_refused(
-    open_partition: Open, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_sends_beyond_what_may_wait_are_refused(open_partition: Open, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(partition_module, "UNSYNCED_BYTES_MAX", 100)
     partition = open_partition()
     first = asyncio.ensure_future(partition.send("x" * 60))
