@@ -68,7 +68,7 @@ def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
 
 def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(BackendError, match=r"cannot be made: .* Pass --persist-to with another folder"):
+    with pytest.raises(BackendError, match=r"File exists. Check the disk and who owns the state folder"):
         Database(tmp_path / "file" / "numbers.sqlite", FIRST).prepare()
 
 
@@ -95,6 +95,17 @@ async def test_a_batch_is_bounded_by_count_and_size(database: Database) -> None:
     sizes = [1, BATCH_BYTES_MAX, BATCH_BYTES_MAX + 1, 1]
     together = await asyncio.gather(*(lane.submit(-1 - n, size_bytes=size) for n, size in enumerate(sizes)))
     assert together == [1, 1, 1, 1]
+    await lane.aclose()
+
+
+async def test_a_writer_whose_turn_cannot_be_taken_is_told(database: Database) -> None:
+    turn = database.path.with_name("numbers.sqlite-turn")
+    turn.mkdir()
+    lane = Lane(database, insert, is_writer=True)
+    with pytest.raises(BackendError, match=r"Is a directory. Check the disk"):
+        await lane.submit(1)
+    turn.rmdir()
+    await lane.submit(1)
     await lane.aclose()
 
 
