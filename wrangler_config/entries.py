@@ -41,10 +41,10 @@ def check_names(levels: Levels, sections: Mapping[str, type[Any]], report: Diagn
         places[name] = at
     shared = {name: titles for name, titles in owners.items() if len(titles) > 1}
     for name, titles in shared.items():
-        for title in dict.fromkeys(title for title in titles if titles.count(title) > 1):
-            report.error(f"{name} assigned to multiple {title} bindings.", places[name])
         if len(kinds := list(dict.fromkeys(titles))) > 1:
             report.error(f"{name} assigned to {_listed(kinds)} bindings.", places[name])
+        for title in dict.fromkeys(title for title in titles if titles.count(title) > 1):
+            report.error(f"{name} assigned to multiple {title} bindings.", places[name])
     if shared:
         report.error(
             "Bindings must have unique names, so that they can all be referenced in the worker.\n"
@@ -117,7 +117,7 @@ def _check_name(entry: Located, kind: Kind, report: Diagnostics) -> None:
 
 def _check_entry(section: str, entry: Located, cls: type[Any], report: Diagnostics) -> None:
     if not isinstance(entry.value, dict):
-        report.error(f'"{section}" bindings should be objects, but got {entry.echo}.', entry.at)
+        report.error(f'"{section}" bindings should be objects, but got {entry.echo}', entry.at)
         return
     hints, phrases = type_hints(cls), getattr(cls, "PHRASES", {})
     is_sound = True

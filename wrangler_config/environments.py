@@ -54,7 +54,7 @@ def choose_levels(top: Located, environment: str | None, report: Diagnostics) ->
     text = (
         f'No environment found in configuration with name "{environment}".\n'
         f"Before using `--env={environment}` there should be an equivalent environment section in the configuration.\n"
-        f"{available}"
+        f"{available}\n"
         f"Consider adding an environment configuration section to the {report.document.path.name} file:\n"
         f"```\n[env.{environment}]\n```"
     )

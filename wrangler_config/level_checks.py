@@ -87,7 +87,7 @@ def _special_problems(bare: Located, level: Located) -> Iterator[tuple[str, str]
         )
     if "migrations" in bare and "exports" in bare:
         yield "exports", 'The "migrations" and "exports" fields are mutually exclusive. Use one of them.'
-    if "define" in level and not isinstance(level.member("define").value, dict):
+    if "define" in level and not isinstance(level.member("define").value, dict | list):
         yield (
             "define",
             f'The field "{level.member("define").name}" should be an object but got {level.member("define").echo}.',
@@ -96,8 +96,10 @@ def _special_problems(bare: Located, level: Located) -> Iterator[tuple[str, str]
     yield from _trigger_problems(bare.member("triggers"))
     yield from _sampling_problems(bare.member("observability"))
     yield from _assets_problems(bare.member("assets"), has_main="main" in bare)
-    yield from _secrets_problems(level.member("secrets"))
-    yield from _vars_problems(level.member("vars"))
+    if "secrets" in level:
+        yield from _secrets_problems(level.member("secrets"))
+    if "vars" in level:
+        yield from _vars_problems(level.member("vars"))
 
 
 def _is_date(text: str) -> bool:
@@ -120,7 +122,7 @@ def _route_problems(bare: Located) -> Iterator[tuple[str, str]]:
             return
         if bad := [value for value in routes.value if not _is_route(value)]:
             text = f'Expected "routes" to be an array of either strings or objects with the shape {shape}'
-            yield "routes", f"{text}, but these weren't valid: {echo(bad)}."
+            yield "routes", f"{text}, but these weren't valid: {echo(bad, indent=2)}."
     given = routes.value if isinstance(routes.value, list) else [route.value]
     for value in given:
         if isinstance(value, dict) and value.get("custom_domain") and "/" in str(value.get("pattern")):
@@ -144,10 +146,10 @@ def _is_route(value: Any) -> bool:
 
 def _trigger_problems(triggers: Located) -> Iterator[tuple[str, str]]:
     crons = triggers.member("crons")
-    if triggers.value is not None and not isinstance(triggers.value, dict):
+    if triggers.value is not None and not isinstance(triggers.value, dict | list):
         yield "triggers", expected(triggers, "object")
     elif "crons" in triggers and not isinstance(crons.value, list):
-        yield "triggers", f'Expected "triggers.crons" to be of type array, but got {crons.echo}.'
+        yield "triggers", f'Expected "triggers.crons" to be of type array, but got {triggers.echo}.'
 
 
 def _sampling_problems(observability: Located) -> Iterator[tuple[str, str]]:
@@ -172,14 +174,14 @@ def _assets_problems(assets: Located, *, has_main: bool) -> Iterator[tuple[str, 
 
 def _secrets_problems(secrets: Located) -> Iterator[tuple[str, str]]:
     required = secrets.member("required")
-    if secrets.value is not None and not isinstance(secrets.value, dict):
+    if not isinstance(secrets.value, dict):
         yield "secrets", f'The field "{secrets.name}" should be an object but got {secrets.echo}.'
     elif "required" in secrets and not fits(required.value, list[str]):
-        yield "secrets", f'Expected "{required.name}" to be an array of strings but got {required.echo}.'
+        yield "secrets", f'Expected "{required.name}" to be an array of strings but got {required.echo}'
 
 
 def _vars_problems(variables: Located) -> Iterator[tuple[str, str]]:
-    if variables.value is not None and not isinstance(variables.value, dict | list):
+    if not isinstance(variables.value, dict | list):
         yield "vars", f'The field "{variables.name}" should be an object but got {variables.echo}.'
     for member in _inside(variables):
         if isinstance(member.value, TomlDate):

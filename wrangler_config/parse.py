@@ -154,9 +154,10 @@ def line_and_column(text: str, offset: int) -> tuple[int, int]:
     return before.count("\n") + 1, offset - (before.rfind("\n") + 1) + 1
 
 
-def echo(value: Any) -> str:
-    """Compact JSON, as wrangler repeats values in messages."""
-    return json.dumps(value, separators=(",", ":"), ensure_ascii=False, default=lambda date: date.text)
+def echo(value: Any, indent: int | None = None) -> str:
+    """JSON as wrangler repeats values in messages: compact, but for the few it indents."""
+    separators = (",", ": ") if indent else (",", ":")
+    return json.dumps(value, indent=indent, separators=separators, ensure_ascii=False, default=lambda date: date.text)
 
 
 def _syntax_report(path: FilePath, text: str, problem: SyntaxProblem) -> str:

@@ -99,3 +99,8 @@ class WorkerConfig:
     """Vars without the values of .dev.vars, .env and the process: what a frozen plan may hold."""
     settings_references: Mapping[str, str] = field(default_factory=dict)
     """Settings written as `{ env = "NAME" }`: "aws.region" -> "NAME". A frozen plan holds the name alone."""
+
+    def aws_name(self, what: str) -> str:
+        """The default name of an AWS resource, `edge-<worker>-<environment>-<what>`; "production" without environment."""
+        environment = self.environment or "production"
+        return f"edge-{self.name.removesuffix(f'-{environment}')}-{environment}-{what}"

@@ -6,9 +6,13 @@ Public page: Cloudflare docs, "Workers KV".
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
+from ...wrangler_config.section import Problem
 from ..spec import BindingSpec
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +37,10 @@ class KVNamespaceEntry:
     def as_preview(self) -> KVNamespaceEntry:
         """The entry as `edge dev` opens it: on `preview_id` where there is one."""
         return replace(self, id=self.preview_id or self.id)
+
+    def problems(self, name: str, got: str) -> Iterator[Problem]:
+        if self.id == "":
+            yield Problem(f'"{name}" bindings should have a string "id" field but got {got}.', field="id")
 
 
 SPEC = BindingSpec(title="KV Namespace", entry=KVNamespaceEntry)

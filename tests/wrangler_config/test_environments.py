@@ -107,6 +107,7 @@ def test_an_unknown_environment_is_an_error_when_some_are_defined(project: Proje
         'No environment found in configuration with name "prod".\n'
         "      Before using `--env=prod` there should be an equivalent environment section in the configuration.\n"
         '      The available configured environment names are: ["staging"]\n'
+        "      \n"
         "      Consider adding an environment configuration section to the wrangler.jsonc file:\n"
         "      ```\n"
         "      [env.prod]\n"

@@ -35,18 +35,19 @@ ERRORS: list[tuple[dict[str, Any], str]] = [
         {"routes": ["a/*", 5]},
         (
             'Expected "routes" to be an array of either strings or objects with the shape '
-            "{ pattern, custom_domain, zone_id | zone_name, enabled, previews_enabled }, but these weren't valid: [5]."
+            "{ pattern, custom_domain, zone_id | zone_name, enabled, previews_enabled }, "
+            "but these weren't valid: [\n        5\n      ]."
         ),
     ),
     ({"routes": "x"}, 'Expected "routes" to be an array but got "x".'),
     ({"route": 5}, 'Expected "route" to be either a string, or an object with shape { pattern, '),
-    ({"triggers": []}, 'Expected "triggers" to be of type object but got [].'),
+    ({"triggers": 5}, 'Expected "triggers" to be of type object but got 5.'),
     ({"secrets": []}, 'The field "secrets" should be an object but got [].'),
-    ({"define": []}, 'The field "define" should be an object but got [].'),
+    ({"define": 5}, 'The field "define" should be an object but got 5.'),
     ({"routes": [{"pattern": "a.com/x", "custom_domain": True}]}, "Paths are not allowed in Custom Domains"),
-    ({"triggers": {"crons": {"a": 1}}}, 'Expected "triggers.crons" to be of type array, but got {"a":1}.'),
+    ({"triggers": {"crons": {"a": 1}}}, 'Expected "triggers.crons" to be of type array, but got {"crons":{"a":1}}.'),
     ({"vars": "x"}, 'The field "vars" should be an object but got "x".'),
-    ({"secrets": {"required": "x"}}, 'Expected "secrets.required" to be an array of strings but got "x".'),
+    ({"secrets": {"required": "x"}}, 'Expected "secrets.required" to be an array of strings but got "x"'),
     ({"limits": {"cpu_ms": "x"}}, 'Expected "limits.cpu_ms" to be of type number but got "x".'),
     (
         {"observability": {"head_sampling_rate": 2}},
@@ -99,13 +100,17 @@ ERRORS: list[tuple[dict[str, Any], str]] = [
         '"kv_namespaces[1]" bindings should have a string "id" field but got {"binding":"B","id":5}.',
     ),
     (
+        {"kv_namespaces": [{"binding": "A", "id": ""}]},
+        '"kv_namespaces[0]" bindings should have a string "id" field but got {"binding":"A","id":""}.',
+    ),
+    (
         {"kv_namespaces": [{"binding": "A", "preview_id": 5}]},
         (
             '"kv_namespaces[0]" bindings should, optionally, have a string "preview_id" field but got '
             '{"binding":"A","preview_id":5}.'
         ),
     ),
-    ({"kv_namespaces": ["A"]}, '"kv_namespaces" bindings should be objects, but got "A".'),
+    ({"kv_namespaces": ["A"]}, '"kv_namespaces" bindings should be objects, but got "A"'),
     (
         {"pipelines": [{"binding": "P"}]},
         '"pipelines[0]" bindings must have a string "pipeline" field but got {"binding":"P"}.',
