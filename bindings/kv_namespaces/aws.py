@@ -69,7 +69,7 @@ async def open_binding(entries: Sequence[KVNamespaceEntry], site: Site) -> Async
 
 def table_name(config: WorkerConfig) -> str:
     """`kv_table`, by default `edge-<worker>-<environment>-kv`."""
-    return config.settings.aws.kv_table or f"edge-{config.name}-{config.environment or 'production'}-kv"
+    return config.settings.aws.kv_table or config.aws_name("kv")
 
 
 def table_definition(name: str) -> dict[str, Any]:

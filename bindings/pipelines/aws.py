@@ -77,8 +77,7 @@ def managed_name(entry: PipelineEntry, config: WorkerConfig) -> str:
         ConfigError: AWS does not allow the name.
     """
     names = config.settings.aws.stream_names
-    default = "-".join(part for part in ("edge", config.name, config.environment, entry.stream_id) if part)
-    name = names.get(entry.binding) or names.get(entry.stream_id) or default
+    name = names.get(entry.binding) or names.get(entry.stream_id) or config.aws_name(entry.stream_id)
     if not _NAME.fullmatch(name):
         msg = (
             f"pipelines: the stream of {entry.binding} would be called {name!r} on AWS, which allows 1 to 64 letters, "

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
 from edge.bindings.pipelines import PipelineEntry
 from edge.bindings.pipelines.aws import managed_name, open_binding
 from edge.bindings.pipelines.blobs import read_blobs
@@ -68,12 +69,12 @@ async def test_one_send_is_one_call_with_one_entry() -> None:
     host, service = FakeHost(), Service()
     host.clients["firehose"] = service
     async with open_binding([ENTRY], Site(host, CONFIG)) as opened:
-        assert opened.resources == {"STREAM": "firehose edge-demo-flights"}
+        assert opened.resources == {"STREAM": "firehose edge-demo-production-flights"}
         await opened.env["STREAM"].send([{"n": n} for n in range(100)])
         await opened.env["STREAM"].send([])
     [(operation, payload)] = service.calls
     assert operation == "PutRecordBatch"
-    assert payload["DeliveryStreamName"] == "edge-demo-flights"
+    assert payload["DeliveryStreamName"] == "edge-demo-production-flights"
     assert len(payload["Records"]) == 1
     assert len(service.records()) == 100
 
@@ -85,7 +86,7 @@ async def test_each_send_has_an_identity_of_its_own() -> None:
         await opened.env["STREAM"].send([1])
         await opened.env["STREAM"].send([2])
     assert [operation for operation, _ in service.calls] == ["PutRecords"] * 2
-    assert service.calls[0][1]["StreamName"] == "edge-demo-flights"
+    assert service.calls[0][1]["StreamName"] == "edge-demo-production-flights"
     keys = [payload["Records"][0]["PartitionKey"] for _, payload in service.calls]
     headers = [header for data in service.kept for header, _ in read_blobs(data)]
     assert keys == [f"{header.producer}-{header.sequence}-0" for header in headers]
@@ -122,7 +123,7 @@ async def test_entries_refused_until_the_deadline_are_named_by_index() -> None:
         with pytest.raises(BackendError) as failure:
             await sending
     assert str(failure.value) == (
-        "firehose stream 'edge-demo-flights' did not accept the records 1-2 within 10 s (ServiceUnavailableException). "
+        "firehose stream 'edge-demo-production-flights' did not accept the records 1-2 within 10 s (ServiceUnavailableException). "
         "The others of this send are kept; send these again."
     )
     assert [record[1:2] for record in service.records()] == [b"a", b"c"]
@@ -155,7 +156,7 @@ async def test_missing_stream_says_which_and_where_to_name_another() -> None:
     host.clients["firehose"] = Missing()
     async with open_binding([ENTRY], Site(host, CONFIG)) as opened:
         with pytest.raises(
-            BackendError, match=r"There is no firehose stream 'edge-demo-flights' .* \[aws.stream_names\]"
+            BackendError, match=r"There is no firehose stream 'edge-demo-production-flights' .* \[aws.stream_names\]"
         ):
             await opened.env["STREAM"].send([1])
     async with open_binding([ENTRY], Site(host, with_aws(stream_names={"STREAM": "denied"}))) as opened:
@@ -166,7 +167,7 @@ async def test_missing_stream_says_which_and_where_to_name_another() -> None:
 @pytest.mark.parametrize(
     ("config", "name"),
     [
-        (CONFIG, "edge-demo-flights"),
+        (CONFIG, "edge-demo-production-flights"),
         (replace(CONFIG, environment="prod"), "edge-demo-prod-flights"),
         (with_aws(stream_names={"STREAM": "mine"}), "mine"),
         (with_aws(stream_names={"flights": "mine"}), "mine"),
@@ -178,5 +179,5 @@ def test_managed_stream_is_named_by_rule_or_setting(config: WorkerConfig, name: 
 
 
 def test_name_aws_does_not_allow_is_refused_with_the_setting() -> None:
-    with pytest.raises(ConfigError, match=r"'edge-demo-a b'.*\[aws\.stream_names\] STREAM"):
+    with pytest.raises(ConfigError, match=r"'edge-demo-production-a b'.*\[aws\.stream_names\] STREAM"):
         managed_name(PipelineEntry("STREAM", stream="a b"), CONFIG)
