@@ -89,9 +89,7 @@ class Database:
 
     def connect(self) -> sqlite3.Connection:
         """A connection with the pragmas every product uses; transactions are begun by hand."""
-        connection = sqlite3.connect(
-            self.path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False, cached_statements=256
-        )
+        connection = sqlite3.connect(self.path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute(f"PRAGMA journal_size_limit = {WAL_BYTES_KEPT}")
         connection.execute(f"PRAGMA cache_size = -{PAGE_CACHE_KIB}")

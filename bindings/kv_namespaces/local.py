@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from .._shared.sqlite import Database, Lane
 from ..spec import Opened
@@ -14,12 +14,14 @@ from .store import Entry, ListedKey, Page, is_live
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Iterator, Sequence
     from pathlib import Path
 
     from ...runtime.core.host import LocalHost
     from ..spec import Site
     from . import KVNamespaceEntry
+
+T = TypeVar("T")
 
 MIGRATIONS = (
     """
@@ -39,8 +41,7 @@ MIGRATIONS = (
 PURGE_COUNT_MAX = 256
 """Rows of one purge: its transaction is as short as a put's, so puts hardly wait for it."""
 PURGE_INTERVAL_S = 30.0
-SELECT_COUNT_MAX = 1000
-"""Keys of one SELECT; SQLite allows 32,766 parameters."""
+STATEMENT_ROWS_MAX = 256
 
 
 @asynccontextmanager
@@ -144,12 +145,11 @@ class _ListQuery:
 
 
 def _write_batch(connection: sqlite3.Connection, jobs: Sequence[_Write | _Purge]) -> list[int]:
-    # One statement for all puts: each costs a hand-over of the interpreter's lock.
     last = {(job.namespace, job.key): job.entry for job in jobs if isinstance(job, _Write)}
     puts = [(*at, e.expires_at, e.metadata, e.value) for at, e in last.items() if e is not None]
+    for part in _parts(puts):
+        connection.execute(f"REPLACE INTO entries VALUES {_rows(part)}", _flat(part))  # noqa: S608 - placeholders
     deletes = [at for at, entry in last.items() if entry is None]
-    if puts:
-        connection.execute(f"REPLACE INTO entries VALUES {_rows(puts)}", _flat(puts))  # noqa: S608 - placeholders
     connection.executemany("DELETE FROM entries WHERE namespace = ? AND key = ?", deletes)
     return [_purge(connection, job.now) if isinstance(job, _Purge) else 0 for job in jobs]
 
@@ -169,8 +169,7 @@ def _read_batch(
 ) -> list[list[Entry | None]]:
     wanted = list({at for job in jobs for at in job})
     found: dict[tuple[str, bytes], Entry] = {}
-    for start in range(0, len(wanted), SELECT_COUNT_MAX):
-        part = wanted[start : start + SELECT_COUNT_MAX]
+    for part in _parts(wanted):
         rows = connection.execute(
             f"WITH wanted (namespace, key) AS (VALUES {_rows(part)})"  # noqa: S608 - placeholders
             " SELECT namespace, key, value, metadata, expires_at FROM wanted CROSS JOIN entries USING (namespace, key)",
@@ -196,6 +195,18 @@ def _list(connection: sqlite3.Connection, query: _ListQuery) -> list[tuple[bytes
         """,
         (query.namespace, first, end, query.now, query.limit + 1),
     ).fetchall()
+
+
+def _parts(rows: Sequence[T]) -> Iterator[Sequence[T]]:
+    """Rows for one statement each: many, as a statement costs a hand-over of the interpreter's lock.
+
+    Their counts are powers of two, so there are few different statements and SQLite keeps each prepared.
+    """
+    start = 0
+    while start < len(rows):
+        count = min(1 << (len(rows) - start).bit_length() - 1, STATEMENT_ROWS_MAX)
+        yield rows[start : start + count]
+        start += count
 
 
 def _rows(rows: Sequence[tuple[object, ...]]) -> str:
