@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from .response import Response
 
 HANDLER_NAMES = ("fetch", "scheduled", "queue", "email", "tail", "trace", "lambda_event")
+_RUNTIME = __package__.rpartition(".")[0]
 GLOBAL_HANDLERS_UNTIL = "2025-08-14"
 """Compatibility date from which `on_*` functions are ignored (flag python_no_global_handlers)."""
 
@@ -138,7 +139,7 @@ def _is_users(value: object) -> bool:
     """A handler is a function that is not one of our own objects: `from workers import fetch` is no handler."""
     if not callable(value) or inspect.isclass(value):
         return False
-    return not str(getattr(value, "__module__", "")).startswith(f"{__package__}.")
+    return not str(getattr(value, "__module__", "")).startswith(f"{_RUNTIME}.")
 
 
 def _function_call(function: Callable[..., Any]) -> Callable[[Any, Env, Context], Any]:

@@ -44,12 +44,12 @@ PLACES: dict[str, str] = {
 """Name of `workers` -> the file of this folder that defines it."""
 
 _MODULES: dict[str, str] = {
-    "js": "js_shim",
-    "workers.asgi": "workers_asgi",
-    "workers.wsgi": "workers_wsgi",
-    "workers.workflows": "workflow_errors",
+    "js": ".js_shim",
+    "workers.asgi": "..asgi_bridge",
+    "workers.wsgi": "..wsgi_bridge",
+    "workers.workflows": ".workflow_errors",
 }
-"""Module name -> the file of this folder that it shows."""
+"""Module name -> the file that it shows, seen from this folder."""
 
 
 def resolve(name: str) -> Any:
@@ -108,7 +108,7 @@ class _LazyModule(ModuleType):
 
 
 def _showing(name: str, place: str) -> ModuleType:
-    return _LazyModule(name, lambda attribute: getattr(import_module(f".{place}", __package__), attribute), None)
+    return _LazyModule(name, lambda attribute: getattr(import_module(place, __package__), attribute), None)
 
 
 def _pyodide_name(name: str) -> Any:
