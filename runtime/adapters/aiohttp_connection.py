@@ -307,9 +307,9 @@ class Connection(BaseProtocol):
             response = await server.fetcher.fetch(request)
         except RefusedError as error:
             response = _refusal(error)
-        except BaseException as error:
+        except (Exception, SystemExit, asyncio.CancelledError) as error:
             # The border: a client always gets an answer, and sys.exit() in a handler does not stop the server.
-            if isinstance(error, KeyboardInterrupt) or _is_being_cancelled():
+            if _is_being_cancelled():
                 raise
             server.host.log.error("request_failed", exc_info=error)
             response = Response("Internal Server Error\n", status=500)
@@ -358,10 +358,10 @@ class Connection(BaseProtocol):
         transport = self.transport
         assert transport is not None, "a lost connection is not closed again"
         self._is_input_over = True
+        self._patience.begin_linger(self.server.now, self._unsent_bytes())
         if is_input_complete:
             transport.close()
             return
-        self._patience.begin_linger(self.server.now)
         transport.write_eof()
         if self._reading_paused or self._buffer_paused:
             self._reading_paused = self._buffer_paused = False

@@ -80,8 +80,10 @@ class Patience:
     def end_stall(self) -> None:
         self._stall_since = None
 
-    def begin_linger(self, now: float) -> None:
+    def begin_linger(self, now: float, unsent_bytes: int) -> None:
+        """The last answer was written; what the transport holds of it is still to be taken."""
         self._linger_since = now
+        self._stall_bytes = unsent_bytes
 
     def decide(
         self,
@@ -99,7 +101,7 @@ class Patience:
             unsent_bytes: what the transport still holds.
         """
         if self._linger_since is not None:
-            return Cut.ABORT if now - self._linger_since >= LINGER_SECONDS else Cut.NOTHING
+            return self._decide_linger(now, self._linger_since, unsent_bytes)
         if self._stall_since is not None:
             return self._decide_stall(now, self._stall_since, unsent_bytes)
         if is_body_open:
@@ -109,7 +111,17 @@ class Patience:
         waited = now - self._waiting_since
         if self.has_head_begun:
             return Cut.HEAD_LATE if waited >= self._limits.header_timeout_seconds else Cut.NOTHING
-        return Cut.CLOSE if is_draining or waited >= self._idle_seconds_max else Cut.NOTHING
+        if not is_draining and waited < self._idle_seconds_max:
+            return Cut.NOTHING
+        # Closing would wait for what it does not take.
+        return Cut.ABORT if unsent_bytes and not is_draining else Cut.CLOSE
+
+    def _decide_linger(self, now: float, since: float, unsent_bytes: int) -> Cut:
+        if unsent_bytes < self._stall_bytes:
+            self.begin_linger(now, unsent_bytes)
+            return Cut.NOTHING
+        limit = self._limits.write_stall_seconds if unsent_bytes else LINGER_SECONDS
+        return Cut.ABORT if now - since >= limit else Cut.NOTHING
 
     def _decide_stall(self, now: float, since: float, unsent_bytes: int) -> Cut:
         """Any byte taken starts the time anew."""

@@ -485,6 +485,17 @@ async def test_reader_that_stalls_is_cut(serving):
         await reached(lambda: not server._connections)
 
 
+async def test_reader_that_stalls_on_the_last_answer_is_cut(serving):
+    body = "x" * 16 * 1024 * 1024
+    async with serving(Handler(lambda _: Response(body))) as server, await Client.to(server) as client:
+        client.writer.transport.pause_reading()
+        await client.send(LAST)
+        await reached(lambda: any(c._unsent_bytes() for c in server._connections))
+        server.tick(server.now + 31)
+        server.tick(server.now + 31)
+        await reached(lambda: not server._connections)
+
+
 async def test_handler_may_take_as_long_as_it_needs(serving):
     go_on = asyncio.Event()
 

@@ -77,6 +77,17 @@ def test_stall_that_ended_is_forgotten(patience):
 
 
 def test_lingering_ends(patience):
-    patience.begin_linger(100.0)
+    patience.begin_linger(100.0, 0)
     assert patience.decide(100.0 + LINGER_SECONDS - 0.1, **CALM) is Cut.NOTHING
     assert patience.decide(100.0 + LINGER_SECONDS, **CALM) is Cut.ABORT
+
+
+def test_lingering_client_that_takes_its_answer_slowly_gets_all_of_it(patience):
+    patience.begin_linger(100.0, 1000)
+    assert patience.decide(129.0, **{**CALM, "unsent_bytes": 500}) is Cut.NOTHING
+    assert patience.decide(158.0, **{**CALM, "unsent_bytes": 500}) is Cut.NOTHING
+    assert patience.decide(159.0, **{**CALM, "unsent_bytes": 500}) is Cut.ABORT
+
+
+def test_idle_client_that_never_took_its_answer_is_not_waited_for(patience):
+    assert idle(patience).decide(175.0, **{**CALM, "unsent_bytes": 1}) is Cut.ABORT
