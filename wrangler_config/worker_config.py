@@ -101,6 +101,6 @@ class WorkerConfig:
     """Settings written as `{ env = "NAME" }`: "aws.region" -> "NAME". A frozen plan holds the name alone."""
 
     def aws_name(self, what: str) -> str:
-        """What an AWS resource is called by default: edge-<worker>-<environment>-<what>; "production" when none is chosen."""
+        """What an AWS resource is called by default. Without an environment it is "production"."""
         environment = self.environment or "production"
         return f"edge-{self.name.removesuffix(f'-{environment}')}-{environment}-{what}"
