@@ -19,7 +19,7 @@ from .stream import Stream
 from .stream_folders import StreamFolders, stream_id_of
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Iterable, Sequence
 
     from ...runtime.core.host import LocalHost
     from ..spec import Site
@@ -44,7 +44,7 @@ async def open_binding(entries: Sequence[PipelineEntry], site: Site) -> AsyncIte
     host: LocalHost = site.host
     folders = StreamFolders(host.state_dir)
     async with AsyncExitStack() as stack:
-        streams: dict[str, LocalStream] = {}
+        streams: dict[str, LocalStream | StoppedStream] = {}
         for entry in entries:
             key = ("pipelines", stream_id_of(entry.stream_id))
             streams[entry.binding] = await stack.enter_async_context(
@@ -53,7 +53,7 @@ async def open_binding(entries: Sequence[PipelineEntry], site: Site) -> AsyncIte
         yield Opened(
             env={name: Stream(stream) for name, stream in streams.items()},
             resources={entry.binding: entry.stream_id for entry in entries},
-            sources=[Delivery(host, folders, list(dict.fromkeys(streams.values())))],
+            sources=[Delivery(host, folders, {s for s in streams.values() if isinstance(s, LocalStream)})],
             admin=folders,
         )
 
@@ -115,23 +115,26 @@ class LocalStream:
             self._log.close()
 
 
-class StoppedStream(LocalStream):
+class StoppedStream:
     """A stream whose log was found damaged on opening: everything else runs, its sends say why they fail."""
 
-    def __init__(self, name: str, failure: BackendError) -> None:
-        self.name = name
-        self.failure = failure
+    def __init__(self, failure: DamagedLogError) -> None:
+        self._failure = failure
 
-    def is_due(self, now: float) -> bool:  # noqa: ARG002 - nothing is ever due
-        return False
-
-    def close(self) -> None:
-        pass
+    def append(self, batch: Batch) -> Awaitable[None]:  # noqa: ARG002 - the StreamLog port's signature
+        raise BackendError(str(self._failure))
 
 
 @asynccontextmanager
-async def _open_stream(id_or_name: str, folders: StreamFolders, host: LocalHost) -> AsyncIterator[LocalStream]:
-    stream = await _open_partition(id_or_name, folders, host)
+async def _open_stream(
+    id_or_name: str, folders: StreamFolders, host: LocalHost
+) -> AsyncIterator[LocalStream | StoppedStream]:
+    try:
+        stream = await _open_partition(id_or_name, folders, host)
+    except DamagedLogError as error:
+        host.log.error("stream_stopped", stream=id_or_name, error=str(error))
+        yield StoppedStream(error)
+        return
     try:
         yield stream
     finally:
@@ -153,9 +156,6 @@ async def _open_partition(id_or_name: str, folders: StreamFolders, host: LocalHo
             await asyncio.to_thread(log.open, loop)
             exporter = await asyncio.to_thread(FileExporter, folder, partition, disk)
             break
-        except DamagedLogError as error:
-            host.log.error("stream_stopped", stream=id_or_name, error=str(error))
-            return StoppedStream(id_or_name, error)
         except PartitionInUseError as error:
             if not error.is_draining or waits_left == 0:
                 raise
@@ -181,10 +181,10 @@ async def _open_partition(id_or_name: str, folders: StreamFolders, host: LocalHo
 class Delivery:
     """Source: writes records out as files when they are due, keeps the files' total bounded, drains orphans."""
 
-    def __init__(self, host: LocalHost, folders: StreamFolders, streams: list[LocalStream]) -> None:
+    def __init__(self, host: LocalHost, folders: StreamFolders, streams: Iterable[LocalStream]) -> None:
         self._host = host
         self._folders = folders
-        self._streams = streams
+        self._streams = tuple(streams)
         self._disk = Disk()
         self._drain = OrphanDrain(folders, self._disk, host.now)
 

@@ -168,8 +168,10 @@ class PartitionLog:
                 continue
             if failure is None:
                 pending.done.set_result(None)
-            else:
-                pending.done.set_exception(BackendError(*failure.args))
+            else:  # each sender its own, as a raised exception collects the raiser's traceback
+                own = BackendError(*failure.args)
+                own.__cause__ = failure.__cause__
+                pending.done.set_exception(own)
 
     def _write(self, group: list[_Pending]) -> BackendError | None:
         """Make a group durable. An error is returned, not raised: it belongs to the senders."""
@@ -183,10 +185,12 @@ class PartitionLog:
         except Exception as error:  # noqa: BLE001 - the border of the writer thread: senders must hear of anything
             self._drop_descriptor()
             reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
-            return BackendError(
+            failure = BackendError(
                 f"Stream log {self.folder} could not be written: {reason}. Nothing was acknowledged; it is safe to "
                 f"send again. The log goes on by itself once the disk does."
             )
+            failure.__cause__ = error
+            return failure
         self._size_bytes += size_bytes
         self.durable_bytes += size_bytes
         self.durable_offset = next_offset

@@ -6,6 +6,8 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import settings
+
 from edge.bindings.pipelines.partition import PartitionLog
 from edge.bindings.pipelines.reader import PartitionReader
 from edge.bindings.pipelines.records import encode_records
@@ -13,6 +15,9 @@ from edge.bindings.pipelines.records import encode_records
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+settings.register_profile("shared machine", deadline=None)  # an example may wait for other work on the same cores
+settings.load_profile("shared machine")
 
 STREAM_ID = "0123456789abcdef0123456789abcdef"
 

@@ -123,8 +123,8 @@ async def test_entries_refused_until_the_deadline_are_named_by_index() -> None:
         with pytest.raises(BackendError) as failure:
             await sending
     assert str(failure.value) == (
-        "firehose stream 'edge-demo-production-flights' did not accept the records 1-2 within 10 s (ServiceUnavailableException). "
-        "The others of this send are kept; send these again."
+        "firehose stream 'edge-demo-production-flights' did not accept the records 1-2 within 10 s "
+        "(ServiceUnavailableException). The others of this send are kept; send these again."
     )
     assert [record[1:2] for record in service.records()] == [b"a", b"c"]
 

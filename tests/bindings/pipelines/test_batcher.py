@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from edge.bindings.pipelines.batcher import Backlog, RollPolicy, decide_roll
 
 POLICY = RollPolicy(interval_s=10.0, size_bytes=1_000, first_interval_s=1.0)

@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from edge.bindings.pipelines.blobs import BLOB_BYTES, BlobHeader, cut_blobs, read_blobs
 from edge.bindings.pipelines.records import Batch, encode_records
 from edge.runtime.core.errors import BindingError
-from hypothesis import given
-from hypothesis import strategies as st
 
 
 def cut(batch: Batch, record_bytes_max: int = 1_000 * 1024) -> list[object]:

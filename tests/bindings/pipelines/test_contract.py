@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 from base64 import b64decode
-from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 import pytest
+
 from edge.bindings.pipelines import PipelineEntry, aws, local
 from edge.bindings.pipelines.blobs import read_blobs
 from edge.bindings.spec import Site
@@ -22,6 +22,8 @@ from edge.runtime.testing.fake_host import FakeHost, RecordingLog
 from edge.wrangler_config.worker_config import AwsSettings, Settings, WorkerConfig
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+
     from edge.bindings.pipelines.stream import Stream
     from edge.runtime.core.host import AwsClient
 

@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 import pytest
+
 from edge.bindings.pipelines.disk import Disk
 from edge.bindings.pipelines.exporter import READER, FileExporter, remove_oldest_files
 from edge.bindings.pipelines.segments import HEADER_BYTES, DamagedLogError

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from edge.bindings.pipelines.frames import (
     FLAG_LINES,
     BadFrameError,
@@ -12,8 +15,6 @@ from edge.bindings.pipelines.frames import (
     frame_head,
     parse_frame,
 )
-from hypothesis import given
-from hypothesis import strategies as st
 
 
 def whole_frame(body: bytes = b'{"a":1}\n', *, extra: bytes = b"", group_offset: int = 0) -> bytes:

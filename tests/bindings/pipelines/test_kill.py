@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+
 from edge.bindings.pipelines import PipelineEntry
 from edge.bindings.pipelines.local import open_binding
 from edge.bindings.spec import Site
@@ -43,8 +44,12 @@ async def delivered_counts(state_dir: Path) -> Counter[int]:
     started = time.monotonic()
     async with open_binding([PipelineEntry("STREAM", stream="ledger")], Site(host, None)):
         assert time.monotonic() - started < RESTART_SECONDS_MAX
+    return Counter(json.loads(line)["n"] for line in delivered_lines(state_dir))
+
+
+def delivered_lines(state_dir: Path) -> list[bytes]:
     files = state_dir.glob("streams/*/files/*.ndjson")
-    return Counter(json.loads(line)["n"] for path in files for line in path.read_bytes().splitlines())
+    return [line for path in files for line in path.read_bytes().splitlines()]
 
 
 async def run_kills(state_dir: Path, kill_count: int, *arguments: str, check: Callable[[set[int]], None]) -> None:

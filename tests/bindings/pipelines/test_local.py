@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING
 
 import pytest
+
 from edge.bindings.pipelines import PipelineEntry
 from edge.bindings.pipelines.disk import Disk
 from edge.bindings.pipelines.drain import OrphanDrain
@@ -35,12 +36,10 @@ def delivered(state_dir: Path) -> list[bytes]:
 
 async def until(host: FakeHost, is_so: Callable[[], bool]) -> None:
     """Let threads come to their end; the clock stands still."""
-    for _ in range(2_000):
-        if is_so():
-            return
-        await asyncio.to_thread(lambda: None)
-        await host.settle()
-    pytest.fail(f"did not happen: {host.log.lines}")
+    async with asyncio.timeout(30):
+        while not is_so():
+            await asyncio.to_thread(lambda: None)
+            await host.settle()
 
 
 async def run_sources(opened: Opened, host: FakeHost) -> None:

@@ -1,7 +1,7 @@
 """D2: power-cut images. What was synced is there afterwards; what was not may be gone, torn or out of order.
 
-A recording disk notes every write and sync of a real run, with the records acknowledged at each moment. An image is what a
-power cut at some moment could leave: all synced bytes, and of each unsynced 512-byte sector the new or the old content
+A recording disk notes every write and sync of a real run, and what was acknowledged at each moment. An image is what a
+power cut at some moment could leave: all synced bytes, of each unsynced 512-byte sector the new or the old content
 (zeros), and of each unsynced name in a folder maybe nothing.
 """
 
@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import pytest
+
 from edge.bindings.pipelines.disk import Disk
 from edge.bindings.pipelines.partition import PartitionLog
 from edge.bindings.pipelines.reader import PartitionReader
@@ -80,7 +81,7 @@ class RecordingDisk(Disk):
 
 
 def torn(file: ImageFile, chance: random.Random) -> bytes:
-    """The file after the cut: each sector that changed since the last sync is new, old, or beyond a length that came late."""
+    """The file after the cut: each sector that changed since the last sync is new, or old, or beyond the length."""
     length = chance.choice([len(file.synced), len(file.content), chance.randint(len(file.synced), len(file.content))])
     old = file.synced.ljust(length, b"\0")
     image = bytearray(file.content[:length])

@@ -5,6 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from edge.bindings.pipelines.frames import FLAG_LINES, frame_head
 from edge.bindings.pipelines.segments import (
     HEADER_BYTES,
@@ -14,8 +17,6 @@ from edge.bindings.pipelines.segments import (
     base_offsets,
     scan_segment,
 )
-from hypothesis import given
-from hypothesis import strategies as st
 
 HEADER = SegmentHeader("ab" * 16, 2, 1_000)
 PATH = Path("streams") / HEADER.stream_id / "2" / "00000000000000001000.log"

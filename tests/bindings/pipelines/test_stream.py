@@ -10,12 +10,13 @@ from enum import IntEnum
 from uuid import UUID
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from edge.bindings.pipelines.records import BATCH_BYTES_MAX, DEPTH_MAX, Batch, encode_records
 from edge.bindings.pipelines.stream import Stream
 from edge.runtime.core.errors import BindingError
 from edge.runtime.core.js_dict import JsDict
-from hypothesis import given
-from hypothesis import strategies as st
 
 
 class Kept:

@@ -7,12 +7,13 @@ import json
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from edge.bindings.pipelines.disk import Disk
 from edge.bindings.pipelines.segments import HEADER_BYTES
 from edge.bindings.pipelines.stream_folders import StreamFolders, stream_id_of
 from edge.runtime.core.errors import BackendError
-from hypothesis import given
-from hypothesis import strategies as st
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,8 +52,12 @@ def test_damaged_meta_says_what_to_do(tmp_path: Path) -> None:
     folder = StreamFolders(tmp_path).folder("s")
     folder.path.mkdir(parents=True)
     (folder.path / "meta.json").write_text("{")
-    with pytest.raises(BackendError, match="meta.json cannot be read: .* Restore it, or remove it"):
+    with pytest.raises(BackendError, match=r"meta\.json cannot be read: .* Restore it, or remove it"):
         folder.load_meta()
+
+
+def log_bytes_under(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*.log"))
 
 
 async def test_list_shows_counts_partitions_and_times(open_partition: Open, tmp_path: Path) -> None:
@@ -65,7 +70,7 @@ async def test_list_shows_counts_partitions_and_times(open_partition: Open, tmp_
     assert summary.id == summary.name == STREAM_ID
     assert summary.record_count == 6
     assert summary.partitions == (0, 1)
-    assert summary.log_bytes == sum(path.stat().st_size for path in tmp_path.rglob("*.log"))
+    assert summary.log_bytes == log_bytes_under(tmp_path)
     assert summary.oldest_at == summary.newest_at == 1_767_225_600.0
     assert summary.files_folder == tmp_path / "streams" / STREAM_ID / "files"
 
@@ -77,7 +82,7 @@ def test_nothing_to_list_is_an_empty_list(tmp_path: Path) -> None:
 async def test_tail_of_an_unknown_stream_names_the_known_ones(tmp_path: Path) -> None:
     folders = StreamFolders(tmp_path)
     folders.folder("flights").save_meta("flights", 0.0, Disk())
-    with pytest.raises(BackendError, match="There is no stream 'fligths' under .* Streams there: flights."):
+    with pytest.raises(BackendError, match=r"There is no stream 'fligths' under .* Streams there: flights\."):
         await anext(folders.tail("fligths"))
 
 
@@ -104,9 +109,12 @@ async def test_tail_follows_a_live_writer_through_new_segments_and_partitions(
             raise EOFError
         await (partition if n < 15 else open_partition(n)).send(n)
 
-    with pytest.raises(EOFError):
+    async def tail() -> None:
         async for record in StreamFolders(tmp_path).tail(STREAM_ID, sleep=send_one_more):
             seen.append(json.loads(record.json))
+
+    with pytest.raises(EOFError):
+        await tail()
     assert seen == list(range(20))
 
 
