@@ -5,7 +5,6 @@ Source: spec "AWS target", section 11.
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from ..core.errors import UnsupportedError
@@ -60,6 +59,8 @@ async def _run_scheduled(event: Mapping[str, Any], app: LambdaApp) -> None:
 def _milliseconds(told: object, app: LambdaApp) -> int:
     """EventBridge Scheduler's ISO time, or milliseconds; now when the event has neither."""
     if isinstance(told, str):
+        from datetime import datetime  # noqa: PLC0415 - only a scheduled start needs it
+
         return int(datetime.fromisoformat(told).timestamp() * 1000)
     return told if isinstance(told, int) else int(app.host.now() * 1000)
 

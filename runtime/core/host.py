@@ -105,10 +105,13 @@ class AwsClient(Protocol):
 
 
 class AwsError(BackendError):
-    """Raised when AWS answered an error. `code` is AWS's name for it, as `ConditionalCheckFailedException`."""
+    """Raised when AWS answered an error, or was not reached (status 0, and Edge's own word as `code`).
+
+    `code` is AWS's name for it, as `ConditionalCheckFailedException`.
+    """
 
     def __init__(self, code: str, message: str, *, status: int, is_retryable: bool) -> None:
-        super().__init__(f"AWS answered {code} ({status}): {message}")
+        super().__init__(f"AWS answered {code} ({status}): {message}" if status else f"AWS gave no answer: {message}")
         self.code = code
         self.status = status
         self.is_retryable = is_retryable
