@@ -89,11 +89,14 @@ async def test_an_expired_key_is_absent_from_its_second_on_and_not_before(store:
 
 
 async def test_expired_keys_do_not_shorten_a_page(store: KVStore) -> None:
-    for number in range(6):
-        await store.put("n", b"%d" % number, Entry(b"", None, NOW if number % 2 else None))
+    keys = [b"%02d" % number for number in range(30)]
+    await asyncio.gather(*(store.put("n", key, Entry(b"", None, NOW if key < b"26" else None)) for key in keys))
     page = await store.list("n", prefix=b"", after=b"", limit=3, now=NOW)
-    assert [key.name for key in page.keys] == [b"0", b"2", b"4"]
-    assert not page.has_more
+    assert [key.name for key in page.keys] == [b"26", b"27", b"28"]
+    assert page.has_more
+    last = await store.list("n", prefix=b"", after=b"28", limit=3, now=NOW)
+    assert [key.name for key in last.keys] == [b"29"]
+    assert not last.has_more
 
 
 async def test_namespaces_do_not_see_each_other(store: KVStore) -> None:
