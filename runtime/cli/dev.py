@@ -110,7 +110,7 @@ async def _serve(serving: Serving, folder: Path, began_at: float) -> None:
             app.host.log.error("worker_not_loaded", serving="nothing, until it is mended", exc_info=app.live.failure)
         say(f"Ready on {url}")
 
-    with StopSignals() as stop:
+    with StopSignals(serving.config.settings.limits.drain_seconds) as stop:
         await serve_until_stopped(
             serving, stop=stop, on_ready=on_ready, beside=lambda app: reload_on_save(app, serving.logs, began_at)
         )

@@ -6,6 +6,7 @@ import time
 from typing import TYPE_CHECKING
 
 from ..core.errors import EdgeError
+from .startup import hide_secrets, say_warnings
 from .watch import changes_in, folders_with_modules
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ class _Reloader:
         if not changed:
             return
         self._unserved |= changed
-        log = self._app.host.log
+        log, warnings = self._app.host.log, self._app.config.warnings
         began = time.perf_counter()
         try:
             await self._app.reload(self._unserved)
@@ -77,6 +78,7 @@ class _Reloader:
             names = sorted(path.name for path in self._unserved)
             self._is_broken = False
             self._unserved = set()
-            config = self._app.config
-            self._logs.hide(str(config.vars[name]) for name in config.secret_names if name in config.vars)
+            hide_secrets(self._app.config, self._logs)
+            if self._app.config.warnings != warnings:
+                say_warnings(self._app.config)
             log.info("reloaded", files=" ".join(names[:5]), duration_ms=round((time.perf_counter() - began) * 1000))

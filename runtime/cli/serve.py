@@ -19,7 +19,7 @@ from .dev import listen_options, with_hosts
 from .options import choice_of, config_options, state_folder_of, state_option, vars_options
 from .serving import Serving, run_in_loop, say, serve_until_stopped
 from .startup import hide_secrets, say_bindings, say_state, say_warnings, url_of, warn_if_reachable
-from .stop_signals import StopSignals
+from .stop_signals import GRACE_SECONDS, StopSignals
 from .supervisor import Process, supervise
 
 if TYPE_CHECKING:
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from ..serve import App
 
 WORKERS_MAX = 256
-GRACE_SECONDS = 3.0
-"""How long after `drain_seconds` a process that does not end is killed."""
+KILL_AFTER_SECONDS = GRACE_SECONDS + 1.0
+"""A process ends by itself GRACE_SECONDS after draining; one that cannot even do that is killed."""
 
 
 @click.command(name="serve", help=__doc__)
@@ -82,7 +82,7 @@ def command(**options: Any) -> int:
             count=options["workers"],
             log=logs.logger,
             on_ready=lambda: say(f"Ready on {url_of(reserved[0])}"),
-            stop_within_s=config.settings.limits.drain_seconds + GRACE_SECONDS,
+            stop_within_s=config.settings.limits.drain_seconds + KILL_AFTER_SECONDS,
         )
         return 0
 
@@ -95,7 +95,7 @@ async def _serve_alone(serving: Serving, folder: Path) -> None:
         say_state(folder)
         say(f"Ready on {url}")
 
-    with StopSignals() as stop:
+    with StopSignals(serving.config.settings.limits.drain_seconds) as stop:
         await serve_until_stopped(serving, stop=stop, on_ready=on_ready)
 
 
@@ -106,8 +106,14 @@ async def _serve_slot(serving: Serving, process: Process, folder: Path) -> None:
             say_state(folder)
         process.tell_ready()
 
-    with StopSignals(ignored=(signal.SIGINT,)) as stop:
-        asyncio.get_running_loop().add_reader(process.parent_fd, stop.ask)
+    loop = asyncio.get_running_loop()
+
+    def on_parent_gone() -> None:
+        loop.remove_reader(process.parent_fd)
+        stop.ask()
+
+    with StopSignals(serving.config.settings.limits.drain_seconds, ignored=(signal.SIGINT,)) as stop:
+        loop.add_reader(process.parent_fd, on_parent_gone)
         await serve_until_stopped(serving, stop=stop, on_ready=on_ready)
 
 

@@ -29,8 +29,9 @@ if TYPE_CHECKING:
 LogFormat = Literal["pretty", "json"]
 LEVELS = ("debug", "info", "warning", "error")
 REQUEST_ANSWERED = "request_answered"
-"""The event that pretty mode writes as wrangler does: `GET /path 200 OK (5ms)`."""
+"""The event of request_log.py, which pretty mode writes as wrangler does: `GET /path 200 OK (5ms)`."""
 
+_REQUEST_KEYS = {"method", "path", "status", "duration_ms"}
 _COLOURS = {"debug": "\x1b[2m", "info": "\x1b[36m", "warning": "\x1b[33m", "error": "\x1b[31m"}
 _DIM, _PLAIN = "\x1b[2m", "\x1b[0m"
 _REASONS = {status.value: status.phrase for status in HTTPStatus}
@@ -38,7 +39,10 @@ _encode_json = json.JSONEncoder(ensure_ascii=False, default=str, separators=(","
 
 
 class Logs:
-    """Where log lines go. `logger` is the Logger to hand on."""
+    """Where log lines go. `configure` makes one."""
+
+    logger: Logger
+    """The Logger to hand on."""
 
     def __init__(self, log_format: LogFormat, secrets: Iterable[str], stream: TextIO, *, has_colour: bool) -> None:
         self._secrets = set(secrets)
@@ -47,7 +51,6 @@ class Logs:
         self._render = self._json if log_format == "json" else self._pretty
         self._has_colour = has_colour
         self._second = (0, "")
-        self.logger: Logger
 
     def hide(self, secrets: Iterable[str]) -> None:
         """Hide these values too: a reload may bring new secrets while old ones are still in use."""
@@ -71,7 +74,7 @@ class Logs:
         return _encode_json(record | self._redactor.values(values))
 
     def _pretty(self, level: str, event: str, values: dict[str, Any]) -> str:
-        if event == REQUEST_ANSWERED:
+        if event == REQUEST_ANSWERED and values.keys() == _REQUEST_KEYS:
             text = _request_line(**values)
         else:
             shown = [f"{key}={_one_word(value)}" for key, value in self._redactor.values(values).items()]

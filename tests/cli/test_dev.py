@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import threading
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -152,22 +153,50 @@ async def later():
 """
 
 
-def test_a_second_signal_stops_at_once(start: Start, project: Path, worker: Any) -> None:
-    stuck = "async def fetch(request, env):\n    print('stuck', flush=True)\n    while True: pass\n"
-    worker.entry(project, stuck)
+def test_work_that_does_not_end_is_cut_and_said(start: Start, project: Path, worker: Any) -> None:
+    (project / "edge.toml").write_text("[limits]\ndrain_seconds = 0.2\n")
+    endless = "ctx.waitUntil(__import__('asyncio').sleep(3600))\n    return Response('x')\n"
+    worker.entry(project, f"from workers import Response\nasync def fetch(request, env, ctx):\n    {endless}")
     server = start(project, "dev")
+    assert server.ask() == (200, "x")
+    assert server.stop() == 0
+    assert any("work_cut_at_shutdown after_s=0.2" in line for line in server.lines)
 
-    def ask() -> None:
-        with pytest.raises(OSError):  # noqa: PT011 - reset or closed, as the system has it
-            server.ask()
 
-    asking = threading.Thread(target=ask)
+def test_a_loop_that_is_held_does_not_keep_the_process(start: Start, project: Path, worker: Any) -> None:
+    (project / "edge.toml").write_text("[limits]\ndrain_seconds = 0.1\n")
+    worker.entry(project, STUCK)
+    server = start(project, "dev")
+    asking = threading.Thread(target=ask_in_vain, args=(server,))
+    asking.start()
+    server.wait_for("^stuck$")
+    assert server.stop() == 1
+    assert "Stopped before everything had finished: something holds the event loop." in server.lines
+    asking.join()
+
+
+def test_a_second_signal_stops_at_once(start: Start, project: Path, worker: Any) -> None:
+    worker.entry(project, STUCK)
+    server = start(project, "dev")
+    asking = threading.Thread(target=ask_in_vain, args=(server,))
     asking.start()
     server.wait_for("^stuck$")
     server.child.send_signal(signal.SIGINT)
     server.wait_for("Stopping")
     assert server.stop() == 128 + signal.SIGINT
     asking.join()
+
+
+STUCK = """
+async def fetch(request, env):
+    print('stuck', flush=True)
+    while True: pass
+"""
+
+
+def ask_in_vain(server: Server) -> None:
+    with suppress(OSError):
+        server.ask()
 
 
 def test_breakpoint_reads_the_terminal(start: Start, project: Path, worker: Any) -> None:

@@ -93,6 +93,11 @@ def test_a_request_reads_as_wrangler_writes_it(output: Output) -> None:
     assert {name: output.records[0][name] for name in request} == request
 
 
+def test_a_users_event_of_the_same_name_is_written_as_any_other(output: Output) -> None:
+    output.configure().logger.info("request_answered", mine=1)
+    assert output.lines[0].endswith("request_answered mine=1")
+
+
 def test_lines_below_the_level_are_not_written(output: Output) -> None:
     log = output.configure("pretty", "warning").logger
     log.info("quiet")
