@@ -15,11 +15,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
+from .bridge_options import Options, python_request
 from .core.body import Body
 from .core.context import current_invocation
 from .core.entrypoints import WorkerEntrypoint
 from .core.errors import UnsupportedError
-from .bridge_options import Options, python_request
 from .core.request import wire_headers, wire_method, wire_request_body
 from .core.response import NULL_BODY_STATUSES, Response, replace_wire_body
 

@@ -13,9 +13,9 @@ import sys
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote_to_bytes, urlsplit
 
+from .bridge_options import Options, python_request
 from .core.body import Body
 from .core.entrypoints import WorkerEntrypoint
-from .bridge_options import Options, python_request
 from .core.request import wire_method, wire_request_body
 from .core.response import NULL_BODY_STATUSES, Response, replace_wire_body
 
@@ -70,7 +70,7 @@ class _Call:
         try:
             self._result = self._app(self._environ, self._start_response)
             self._chunks = iter(self._result)
-            first = next((chunk for chunk in self._chunks if chunk), b"")
+            first = self._next_chunk()
             if not self._status:
                 raise RuntimeError("The WSGI application did not call start_response()")
         except BaseException:
@@ -96,14 +96,13 @@ class _Call:
             for chunk in self._written:
                 if chunk:
                     yield chunk
-            while (chunk := await asyncio.to_thread(self._next_chunk)) is not None:
-                if chunk:
-                    yield chunk
+            while chunk := await asyncio.to_thread(self._next_chunk):
+                yield chunk
         finally:
             await asyncio.to_thread(self.close)
 
-    def _next_chunk(self) -> bytes | None:
-        return next(self._chunks, None)
+    def _next_chunk(self) -> bytes:
+        return next((chunk for chunk in self._chunks if chunk), b"")
 
     def _start_response(self, status: str, headers: list[tuple[str, str]], exc_info: Any = None) -> Callable[..., Any]:
         if self._status and exc_info is None:

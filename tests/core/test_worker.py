@@ -5,8 +5,9 @@ from __future__ import annotations
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-import edge
 import pytest
+
+import edge
 from edge.runtime.core.context import Context, PendingWork
 from edge.runtime.core.env import Env
 from edge.runtime.core.errors import HandlerError
