@@ -51,12 +51,13 @@ class SegmentHeader:
     base_offset: int
     schema_hash: bytes = NO_SCHEMA
 
-    def encode(self) -> bytes:
-        return self._packed(crc32(self._packed(0)))
+    def encode(self, version: int = FORMAT) -> bytes:
+        """The header's bytes. Every version keeps this layout, so that an older Edge can say what it found."""
+        return self._packed(version, crc32(self._packed(version, 0)))
 
-    def _packed(self, crc: int) -> bytes:
+    def _packed(self, version: int, crc: int) -> bytes:
         stream = bytes.fromhex(self.stream_id)
-        return _HEADER.pack(MAGIC, FORMAT, 0, stream, self.partition, self.base_offset, self.schema_hash, crc)
+        return _HEADER.pack(MAGIC, version, 0, stream, self.partition, self.base_offset, self.schema_hash, crc)
 
     @classmethod
     def decode(cls, data: bytes) -> SegmentHeader | None:
@@ -67,13 +68,14 @@ class SegmentHeader:
         """
         if len(data) < HEADER_BYTES:
             return None
-        magic, version, _, stream, partition, base_offset, schema_hash, _ = _HEADER.unpack_from(data)
+        _, version, _, stream, partition, base_offset, schema_hash, _ = _HEADER.unpack_from(data)
         header = cls(stream.hex(), partition, base_offset, schema_hash)
-        if magic == MAGIC and version > FORMAT:
-            raise BackendError(
-                f"A stream log has format {version}, this Edge knows up to {FORMAT}. Upgrade edge-workers."
-            )
-        return header if data[:HEADER_BYTES] == header.encode() else None
+        if data[:HEADER_BYTES] != header.encode(version):
+            return None
+        if version > FORMAT:
+            msg = f"A stream log has format {version}, this Edge knows up to {FORMAT}. Upgrade edge-workers."
+            raise BackendError(msg)
+        return header
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from edge.bindings.pipelines.disk import Disk
 from edge.bindings.pipelines.lock import PartitionInUseError
 from edge.bindings.pipelines.log import LogBusyError
 from edge.bindings.pipelines.reader import PartitionReader
-from edge.bindings.pipelines.segments import HEADER_BYTES, DamagedLogError
+from edge.bindings.pipelines.segments import HEADER_BYTES, DamagedLogError, SegmentHeader
 from edge.runtime.core.errors import BackendError
 
 if TYPE_CHECKING:
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     Open = Callable[..., object]
+
+STREAM_ID = "0123456789abcdef0123456789abcdef"
 
 
 async def test_records_are_there_when_append_returns(open_partition: Open) -> None:
@@ -155,9 +157,8 @@ async def test_log_of_a_newer_edge_is_refused(open_partition: Open) -> None:
     partition = open_partition()
     await partition.send(1)
     partition.log.close()
-    content = bytearray(partition.newest.read_bytes())
-    content[8] = 99
-    partition.newest.write_bytes(content)
+    content = partition.newest.read_bytes()
+    partition.newest.write_bytes(SegmentHeader(STREAM_ID, 0, 0).encode(version=99) + content[HEADER_BYTES:])
     with pytest.raises(BackendError, match="has format 99, this Edge knows up to 1"):
         open_partition()
 
