@@ -65,11 +65,16 @@ class _Reader:
         return self.refuse("InvalidSymbol" if word or head == "/" else "ValueExpected")
 
     def refuse(self, name: str) -> NoReturn:
-        """Stop at the current token; one that is no JSON at all is an InvalidSymbol wherever it stands."""
-        word = _WORD.match(self.text, self.at)
-        if word and word[0] not in _LITERALS and not _NUMBER.match(word[0]):
+        """Stop at the current token; one that is broken in itself, or no JSON at all, says that wherever it stands."""
+        start = self.at
+        word = _WORD.match(self.text, start)
+        if self._head == '"':
+            self._string()
+        elif number := _NUMBER.match(self.text, start):
+            self._number(number)
+        elif word and word[0] not in _LITERALS:
             name = "InvalidSymbol"
-        raise SyntaxProblem(name, self.at)
+        raise SyntaxProblem(name, start)
 
     @property
     def _head(self) -> str:
@@ -88,7 +93,8 @@ class _Reader:
         self._skip(self.at + 1)
         while self._head != "}":
             if self._head != '"':
-                self.refuse("PropertyNameExpected" if self._head else "CloseBraceExpected")
+                unexpected = {"": "CloseBraceExpected", ",": "ValueExpected"}
+                self.refuse(unexpected.get(self._head, "PropertyNameExpected"))
             start = self.at
             key = self._string()
             if self._head != ":":
