@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 from ..core.context import request_id
 from ..core.errors import EdgeError, RefusedError
 from ..core.host import Host
+from ..core.request import wire_method
 from .aws_lambda_answer import Answer, AnswerShaper, plain_answer, whole_answer
 from .aws_lambda_events import deliver
 from .aws_lambda_extension import WaitUntilExtension
@@ -159,7 +160,7 @@ class LambdaHandler:
             await app.host.thaw()
             async with asyncio.timeout(_seconds_left(app.host)):
                 request = request_of(front_door, event)
-                return await whole_answer(await app.fetch(request), method=request.method)
+                return await whole_answer(await app.fetch(request), method=wire_method(request))
         except RefusedError as error:
             return plain_answer(error.http_status, str(error))
         except TimeoutError as error:

@@ -10,26 +10,33 @@ import asyncio
 import http.client
 import io
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from types import ModuleType
+from functools import partial
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from edge.runtime.adapters.aiohttp_server import HttpServer
 from edge.runtime.adapters.asgi import asgi_app
+from edge.runtime.adapters.aws_lambda import LambdaHandler
 from edge.runtime.adapters.listening import open_sockets
 from edge.runtime.core import workers_shim
+from edge.runtime.core.context import PendingWork
 from edge.runtime.core.env import Env
 from edge.runtime.core.worker import worker_of
+from edge.runtime.hosts.aws import LambdaMachine
 from edge.runtime.live_worker import Generation, LiveWorker
 from edge.runtime.serve import plain_answer
-from edge.runtime.testing.fake_host import FakeHost
-from edge.wrangler_config.worker_config import Limits, ServerSettings
+from edge.runtime.testing.fake_host import FakeHost, RecordingLog
+from edge.runtime.testing.lambda_events import FRONT_DOORS, InvocationContext, http_answer, http_event
+from edge.wrangler_config.worker_config import Limits, ServerSettings, Settings
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
     from edge.runtime.core.worker import Fetcher
+    from edge.runtime.testing.lambda_events import FrontDoorName
 
     Headers = Sequence[tuple[str, str]]
     Reply = tuple[int, list[tuple[str, str]], bytes]
@@ -123,10 +130,57 @@ async def asgi_doorway() -> AsyncIterator[Ask]:
     yield ask
 
 
+@asynccontextmanager
+async def lambda_doorway(front_door: FrontDoorName) -> AsyncIterator[Ask]:
+    """A Lambda handler in process, called from a thread as awslambdaric calls it."""
+
+    async def ask(fetcher: Fetcher, method: str, target: str, headers: Headers, body: bytes) -> Reply:
+        extra = [("x-forwarded-proto", "http")]
+        if not any(name.lower() == "host" for name, _ in headers):
+            extra.append(("host", HOST))
+        event = http_event(front_door, method, target, [*extra, *headers], body)
+        return http_answer(await asyncio.to_thread(invoke_once, fetcher, event))
+
+    yield ask
+
+
+def invoke_once(fetcher: Fetcher, event: dict[str, Any]) -> dict[str, Any]:
+    """The life of a function that gets one event."""
+    handler = LambdaHandler(lambda _path: lambda_app(fetcher), Path())
+    try:
+        answer: dict[str, Any] = handler(event, InvocationContext())
+    finally:
+        handler.close()
+    return answer
+
+
+@asynccontextmanager
+async def lambda_app(fetcher: Any) -> AsyncIterator[Any]:
+    """What `runtime/serve.py` would open for a function, over any Fetcher."""
+    host = LambdaMachine(RecordingLog(), environ={})
+    pending = fetcher.current.pending if isinstance(fetcher, LiveWorker) else PendingWork(host)
+    yield SimpleNamespace(
+        host=host,
+        config=SimpleNamespace(settings=Settings()),
+        events=(),
+        handlers=("fetch",),
+        live=fetcher,
+        pending=pending,
+        fetch=fetcher.fetch,
+    )
+    await host.aclose()
+
+
 DOORWAYS: dict[str, Callable[[], AbstractAsyncContextManager[Ask]]] = {
     "aiohttp": aiohttp_doorway,
     "asgi": asgi_doorway,
+    # Not "alb": without multi-value headers a load balancer itself drops all but the last of repeated names.
+    **{
+        f"lambda-{front_door}": partial(lambda_doorway, front_door) for front_door in FRONT_DOORS if front_door != "alb"
+    },
 }
+EXACT_QUERY_DOORWAYS = ("aiohttp", "asgi", "lambda-2.0")
+"""The others get the query in a dict: which characters were encoded, and a name without `=`, are lost before us."""
 
 
 @pytest.fixture(params=DOORWAYS)
@@ -134,7 +188,24 @@ async def answer(
     request: pytest.FixtureRequest, worker_from: Callable[[str], LiveWorker]
 ) -> AsyncIterator[Callable[..., Awaitable[Reply]]]:
     """`await answer(worker, method, target, headers, body)`; `worker` is a Worker's text or any Fetcher."""
-    async with DOORWAYS[request.param]() as ask:
+    async with open_doorway(request.param, worker_from) as answer_of:
+        yield answer_of
+
+
+@pytest.fixture(params=EXACT_QUERY_DOORWAYS)
+async def exact_query_answer(
+    request: pytest.FixtureRequest, worker_from: Callable[[str], LiveWorker]
+) -> AsyncIterator[Callable[..., Awaitable[Reply]]]:
+    """As `answer`, through the doorways that are given the query as it was sent."""
+    async with open_doorway(request.param, worker_from) as answer_of:
+        yield answer_of
+
+
+@asynccontextmanager
+async def open_doorway(
+    name: str, worker_from: Callable[[str], LiveWorker]
+) -> AsyncIterator[Callable[..., Awaitable[Reply]]]:
+    async with DOORWAYS[name]() as ask:
 
         async def answer_of(
             worker: str | Fetcher, method: str = "GET", target: str = "/", headers: Headers = (), body: bytes = b""
