@@ -55,6 +55,7 @@ async def fetch(app: App, req: Any, env: Any, ctx: Any = None, *, options: Optio
         await task
         await lifespan.stop()
         raise
+    del exchange.response  # else the app's task would hold it, and a dropped answer would not be noticed
     finishing = asyncio.ensure_future(_finish(task, lifespan))
     invocation = current_invocation.get()
     if exchange.is_streaming and invocation is not None:
@@ -153,6 +154,7 @@ class _Exchange:
     def __init__(self, app: App, request: Request, env: Any, state: dict[str, Any]) -> None:
         self.response: asyncio.Future[Response] = asyncio.get_running_loop().create_future()
         self.is_streaming = False
+        self._is_answered = False
         self._app = app
         self._scope = _scope_of(request, env, state)
         body = wire_request_body(request)
@@ -164,10 +166,10 @@ class _Exchange:
     async def run(self) -> None:
         try:
             await self._app(self._scope, self._receive, self._send)
-            if not self.response.done():
+            if not self._is_answered:
                 self.response.set_exception(RuntimeError("The application did not generate a response"))
         except Exception as error:  # noqa: BLE001 - the border of the app's code
-            if self.response.done():
+            if self._is_answered:
                 _log.exception("Exception in ASGI application after response started")
             else:
                 self.response.set_exception(error)
@@ -196,8 +198,9 @@ class _Exchange:
             self._start = message
         elif message["type"] == "http.response.body":
             chunk, has_more = bytes(message.get("body", b"")), message.get("more_body", False)
-            if not self.response.done():
+            if not self._is_answered:
                 self.is_streaming = has_more
+                self._is_answered = True
                 self.response.set_result(self._response_of(chunk))
                 if not has_more:
                     self._ended.set()

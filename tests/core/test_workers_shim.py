@@ -60,7 +60,7 @@ def test_type_aliases_are_text(name: str) -> None:
         ("workers.workflows", "NonRetryableError"),
         (
             "js",
-            "Headers Response Request URL URLSearchParams FormData Blob File fetch console JSON Object Array Uint8Array",
+            "Headers Response Request URL URLSearchParams FormData Blob File fetch console JSON Object Array",
         ),
         ("pyodide.ffi", "to_js create_proxy create_once_callable destroy_proxies JsException JsProxy jsnull run_sync"),
         ("pyodide.http", "AbortError BodyUsedError HttpStatusError pyfetch FetchResponse"),
