@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ..hosts.logs import LEVELS
 from ..hosts.state_folder import FOLDER_NAME
 from ..serve import ConfigChoice
 
@@ -56,6 +57,23 @@ def state_option(command: Command) -> Command:
     return click.option(
         "--persist-to", type=_FOLDER, metavar="DIR", help=f"Keep state in DIR, not in {FOLDER_NAME}/ beside the config."
     )(command)
+
+
+def listen_options(command: Command) -> Command:
+    """`--ip`, `--port`, `--host-allow`, `--log-level`, `--log-format`: what `edge dev` and `edge serve` share."""
+    for option in (
+        click.option(
+            "--log-format", type=click.Choice(["pretty", "json"]), default="pretty", help="How log lines look."
+        ),
+        click.option("--log-level", type=click.Choice(LEVELS), default="info", help="Least severe lines shown."),
+        click.option("--host-allow", "hosts", multiple=True, metavar="HOST", help="Answer for this Host header too."),
+        click.option("--ip", metavar="ADDR", help="Address to listen on; localhost is 127.0.0.1 and ::1."),
+        click.option(
+            "--port", type=click.IntRange(0, 65535), metavar="N", help="Port to listen on; 0 takes a free one."
+        ),
+    ):
+        command = option(command)
+    return command
 
 
 def choice_of(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -12,22 +11,19 @@ import click
 from ..core.context import request_id
 from ..core.errors import HandlerError, RefusedError
 from ..error_page import plain_error
-from ..hosts.logs import configure
-from ..hosts.state_folder import hold_state_folder, prepare_state_folder
-from ..serve import load_config, plain_answer
-from .dev import listen_options, with_hosts
-from .options import choice_of, config_options, state_folder_of, state_option, vars_options
-from .serving import Serving, run_in_loop, say, serve_until_stopped
-from .startup import hide_secrets, say_bindings, say_state, say_warnings, url_of, warn_if_reachable
+from ..hosts.state_folder import hold_state_folder
+from ..serve import plain_answer
+from .options import config_options, listen_options, state_option, vars_options
+from .serving import Serving, run_in_loop, serve_until_stopped
+from .startup import prepare, say, say_bindings, say_state, url_of
 from .stop_signals import GRACE_SECONDS, StopSignals
 from .supervisor import Process, supervise
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from ..core.request import Request
     from ..core.response import Response
     from ..serve import App
+    from .startup import Start
 
 WORKERS_MAX = 256
 KILL_AFTER_SECONDS = GRACE_SECONDS + 1.0
@@ -41,69 +37,57 @@ KILL_AFTER_SECONDS = GRACE_SECONDS + 1.0
 @vars_options
 @click.option("--workers", type=click.IntRange(1, WORKERS_MAX), default=1, metavar="N", help="Processes on the port.")
 def command(**options: Any) -> int:
-    from ..adapters.listening import open_sockets, reserve_port  # noqa: PLC0415 - an adapter, where it is needed
-
-    choice = choice_of(options["path"], options["environment"], options["overrides"], options["env_files"])
-    config = with_hosts(load_config(choice), options["hosts"])
-    say_warnings(config)
-    folder = state_folder_of(config, options["persist_to"])
-    state_dir = prepare_state_folder(folder)
-    ip = options["ip"] or config.dev.ip
-    port = config.dev.port if options["port"] is None else options["port"]
-    warn_if_reachable(ip)
-    logs = configure(options["log_format"], options["log_level"])
-    hide_secrets(config, logs)
-    serving = partial(
-        Serving,
-        choice,
-        config,
-        state_dir,
-        logs=logs,
-        answer_error=_plain,
-        shows_requests=options["log_level"] == "debug",
-    )
-    with hold_state_folder(folder):
-        if options["workers"] == 1:
-            try:
-                run_in_loop(_serve_alone(serving(open_sockets(ip, port)), folder))
-            except HandlerError as error:
-                logs.logger.error("worker_not_loaded", exc_info=error)
-                return 1
+    start = prepare(options)
+    shows_requests = options["log_level"] == "debug"
+    with hold_state_folder(start.folder):
+        if options["workers"] > 1:
+            _serve_in_processes(start, options["workers"], shows_requests=shows_requests)
             return 0
-        reserved = reserve_port(ip, port)
-        port = reserved[0].getsockname()[1]
-
-        def run(process: Process) -> None:
-            sockets = open_sockets(ip, port, reuse_port=True)
-            run_in_loop(_serve_slot(serving(sockets, process_slot=process.slot), process, folder))
-
-        supervise(
-            run,
-            count=options["workers"],
-            log=logs.logger,
-            on_ready=lambda: say(f"Ready on {url_of(reserved[0])}"),
-            stop_within_s=config.settings.limits.drain_seconds + KILL_AFTER_SECONDS,
-        )
+        try:
+            run_in_loop(_serve_alone(Serving(start, start.open_sockets(), _plain, shows_requests=shows_requests)))
+        except HandlerError as error:
+            start.logs.logger.error("worker_not_loaded", exc_info=error)
+            return 1
         return 0
 
 
-async def _serve_alone(serving: Serving, folder: Path) -> None:
+def _serve_in_processes(start: Start, count: int, *, shows_requests: bool) -> None:
+    from ..adapters.listening import open_sockets, reserve_port  # noqa: PLC0415 - an adapter, where it is needed
+
+    reserved = reserve_port(start.ip, start.port)
+    port = reserved[0].getsockname()[1]
+
+    def run(process: Process) -> None:
+        sockets = open_sockets(start.ip, port, reuse_port=True)
+        serving = Serving(start, sockets, _plain, process_slot=process.slot, shows_requests=shows_requests)
+        run_in_loop(_serve_slot(serving, process))
+
+    supervise(
+        run,
+        count=count,
+        log=start.logs.logger,
+        on_ready=lambda: say(f"Ready on {url_of(reserved[0])}"),
+        stop_within_s=start.drain_seconds + KILL_AFTER_SECONDS,
+    )
+
+
+async def _serve_alone(serving: Serving) -> None:
     url = url_of(serving.sockets[0])
 
     def on_ready(app: App) -> None:
         say_bindings(app.rows, app.config.unsupported)
-        say_state(folder)
+        say_state(serving.start.folder)
         say(f"Ready on {url}")
 
-    with StopSignals(serving.config.settings.limits.drain_seconds) as stop:
+    with StopSignals(serving.start.drain_seconds) as stop:
         await serve_until_stopped(serving, stop=stop, on_ready=on_ready)
 
 
-async def _serve_slot(serving: Serving, process: Process, folder: Path) -> None:
+async def _serve_slot(serving: Serving, process: Process) -> None:
     def on_ready(app: App) -> None:
         if process.slot == 0 and not process.is_replacement:
             say_bindings(app.rows, app.config.unsupported)
-            say_state(folder)
+            say_state(serving.start.folder)
         process.tell_ready()
 
     loop = asyncio.get_running_loop()
@@ -112,7 +96,7 @@ async def _serve_slot(serving: Serving, process: Process, folder: Path) -> None:
         loop.remove_reader(process.parent_fd)
         stop.ask()
 
-    with StopSignals(serving.config.settings.limits.drain_seconds, ignored=(signal.SIGINT,)) as stop:
+    with StopSignals(serving.start.drain_seconds, ignored=(signal.SIGINT,)) as stop:
         loop.add_reader(process.parent_fd, on_parent_gone)
         await serve_until_stopped(serving, stop=stop, on_ready=on_ready)
 

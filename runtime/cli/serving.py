@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,15 +13,13 @@ from ..serve import open_local_app
 if TYPE_CHECKING:
     import socket
     from collections.abc import Callable, Coroutine, Sequence
-    from pathlib import Path
     from typing import Any
 
-    from ...wrangler_config.worker_config import WorkerConfig
     from ..adapters.aiohttp_server import HttpServer
     from ..core.request import Request
     from ..core.response import Response
-    from ..hosts.logs import Logs
-    from ..serve import App, ConfigChoice
+    from ..serve import App
+    from .startup import Start
     from .stop_signals import StopSignals
 
     AnswerError = Callable[[App, Request, Exception], Response]
@@ -32,11 +29,8 @@ if TYPE_CHECKING:
 class Serving:
     """What one process serves, and how."""
 
-    choice: ConfigChoice
-    config: WorkerConfig
-    state_dir: Path
+    start: Start
     sockets: Sequence[socket.socket]
-    logs: Logs
     answer_error: AnswerError
     process_slot: int = 0
     is_dev: bool = False
@@ -71,7 +65,8 @@ async def serve_until_stopped(
     """
     from ..adapters.aiohttp_server import HttpServer  # noqa: PLC0415 - the web library
 
-    host = LocalMachine(serving.state_dir, serving.logs.logger, process_slot=serving.process_slot)
+    start = serving.start
+    host = LocalMachine(start.state_dir, start.logs.logger, process_slot=serving.process_slot)
     apps: list[App] = []
 
     def answer_error(request: Request, error: Exception) -> Response:
@@ -79,10 +74,10 @@ async def serve_until_stopped(
 
     try:
         async with open_local_app(
-            serving.choice, host, serving.config, is_dev=serving.is_dev, answer_error=answer_error
+            start.choice, host, start.config, is_dev=serving.is_dev, answer_error=answer_error
         ) as app:
             apps.append(app)
-            settings = serving.config.settings
+            settings = start.config.settings
             server = HttpServer(host, settings.limits, settings.server)
             await server.start(RequestLog(app, host.log, is_shown=serving.shows_requests), serving.sockets)
             running = host.spawn(beside(app), name="beside") if beside else None
@@ -107,12 +102,3 @@ async def _drain(app: App, server: HttpServer) -> None:
         app.host.log.warning("work_cut_at_shutdown", after_s=seconds)
         if app.live.current is not None:
             app.live.current.pending.cancel()
-
-
-def say(text: str) -> None:
-    """A line for the person who started the command; a closed pipe is nobody's loss."""
-    try:
-        sys.stdout.write(f"{text}\n")
-        sys.stdout.flush()
-    except BrokenPipeError:
-        sys.stdout = open("/dev/null", "w")  # noqa: SIM115, PTH123 - stays open in place of the terminal

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import sys
+from dataclasses import dataclass, replace
 from ipaddress import ip_address
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from .serving import say
+from ..hosts.logs import configure
+from ..hosts.state_folder import prepare_state_folder
+from ..serve import load_config
+from .options import choice_of, state_folder_of
 
 if TYPE_CHECKING:
     import socket
@@ -17,6 +22,50 @@ if TYPE_CHECKING:
     from ...wrangler_config.worker_config import WorkerConfig
     from ..environment import BindingRow
     from ..hosts.logs import Logs
+    from ..serve import ConfigChoice
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """What `edge dev` and `edge serve` know before they open anything."""
+
+    choice: ConfigChoice
+    config: WorkerConfig
+    folder: Path
+    """`.edge/`, held by one of them at a time."""
+    state_dir: Path
+    ip: str
+    port: int
+    logs: Logs
+
+    @property
+    def drain_seconds(self) -> float:
+        return self.config.settings.limits.drain_seconds
+
+    def open_sockets(self) -> list[socket.socket]:
+        from ..adapters.listening import open_sockets  # noqa: PLC0415 - an adapter, where it is needed
+
+        return open_sockets(self.ip, self.port)
+
+
+def prepare(options: Mapping[str, Any]) -> Start:
+    """Read the config, make the state folder, start logging, say what there is to warn of.
+
+    Raises:
+        ConfigError: the config cannot be used.
+        BackendError: the state folder cannot be used.
+    """
+    choice = choice_of(options["path"], options["environment"], options["overrides"], options["env_files"])
+    config = _with_hosts(load_config(choice), options["hosts"])
+    say_warnings(config)
+    folder = state_folder_of(config, options["persist_to"])
+    state_dir = prepare_state_folder(folder)
+    ip = options["ip"] or config.dev.ip
+    warn_if_reachable(ip)
+    port = config.dev.port if options["port"] is None else options["port"]
+    logs = configure(options["log_format"], options["log_level"])
+    hide_secrets(config, logs)
+    return Start(choice, config, folder, state_dir, ip, port, logs)
 
 
 def hide_secrets(config: WorkerConfig, logs: Logs) -> None:
@@ -45,6 +94,15 @@ def say_bindings(rows: Sequence[BindingRow], unsupported: Mapping[str, str]) -> 
         say(f"  {name:<{widths[0]}}  {kind:<{widths[1]}}  {mode}")
 
 
+def say(text: str) -> None:
+    """A line for the person who started the command; a closed pipe is nobody's loss."""
+    try:
+        sys.stdout.write(f"{text}\n")
+        sys.stdout.flush()
+    except BrokenPipeError:
+        sys.stdout = open("/dev/null", "w")  # noqa: SIM115, PTH123 - stays open in place of the terminal
+
+
 def _bracketed(resource: str) -> str:
     return f" ({resource.removeprefix('(').removesuffix(')')})" if resource else ""
 
@@ -68,3 +126,10 @@ def warn_if_reachable(ip: str) -> None:
     if not is_loopback:
         text = f"Listening on {ip}: other machines can reach this Worker. Hosts other than localhost need --host-allow."
         click.echo(f"{click.style('warning:', fg='yellow')} {text}", err=True)
+
+
+def _with_hosts(config: WorkerConfig, hosts: tuple[str, ...]) -> WorkerConfig:
+    """The config with `--host-allow` added to the hosts it allows."""
+    server = config.settings.server
+    server = replace(server, allowed_hosts=(*server.allowed_hosts, *hosts))
+    return replace(config, settings=replace(config.settings, server=server))

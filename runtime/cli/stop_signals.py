@@ -51,9 +51,9 @@ class StopSignals:
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
         if self._is_asked:
             os._exit(128 + number)
+        self.ask()  # first: a second signal may come while this runs
         if number == signal.SIGINT:
             os.write(2, b"\nStopping: what runs may finish. Press Ctrl-C again to stop at once.\n")
-        self.ask()
 
     def _on_late(self, _number: int, _frame: FrameType | None) -> None:
         os.write(2, b"Stopped before everything had finished: something holds the event loop.\n")
