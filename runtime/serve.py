@@ -7,12 +7,12 @@ An adapter or a command asks for what it serves: `open_local_app` (edge dev, edg
 from __future__ import annotations
 
 import asyncio
-import os
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from ..bindings.registry import sections, spec_of
+from ..wrangler_config.find import find_environment
 from ..wrangler_config.plan import plan_path, thaw
 from .core.context import Context, Invocation, PendingWork, current_invocation
 from .core.errors import HandlerError, RefusedError
@@ -49,7 +49,7 @@ def load_config(choice: ConfigChoice) -> WorkerConfig:
     Raises:
         ConfigError: no config, or errors in it; the text lists every one.
     """
-    from ..wrangler_config.load import load  # noqa: PLC0415 - pydantic; a Lambda with a frozen plan never needs it
+    from ..wrangler_config.load import load  # noqa: PLC0415 - a Lambda with a frozen plan never needs it
 
     return load(
         choice.path,
@@ -279,8 +279,8 @@ async def open_aws_app(path: Path) -> AsyncIterator[App]:
     from .hosts.aws import LambdaMachine  # noqa: PLC0415 - only where Lambda is
     from .hosts.json_log import JsonLog  # noqa: PLC0415 - only where Lambda is
 
-    choice = ConfigChoice(path, os.environ.get("CLOUDFLARE_ENV") or None)
-    config = thaw(plan_path(path, choice.environment), _entry_types()) or load_config(choice)
+    choice = ConfigChoice(path)
+    config = thaw(plan_path(path, find_environment(choice.environment)), _entry_types()) or load_config(choice)
     log = JsonLog()
     log.hide(str(config.vars[name]) for name in config.secret_names if name in config.vars)
     host = LambdaMachine(log, region=config.settings.aws.region)
