@@ -10,8 +10,7 @@ import asyncio
 import json
 import os
 import threading
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from mangum import Mangum
 
@@ -40,8 +39,7 @@ JSON_BYTES_PER_CHARACTER_MAX = 12
 """A character outside the BMP as two escapes."""
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """A whole response: status, header lines, body."""
 
     status: int

@@ -17,8 +17,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote
 
 from ..core.body import Body
@@ -41,8 +40,7 @@ ALB_PAYLOAD_BYTES_MAX = MEBIBYTE
 _PRINTABLE = "".join(map(chr, range(0x21, 0x7F)))
 
 
-@dataclass(frozen=True, slots=True)
-class FrontDoor:
+class FrontDoor(NamedTuple):
     """One way HTTP reaches a function."""
 
     payload_bytes_max: int
