@@ -15,15 +15,12 @@ import math
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import msgspec
 
 from ...runtime.core.errors import BindingError
 from ...runtime.core.js_dict import JsDict
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 BATCH_BYTES_MAX = 5 * 1024 * 1024
 """Of one `send`, as a JSON array. Source: Cloudflare docs, Pipelines "Limits" (5 MB)."""
@@ -62,52 +59,41 @@ def encode_records(records: list[Any]) -> Batch:
         RecordTypeError: a value of a type JSON does not have, or that RPC refuses; names the record and the path.
         BindingError: NaN or Infinity, a record nested too deep, a batch too large.
     """
-    types = _types_within(records)
-    if types is None:
+    levels = _plain_levels(records)
+    if levels is None:
         return Batch(_encode_lines(_exact_copies(records)), len(records))
     lines = _encode_lines(records)
-    if float in types and b"null" in lines and not _is_finite(records):  # the encoder writes null for NaN
+    if b"null" in lines and not all(map(_is_finite, levels)):  # the encoder writes null for NaN
         _exact_copies(records)  # raises: it says where
     return Batch(lines, len(records))
 
 
-def _types_within(records: list[Any]) -> set[type] | None:
-    """Every type in the records, at any depth; None when only the exact walk can judge them."""
-    types = set(map(type, records))
-    seen = set(types)
-    level: Iterable[Any] = records
+def _plain_levels(records: list[Any]) -> list[list[Any]] | None:
+    """All values by depth, when every one is of a type that the encoder writes exactly; else None."""
+    level = records
+    levels = [records]
     item_count_left = BATCH_BYTES_MAX  # each item costs a byte at least; shared parts are counted as often as sent
     for _ in range(DEPTH_MAX + 1):
+        types = set(map(type, level))
         if not types <= _PLAIN:
             return None
         if types <= _SCALARS:
-            return seen
-        containers = [item for item in level if type(item) in _CONTAINERS]
+            return levels
+        containers = level if types <= _CONTAINERS else [item for item in level if type(item) in _CONTAINERS]
         item_count_left -= sum(map(len, containers))
         if item_count_left < 0:
             raise _too_large(None)
-        if not set(map(type, chain.from_iterable(item for item in containers if type(item) is not list))) <= {str}:
+        objects = [item for item in containers if type(item) is not list] if list in types else containers
+        arrays = [item for item in containers if type(item) is list] if list in types else []
+        if not set(map(type, chain.from_iterable(objects))) <= {str}:
             return None
-        types = set(map(type, _items_of(containers)))
-        seen |= types
-        level = _items_of(containers)
+        level = list(chain(chain.from_iterable(map(dict.values, objects)), chain.from_iterable(arrays)))
+        levels.append(level)
     return None  # too deep: the exact walk says where
 
 
-def _items_of(containers: list[Any]) -> Iterable[Any]:
-    """What is directly inside: values of objects, items of arrays."""
-    return chain.from_iterable(item if type(item) is list else item.values() for item in containers)
-
-
-def _is_finite(records: list[Any]) -> bool:
-    """Whether no float in records of plain types is NaN or infinite."""
-    level: Iterable[Any] = records
-    while level:
-        items = list(level)
-        if not all(map(math.isfinite, [item for item in items if type(item) is float])):
-            return False
-        level = list(_items_of([item for item in items if type(item) in _CONTAINERS]))
-    return True
+def _is_finite(level: list[Any]) -> bool:
+    return all(map(math.isfinite, [item for item in level if type(item) is float]))
 
 
 def _encode_lines(records: list[Any]) -> bytes:
