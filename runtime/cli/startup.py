@@ -1,4 +1,4 @@
-"""What the console shows when a Worker starts: warnings, the bindings table, where state lives, what can reach it."""
+"""From the command line to a Worker that may be opened, and what the console shows on the way."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..hosts.logs import configure
+from ..hosts.logs import configure, printable
 from ..hosts.state_folder import prepare_state_folder
 from ..serve import load_config
 from .options import choice_of, state_folder_of
@@ -91,7 +91,7 @@ def say_bindings(rows: Sequence[BindingRow], unsupported: Mapping[str, str]) -> 
     widths = [max(len(line[column]) for line in table) for column in range(2)]
     say("Your Worker has access to the following bindings:")
     for name, kind, mode in table:
-        say(f"  {name:<{widths[0]}}  {kind:<{widths[1]}}  {mode}")
+        say(printable(f"  {name:<{widths[0]}}  {kind:<{widths[1]}}  {mode}"))
 
 
 def say(text: str) -> None:
@@ -101,10 +101,6 @@ def say(text: str) -> None:
         sys.stdout.flush()
     except BrokenPipeError:
         sys.stdout = open("/dev/null", "w")  # noqa: SIM115, PTH123 - stays open in place of the terminal
-
-
-def _bracketed(resource: str) -> str:
-    return f" ({resource.removeprefix('(').removesuffix(')')})" if resource else ""
 
 
 def say_state(folder: Path) -> None:
@@ -126,6 +122,10 @@ def warn_if_reachable(ip: str) -> None:
     if not is_loopback:
         text = f"Listening on {ip}: other machines can reach this Worker. Hosts other than localhost need --host-allow."
         click.echo(f"{click.style('warning:', fg='yellow')} {text}", err=True)
+
+
+def _bracketed(resource: str) -> str:
+    return f" ({resource.removeprefix('(').removesuffix(')')})" if resource else ""
 
 
 def _with_hosts(config: WorkerConfig, hosts: tuple[str, ...]) -> WorkerConfig:
