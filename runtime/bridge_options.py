@@ -23,6 +23,9 @@ class Options:
             raise ValueError(msg)
 
 
+BaseOptions = Options
+
+
 def python_request(given: Any) -> Request:
     """The Request behind what a handler passes on: it, or its `js_object`."""
     request: Request = getattr(given, "wrapped_request", given)

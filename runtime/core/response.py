@@ -265,8 +265,8 @@ class Response(FetchResponse):
         self._url = ""
         self._redirected = False
         self.web_socket = web_socket
-        if status and status != 200:
-            self._status = _checked_status(int(status), web_socket)
+        if (status and status != 200) or web_socket is not None:
+            self._status = _checked_status(int(status or 200), web_socket)
             _check_body(self._status, self._body)
         if status_text:
             _check_status_text(status_text)

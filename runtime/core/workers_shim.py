@@ -46,6 +46,7 @@ PLACES: dict[str, str] = {
 _MODULES: dict[str, str] = {
     "js": ".js_shim",
     "workers.asgi": "..asgi_bridge",
+    "workers.gateway": "..bridge_options",
     "workers.wsgi": "..wsgi_bridge",
     "workers.workflows": ".workflow_errors",
 }

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from .leases import Leases
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Hashable
+    from collections.abc import Awaitable, Callable, Coroutine, Hashable
     from contextlib import AbstractAsyncContextManager
     from pathlib import Path
 
@@ -30,6 +30,7 @@ class LocalMachine:
         self.process_slot = process_slot
         self._leases = Leases()
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._close_outbound: Callable[[], Awaitable[None]] | None = None
 
     def now(self) -> float:
         return time.time()
@@ -47,9 +48,10 @@ class LocalMachine:
         return task
 
     async def fetch(self, request: Request) -> Response:
-        from .outbound import send_request  # noqa: PLC0415 - the HTTP client loads on the first outgoing request
+        from . import outbound  # noqa: PLC0415 - the HTTP client loads on the first outgoing request
 
-        return await send_request(request)
+        self._close_outbound = outbound.aclose
+        return await outbound.send_request(request)
 
     def lease(
         self, key: Hashable, open_resource: Callable[[], AbstractAsyncContextManager[T]]
@@ -57,7 +59,9 @@ class LocalMachine:
         return self._leases.lease(key, open_resource)
 
     async def aclose(self) -> None:
-        """Cancel what is still running and wait for it."""
+        """Cancel what is still running, wait for it, close outgoing connections."""
         for task in tuple(self._tasks):
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._close_outbound is not None:
+            await self._close_outbound()

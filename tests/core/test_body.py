@@ -6,6 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 import pytest
+
 from edge.runtime.core import body as body_module
 from edge.runtime.core.body import Body
 from edge.runtime.core.errors import BindingError

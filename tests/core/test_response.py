@@ -171,6 +171,12 @@ def test_a_given_content_type_stays() -> None:
     assert Response("x", headers={"Content-Type": "text/html"}).headers["content-type"] == "text/html"
 
 
+def test_a_web_socket_needs_status_101() -> None:
+    assert Response(None, 101, web_socket=object()).status == 101
+    with pytest.raises(BindingError, match=r"^RangeError: Responses with a WebSocket must have status code 101\.$"):
+        Response(None, web_socket=object())
+
+
 def test_a_changed_header_is_sent() -> None:
     response = Response("x")
     response.headers["x-a"] = "b"

@@ -58,6 +58,7 @@ def test_type_aliases_are_text(name: str) -> None:
         ("workers.asgi", "fetch entrypoint websocket Options"),
         ("workers.wsgi", "fetch entrypoint Options"),
         ("workers.workflows", "NonRetryableError"),
+        ("workers.gateway", "BaseOptions EncodeBody"),
         (
             "js",
             "Headers Response Request URL URLSearchParams FormData Blob File fetch console JSON Object Array",

@@ -12,9 +12,12 @@ from aiohttp import web
 from edge import Request
 from edge.runtime.core.fetch_errors import AbortError
 from edge.runtime.hosts import outbound
+from edge.runtime.hosts.local import LocalMachine
+from edge.runtime.testing.fake_host import RecordingLog
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+    from pathlib import Path
 
 
 async def echo(request: web.Request) -> web.Response:
@@ -173,3 +176,10 @@ async def test_a_cut_answer_is_an_abort_error(site: str) -> None:
 async def test_other_schemes_are_refused() -> None:
     with pytest.raises(AbortError, match="Fetch API cannot load: ftp://x/"):
         await ask("ftp://x/")
+
+
+async def test_a_machine_closes_its_connections(site: str, tmp_path: Path) -> None:
+    machine = LocalMachine(tmp_path, RecordingLog())
+    assert (await machine.fetch(Request(f"{site}/echo"))).ok
+    await machine.aclose()
+    assert not outbound._sessions
