@@ -198,3 +198,24 @@ def test_console_writes_lines(capsys: pytest.CaptureFixture[str]) -> None:
     js.console.log("a", 1, None)
     js.console.error("b")
     assert capsys.readouterr() == ("a 1 null\n", "b\n")
+
+
+async def test_js_constructors() -> None:
+    import js
+
+    blob = js.Blob.new(["a", b"b"], {"type": "text/x"})
+    assert (blob.type, (await blob.arrayBuffer()).to_bytes(), blob.constructor.name) == ("text/x", b"ab", "Blob")
+    file = js.File.new(["a"], "a.txt", type="text/x", lastModified=5)
+    assert (file.name, file.type, file.lastModified) == ("a.txt", "text/x", 5)
+    form = js.FormData.new()
+    form.set("a", 1)
+    assert (form.get("a"), form.getAll("a")) == ("1", ["1"])
+    assert js.Uint8Array.new([1, 2]).byteLength == 2
+    assert js.Array.isArray(js.Array.new(1, 2))
+    assert (js.Object.keys({"a": 1}), js.Object.values({"a": 1}), js.Object.entries({"a": 1})) == (
+        ["a"],
+        [1],
+        [["a", 1]],
+    )
+    assert js.Object.assign(js.Object.new(), {"a": 1}, {"b": 2}).b == 2
+    assert js.JSON.stringify(js.Object.new(), None, 2) == "{}"
