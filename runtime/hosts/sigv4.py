@@ -1,9 +1,13 @@
 """AWS Signature Version 4, as pure functions.
 
 Why our own: `aws-sdk-signers`, the small signer AWS keeps for Python, was on no index this was built with, and
-`botocore.auth` costs a Lambda start the import of botocore. Measured side by side by `bench/signer.py`: see there
-for the figures of the day; when written, botocore.auth took 60 to 90 ms to import against 3 ms here (hashlib, hmac
-and urllib.parse, which asyncio and aiohttp load anyway), and 75 us against 12 us to sign one DynamoDB call.
+`botocore.auth` costs a Lambda start the import of botocore. Measured with Python 3.11 on two shared x86 cores, medians:
+
+| signer        | import, in a fresh interpreter | sign one DynamoDB call with a session token |
+|---------------|--------------------------------|---------------------------------------------|
+| botocore.auth | 113 ms                         | 74 us                                       |
+| this file     | 21 ms, Edge's face with it     | 9 us                                        |
+
 `tests/hosts/test_aws_sigv4.py` compares with botocore's signature on random requests.
 
 Source: AWS IAM User Guide, "Create a signed AWS API request".
