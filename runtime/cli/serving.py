@@ -64,6 +64,7 @@ async def serve_until_stopped(
         HandlerError, BackendError, UnsupportedError: the Worker cannot be opened.
     """
     from ..adapters.aiohttp_server import HttpServer  # noqa: PLC0415 - the web library
+    from ..hosts.fast_json import loads  # noqa: PLC0415 - as above
 
     start = serving.start
     host = LocalMachine(start.state_dir, start.logs.logger, process_slot=serving.process_slot)
@@ -78,7 +79,7 @@ async def serve_until_stopped(
         ) as app:
             apps.append(app)
             settings = start.config.settings
-            server = HttpServer(host, settings.limits, settings.server)
+            server = HttpServer(host, settings.limits, settings.server, decode_json=loads)
             await server.start(RequestLog(app, host.log, is_shown=serving.shows_requests), serving.sockets)
             running = host.spawn(beside(app), name="beside") if beside else None
             on_ready(app)
