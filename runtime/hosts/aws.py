@@ -82,9 +82,10 @@ class LambdaMachine:
         """Call at the start of an invocation: after a long pause, see closed sockets and let go of idle connections."""
         now = self._clock()
         paused_s, self._last_active_at = now - self._last_active_at, now
-        if paused_s > IDLE_SECONDS_MAX and self._shared is not None:
-            await asyncio.sleep(0)  # one tick: the loop reads what arrived meanwhile
-            await self._shared[0].retire_idle()
+        if paused_s > IDLE_SECONDS_MAX:
+            await asyncio.sleep(0)  # one tick: the loop reads what arrived meanwhile, closes among it
+            if self._shared is not None:
+                await self._shared[0].retire_idle()
 
     def rest(self) -> None:
         """Call at the end of an invocation: the pause counts from here."""
