@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from ..core.errors import BackendError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Mapping
+    from collections.abc import Awaitable, Callable, Coroutine, Mapping
 
     from ..core.host import Logger
     from ..core.request import Request
@@ -47,6 +47,7 @@ class LambdaMachine:
         self._clients: dict[str, AwsServiceClient] = {}
         self._shared: tuple[AwsHttp, CredentialSource] | None = None
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._close_outbound: Callable[[], Awaitable[None]] | None = None
 
     def now(self) -> float:
         return self._clock()
@@ -64,9 +65,10 @@ class LambdaMachine:
         return task
 
     async def fetch(self, request: Request) -> Response:
-        from .outbound import send_request  # noqa: PLC0415 - the HTTP client loads on the first outgoing request
+        from . import outbound  # noqa: PLC0415 - the HTTP client loads on the first outgoing request
 
-        return await send_request(request)
+        self._close_outbound = outbound.aclose
+        return await outbound.send_request(request)
 
     def client(self, service: str) -> AwsServiceClient:
         """The client of one AWS service, made on first use and kept.
@@ -99,6 +101,8 @@ class LambdaMachine:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         if self._shared is not None:
             await self._shared[0].aclose()
+        if self._close_outbound is not None:
+            await self._close_outbound()
 
     def _new_client(self, service: str) -> AwsServiceClient:
         from .aws_client import AwsServiceClient  # noqa: PLC0415 - a Worker without AWS bindings never pays for it
