@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from .core.context import request_id
 from .core.errors import EdgeError, RefusedError
-from .core.request import wire_headers
+from .core.request import wire_headers, wire_method
 from .core.response import Response
 from .error_trace import cause_of, is_syntax_error, is_users, name_of, text_of, trace_of
 from .hosts.redaction import Redactor
@@ -93,7 +93,11 @@ def _as_json(request: Request, trace: TracebackException, redactor: Redactor) ->
     ]
     return {
         "error": {key: errors[0][key] for key in ("type", "message")},
-        "request": {"method": request.method, "path": redactor.text(path_of(request.url)), "id": request_id.get()},
+        "request": {
+            "method": wire_method(request),
+            "path": redactor.text(path_of(request.url)),
+            "id": request_id.get(),
+        },
         "chain": errors,
     }
 
@@ -124,7 +128,7 @@ class _Page:
             f'<!doctype html><html lang="en"><head><meta charset="utf-8"><title>{self.text(title)[:300]}</title>'
             f'<meta name="viewport" content="width=device-width"><meta name="color-scheme" content="light dark">'
             f"<style>{_STYLE}</style></head><main>"
-            f"<p class=asked>{self.text(request.method)} {self.text(path_of(request.url))}"
+            f"<p class=asked>{self.text(wire_method(request))} {self.text(path_of(request.url))}"
             f"<span>request {self.text(request_id.get())}</span></p>{errors}"
             f"<footer>edge dev shows this page; edge serve answers 500 without the reason.</footer></main></html>"
         )

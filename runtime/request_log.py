@@ -7,7 +7,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 from .core.context import request_id
-from .core.response import wire_head
+from .core.request import wire_method
 
 if TYPE_CHECKING:
     from .core.host import Logger
@@ -38,9 +38,9 @@ class RequestLog:
         response = await self._fetcher.fetch(request)
         self._log.info(
             "request_answered",
-            method=request.method,
+            method=wire_method(request),
             path=path_of(request.url),
-            status=wire_head(response)[0],
+            status=response.status,
             duration_ms=round((perf_counter() - began) * 1000, 2),
         )
         return response

@@ -167,6 +167,13 @@ async def test_every_part_of_a_group_is_shown(failing: Failing) -> None:
     assert [one["type"] for one in told["chain"]] == ["ExceptionGroup", "RuntimeError", "KeyError", "ValueError"]
 
 
+async def test_a_method_that_python_does_not_know_is_no_second_failure(failing: Failing) -> None:
+    request = incoming_request("PURGE", "http://localhost/", [(b"accept", b"text/html")])
+    body = wire_body(error_response(request, failing.error("x")))
+    assert body is not None
+    assert b"PURGE /" in await body.read()
+
+
 async def test_a_recursion_is_cut_short(tmp_path: Path) -> None:
     names = Failing(tmp_path / "entry.py", "def again(): again()\n").names
     with pytest.raises(RecursionError) as raised:

@@ -29,6 +29,12 @@ async def test_a_line_has_method_path_status_and_time_but_no_query() -> None:
     assert values == {"method": "PUT", "path": "/a%2Fb", "status": 201}
 
 
+async def test_a_method_that_python_does_not_know_is_logged_as_it_came() -> None:
+    log = RecordingLog()
+    await RequestLog(Answering(), log).fetch(incoming_request("PURGE", "http://localhost/", []))
+    assert log.lines[0][2]["method"] == "PURGE"
+
+
 @pytest.mark.parametrize("is_shown", [True, False])
 async def test_every_request_has_its_own_id_even_without_a_line(is_shown: bool) -> None:
     log, fetcher = RecordingLog(), Answering()

@@ -7,6 +7,7 @@ Worker prints stays apart. Secrets pass neither (redaction.py).
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import sys
@@ -30,6 +31,8 @@ LogFormat = Literal["pretty", "json"]
 LEVELS = ("debug", "info", "warning", "error")
 REQUEST_ANSWERED = "request_answered"
 """The event of request_log.py, which pretty mode writes as wrangler does: `GET /path 200 OK (5ms)`."""
+REQUESTS_WAIT_SECONDS = 0.02
+REQUESTS_WAITING_MAX = 256
 
 _REQUEST_KEYS = {"method", "path", "status", "duration_ms"}
 _COLOURS = {"debug": "\x1b[2m", "info": "\x1b[36m", "warning": "\x1b[33m", "error": "\x1b[31m"}
@@ -51,6 +54,8 @@ class Logs:
         self._render = self._json if log_format == "json" else self._pretty
         self._has_colour = has_colour
         self._second = (0, "")
+        self._waiting: list[str] = []
+        self._lock = threading.RLock()  # a signal handler may log while a line is written
 
     def hide(self, secrets: Iterable[str]) -> None:
         """Hide these values too: a reload may bring new secrets while old ones are still in use."""
@@ -59,12 +64,31 @@ class Logs:
 
     def write(self, level: str, event: str, values: dict[str, Any]) -> None:
         """Write one event; `exc_info` among the values is its error."""
-        error = values.pop("exc_info", None)
+        is_request = event == REQUEST_ANSWERED and values.keys() == _REQUEST_KEYS
+        error = None if is_request else values.pop("exc_info", None)
         line = self._render(level, event, values)
         if error is not None and error is not False:
             line = self._with_error(line, error)
-        with suppress(BrokenPipeError, ValueError):  # nobody reads any more, as after `edge dev 2>&1 | head`
-            self._stream.write(f"{line}\n")
+        with self._lock:
+            self._waiting.append(line)
+        if not (is_request and self._is_written_later()):
+            self._flush()
+
+    def _is_written_later(self) -> bool:
+        """Request lines are written some at a time: under load, one write each costs as much as the request."""
+        if len(self._waiting) == 1:
+            try:
+                asyncio.get_running_loop().call_later(REQUESTS_WAIT_SECONDS, self._flush)
+            except RuntimeError:  # no loop runs here
+                return False
+        return len(self._waiting) < REQUESTS_WAITING_MAX
+
+    def _flush(self) -> None:
+        with self._lock, suppress(BrokenPipeError, ValueError):  # nobody reads any more, as after `... 2>&1 | head`
+            if self._waiting:
+                text = "\n".join(self._waiting)
+                self._waiting.clear()
+                self._stream.write(f"{text}\n")
 
     def _json(self, level: str, event: str, values: dict[str, Any]) -> str:
         record = {"timestamp": f"{self._clock('%Y-%m-%dT%H:%M:%S', time.gmtime)}Z", "level": level}
@@ -123,8 +147,7 @@ def configure(
     logs = Logs(log_format, secrets, out, has_colour=log_format == "pretty" and out.isatty())
 
     def render(_logger: object, method: str, event_dict: MutableMapping[str, Any]) -> str:
-        values = dict(event_dict)
-        logs.write(_level(method), str(values.pop("event", "")), values)
+        logs.write(_level(method), str(event_dict.pop("event", "")), cast("dict[str, Any]", event_dict))
         raise structlog.DropEvent  # it is written
 
     structlog.configure(
