@@ -11,7 +11,6 @@ if TYPE_CHECKING:
 
     from ..runtime.core.request import Request
     from ..runtime.core.response import Response
-    from ..runtime.core.worker import Worker
     from ..wrangler_config.worker_config import WorkerConfig
 
 
@@ -68,7 +67,7 @@ class EventClaim(Protocol):
 
     def claims(self, event: Mapping[str, Any]) -> bool: ...
 
-    async def handle(self, event: Mapping[str, Any], worker: Worker) -> Any: ...
+    async def handle(self, event: Mapping[str, Any], worker: WorkerCaller) -> Any: ...
 
 
 @dataclass(frozen=True, slots=True)

@@ -189,7 +189,7 @@ def test_options_are_checked() -> None:
 
 
 async def test_a_starlette_app_answers() -> None:
-    starlette = pytest.importorskip("starlette.applications", reason="Starlette comes with the bench extra only")
+    from starlette import applications
     from starlette.responses import JSONResponse
     from starlette.routing import Route
 

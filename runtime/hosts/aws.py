@@ -5,27 +5,24 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
 from ..core.errors import BackendError
+from .machine import Machine
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine, Mapping
+    from collections.abc import Callable, Mapping
 
     from ..core.host import Logger
-    from ..core.request import Request
-    from ..core.response import Response
     from .aws_client import AwsServiceClient
     from .aws_credentials import CredentialSource
     from .aws_http import AwsHttp
-
-T = TypeVar("T")
 
 IDLE_SECONDS_MAX = 5.0
 """After a longer pause the environment may have been frozen, and the other side may have closed its connections."""
 
 
-class LambdaMachine:
+class LambdaMachine(Machine):
     """The AwsHost of a Lambda function, or of any process with AWS credentials and a region."""
 
     def __init__(
@@ -37,7 +34,7 @@ class LambdaMachine:
         clock: Callable[[], float] = time.time,
     ) -> None:
         """`region` wins over AWS_REGION. `clock` is the wall clock: it goes on while the environment is frozen."""
-        self.log = log
+        super().__init__(log)
         self.deadline_at: float | None = None
         """Unix time when the current invocation is cut; None between invocations."""
         self._environ = os.environ if environ is None else environ
@@ -46,29 +43,9 @@ class LambdaMachine:
         self._last_active_at = clock()
         self._clients: dict[str, AwsServiceClient] = {}
         self._shared: tuple[AwsHttp, CredentialSource] | None = None
-        self._tasks: set[asyncio.Task[Any]] = set()
-        self._close_outbound: Callable[[], Awaitable[None]] | None = None
 
     def now(self) -> float:
         return self._clock()
-
-    async def sleep(self, seconds: float) -> None:
-        await asyncio.sleep(seconds)
-
-    def new_id(self) -> str:
-        return os.urandom(16).hex()
-
-    def spawn(self, work: Coroutine[Any, Any, T], *, name: str) -> asyncio.Task[T]:
-        task = asyncio.get_running_loop().create_task(work, name=name)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        return task
-
-    async def fetch(self, request: Request) -> Response:
-        from . import outbound  # noqa: PLC0415 - the HTTP client loads on the first outgoing request
-
-        self._close_outbound = outbound.aclose
-        return await outbound.send_request(request)
 
     def client(self, service: str) -> AwsServiceClient:
         """The client of one AWS service, made on first use and kept.
@@ -96,13 +73,9 @@ class LambdaMachine:
 
     async def aclose(self) -> None:
         """Cancel what is still running and close the connections."""
-        for task in tuple(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await super().aclose()
         if self._shared is not None:
             await self._shared[0].aclose()
-        if self._close_outbound is not None:
-            await self._close_outbound()
 
     def _new_client(self, service: str) -> AwsServiceClient:
         from .aws_client import AwsServiceClient  # noqa: PLC0415 - a Worker without AWS bindings never pays for it

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from io import BytesIO
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -62,7 +63,7 @@ class AwsHttp:
                     method,
                     URL(url, encoded=True),
                     headers=headers,
-                    data=body or None,
+                    data=BytesIO(body) if body else None,  # as bytes, aiohttp warns of bodies over 1 MiB
                     timeout=timeout,
                     allow_redirects=False,
                 ) as answer,

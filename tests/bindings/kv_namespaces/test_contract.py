@@ -6,7 +6,6 @@ import asyncio
 from itertools import count
 from typing import TYPE_CHECKING
 
-import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -127,7 +126,6 @@ async def test_a_position_need_not_be_a_key_nor_text(store: KVStore) -> None:
         assert [key.name.decode() for key in page.keys] == list(expected), after
 
 
-@pytest.mark.filterwarnings("ignore:Sending a large body directly:ResourceWarning")  # the AWS client does; it works
 async def test_a_large_value_is_kept_whole_replaced_and_deleted(store: KVStore) -> None:
     largest = bytes(range(256)) * (VALUE_BYTES_MAX // 256)
     await store.put("n", b"key", Entry(largest, '"m"'))

@@ -147,7 +147,6 @@ async def test_sends_at_the_same_time_are_all_kept(backend: Backend) -> None:
     assert in_any_order(await backend.kept()) == in_any_order(expected)
 
 
-@pytest.mark.filterwarnings("ignore:Sending a large body:ResourceWarning")  # aiohttp's advice for bodies over 1 MiB
 async def test_largest_send_is_kept_whole(backend: Backend) -> None:
     records = [{"n": n, "pad": "x" * 99_000} for n in range(50)]
     await backend.stream.send(records)
