@@ -189,14 +189,14 @@ def test_options_are_checked() -> None:
 
 
 async def test_a_starlette_app_answers() -> None:
-    from starlette import applications
+    from starlette.applications import Starlette
     from starlette.responses import JSONResponse
     from starlette.routing import Route
 
     async def items(request: Any) -> Any:
         return JSONResponse({"id": request.path_params["id"], "env": request.scope["env"]})
 
-    app = starlette.Starlette(routes=[Route("/items/{id}", items)])
+    app = Starlette(routes=[Route("/items/{id}", items)])
     response = await asgi_bridge.fetch(app, Request("http://t.com/items/5"), "E")
     assert await response.json() == {"id": "5", "env": "E"}
 

@@ -1,0 +1,63 @@
+"""README, executed: the handler on its first screen runs on the config it shows, and every command it names exists."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from edge.runtime.core.body import Body
+from edge.runtime.core.request import incoming_request
+from edge.runtime.hosts.local import LocalMachine
+from edge.runtime.hosts.state_folder import prepare_state_folder
+from edge.runtime.serve import ConfigChoice, load_config, open_local_app
+from edge.runtime.testing.fake_host import RecordingLog
+
+ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
+EDGE = Path(sys.executable).parent / "edge"
+
+
+def block(language: str, containing: str) -> str:
+    found = [text for text in re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL) if containing in text]
+    assert len(found) == 1, f"README has {len(found)} {language} blocks with {containing!r}"
+    return found[0]
+
+
+async def test_the_first_handler_runs_on_the_config_shown(tmp_path: Path) -> None:
+    (tmp_path / "entry.py").write_text(block("python", "class Default"))
+    (tmp_path / "wrangler.jsonc").write_text(block("jsonc", "kv_namespaces"))
+    choice = ConfigChoice(tmp_path / "wrangler.jsonc")
+    config = load_config(choice)
+    assert config.warnings == ()
+    host = LocalMachine(prepare_state_folder(tmp_path / ".edge"), RecordingLog())
+    async with open_local_app(choice, host, config) as app:
+        kept = await app.fetch(incoming_request("POST", "http://localhost/", [], Body(b'[{"user": "ada"}]')))
+        assert (kept.status, await kept.text()) == (202, "kept\n")
+        answers = [await app.fetch(incoming_request("GET", "http://localhost/", [])) for _ in range(2)]
+        assert [await answer.json() for answer in answers] == [{"visits": 1}, {"visits": 2}]
+    await host.aclose()
+
+
+def test_the_lambda_file_is_the_public_name() -> None:
+    code = block("python", "handler_for").replace("handler = handler_for", "made = lambda: handler_for")
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_every_command_it_names_exists() -> None:
+    rows = re.findall(r"^\| `edge ([a-z]+)", README, re.MULTILINE)
+    told = subprocess.run([EDGE, "--help"], capture_output=True, text=True, check=True).stdout
+    assert set(rows) == set(re.findall(r"^  ([a-z]+) ", told, re.MULTILINE))
+
+
+def test_the_quick_start_works_as_written(tmp_path: Path) -> None:
+    init = re.search(r"^edge (init \S+ --template \S+) && cd (\S+)$", block("sh", "edge init"), re.MULTILINE)
+    assert init
+    subprocess.run([EDGE, *init[1].split()], cwd=tmp_path, check=True, capture_output=True)
+    shown = re.search(r"-d '(.*)' http", block("sh", "curl"))
+    assert shown
+    assert isinstance(json.loads(shown[1]), list)
+    checked = subprocess.run([EDGE, "check"], cwd=tmp_path / init[2], capture_output=True, text=True, check=True)
+    assert "no problems found" in checked.stdout
