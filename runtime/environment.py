@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 SOURCE_RESTART_SECONDS_MAX = 30.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class BindingRow:
     """One line of the table printed at start: `env.NAME (resource)  kind`."""
 
@@ -35,7 +35,7 @@ class BindingRow:
     kind: str
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, repr=False)
 class Environment:
     """The open bindings of one Worker."""
 

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from .environment import BindingRow, Environment
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class ConfigChoice:
     """Which config to read, and what the command line puts over it."""
 
@@ -60,7 +60,7 @@ def load_config(choice: ConfigChoice) -> WorkerConfig:
     )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class _Stage:
     """An open environment and the config it was opened for."""
 

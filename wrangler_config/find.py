@@ -6,7 +6,6 @@ import os
 from typing import TYPE_CHECKING
 
 from ..runtime.core.errors import ConfigError
-from .diagnostics import ERROR_MARK, shown
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,6 +28,8 @@ def find_wrangler_file(start: Path) -> Path:
         for folder in folders:
             if (folder / name).is_file():
                 return folder / name
+    from .diagnostics import ERROR_MARK, shown  # noqa: PLC0415 - a Lambda start with a plan has nothing to report
+
     msg = (
         f"{ERROR_MARK} No wrangler.json, wrangler.jsonc or wrangler.toml in {shown(start)} or a folder above it.\n\n"
         "    Start a project with `edge init`, or name a file with --config."
@@ -50,6 +51,8 @@ def find_settings_file(folder: Path) -> Path | None:
     """
     found = [folder / name for name in SETTINGS_NAMES if (folder / name).exists()]
     if len(found) > 1:
+        from .diagnostics import ERROR_MARK, shown  # noqa: PLC0415 - as above
+
         msg = (
             f"{ERROR_MARK} Both {shown(found[0])} and {shown(found[1])} exist.\n\n"
             "    Edge reads one settings file. Move everything into one of them and delete the other."

