@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from statistics import median
+from urllib.request import urlopen
 
 from figures import Figure, at_least, fsync_cost
 from load import ROUNDS, edge, requests_per_second
@@ -10,6 +11,7 @@ from load import ROUNDS, edge, requests_per_second
 
 def figures() -> list[Figure]:
     with edge("serve", "bindings") as (url, _):
+        urlopen(f"{url}/seed").read()
         rounds = [
             [requests_per_second(f"{url}/{path}", connections=64) for path in ("hello", "get", "put")]
             for _ in range(ROUNDS)

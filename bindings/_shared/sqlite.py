@@ -42,6 +42,9 @@ BUSY_TIMEOUT_S = 10.0
 BATCH_COUNT_MAX = 512
 BATCH_BYTES_MAX = 64 * 1024 * 1024
 """A batch closes above this, so one transaction and the log that carries it stay bounded."""
+WAITING_COUNT_MAX = 100_000
+WAITING_BYTES_MAX = 256 * 1024 * 1024
+"""More than this does not wait for a slow disk: memory stays bounded, and the caller is told at once."""
 WAL_BYTES_KEPT = 64 * 1024 * 1024
 PAGE_CACHE_KIB = 8 * 1024
 
@@ -130,6 +133,7 @@ class Lane(Generic[J, R]):
         self._is_writer = is_writer
         self._loop = asyncio.get_running_loop()
         self._waiting: list[_Job[J, R]] = []
+        self._waiting_bytes = 0
         self._is_busy = False
         self._is_closing = False
         self._batches: SimpleQueue[list[_Job[J, R]] | None] = SimpleQueue()
@@ -143,9 +147,19 @@ class Lane(Generic[J, R]):
         """Hand a job over; the future has its result when it is done, for a writer when it is durable.
 
         Cancelling the future does not take the job back. The future's error is a BackendError: nothing was changed.
+
+        Raises:
+            BackendError: too much waits already; this job was not taken.
         """
+        if len(self._waiting) >= WAITING_COUNT_MAX or self._waiting_bytes + size_bytes > WAITING_BYTES_MAX:
+            msg = (
+                f"{self._database.path} has {len(self._waiting):,} calls with {self._waiting_bytes:,} bytes waiting "
+                f"for the disk. This call was not taken; make it again a little later."
+            )
+            raise BackendError(msg)
         job = _Job(payload, size_bytes, self._loop.create_future())
         self._waiting.append(job)
+        self._waiting_bytes += size_bytes
         if not self._is_busy:
             self._is_busy = True
             self._loop.call_soon(self._hand_over)  # after this pass of the loop: its other callers come along
@@ -168,6 +182,7 @@ class Lane(Generic[J, R]):
                 break
             count += 1
         batch, self._waiting = self._waiting[:count], self._waiting[count:]
+        self._waiting_bytes -= sum(job.size_bytes for job in batch)
         self._batches.put(batch)
 
     def _deliver(self, batch: list[_Job[J, R]], outcomes: list[R | BaseException]) -> None:

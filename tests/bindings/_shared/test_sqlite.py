@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from edge.bindings._shared.sqlite import BATCH_BYTES_MAX, BATCH_COUNT_MAX, FAILURES, Database, Lane, backend_error
+from edge.bindings._shared.sqlite import (
+    BATCH_BYTES_MAX,
+    BATCH_COUNT_MAX,
+    FAILURES,
+    WAITING_BYTES_MAX,
+    Database,
+    Lane,
+    backend_error,
+)
 from edge.runtime.core.errors import BackendError
 
 if TYPE_CHECKING:
@@ -191,3 +199,13 @@ def test_each_failure_says_what_to_do(code: int, tmp_path: Path) -> None:
 def test_an_unknown_failure_is_still_told(tmp_path: Path) -> None:
     failure = backend_error(sqlite3.ProgrammingError("odd"), tmp_path)
     assert str(failure).endswith("SQLite refused the call (ProgrammingError: odd).")
+
+
+async def test_more_than_may_wait_is_refused_at_once_and_the_rest_is_done(database: Database) -> None:
+    lane = Lane(database, insert, is_writer=True)
+    taken = [lane.submit(number, size_bytes=WAITING_BYTES_MAX // 2) for number in range(2)]
+    with pytest.raises(BackendError, match=r"2 calls with [\d,]+ bytes waiting for the disk. This call was not taken"):
+        lane.submit(2, size_bytes=1)
+    await asyncio.gather(*taken)
+    await lane.submit(2, size_bytes=1)
+    await lane.aclose()
