@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ...wrangler_config.find import SETTINGS_NAMES
 from ..hosts.logs import configure, printable
 from ..hosts.state_folder import prepare_state_folder
 from ..serve import load_config
@@ -58,6 +59,7 @@ def prepare(options: Mapping[str, Any]) -> Start:
     choice = choice_of(options["path"], options["environment"], options["overrides"], options["env_files"])
     config = _with_hosts(load_config(choice), options["hosts"])
     say_warnings(config)
+    say_value_files(config)
     folder = state_folder_of(config, options["persist_to"])
     state_dir = prepare_state_folder(folder)
     ip = options["ip"] or config.dev.ip
@@ -79,6 +81,13 @@ def say_warnings(config: WorkerConfig) -> None:
 
     if config.warnings:
         click.echo(warning_block(config) + "\n", err=True)
+
+
+def say_value_files(config: WorkerConfig) -> None:
+    """The files that vars and secrets were read from, in wrangler's words."""
+    for path in config.files:
+        if path != config.path and path.name not in SETTINGS_NAMES:
+            say(printable(f"Using secrets defined in {path.name}"))
 
 
 def say_bindings(rows: Sequence[BindingRow], unsupported: Mapping[str, str]) -> None:

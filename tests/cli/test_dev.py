@@ -70,6 +70,15 @@ def test_a_module_saved_by_renaming_and_one_that_was_missing_are_seen(start: Sta
     assert server.ask() == (200, "renamed")
 
 
+def test_the_files_of_values_are_named_and_their_values_are_not(start: Start, project: Path) -> None:
+    (project / ".env").write_text("KEY=planted-secret\n")
+    server = start(project, "dev")
+    assert server.lines[0] == "Using secrets defined in .env"
+    server.stop()
+    assert any("env.KEY (hidden)" in line for line in server.lines)
+    assert not any("planted-secret" in line for line in server.lines)
+
+
 def test_new_secrets_are_hidden_from_the_next_line_on(start: Start, project: Path, worker: Any) -> None:
     server = start(project, "dev")
     (project / ".dev.vars").write_text('KEY = "planted-secret"\n')
