@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from .core.host import Host
 
 SOURCE_RESTART_SECONDS_MAX = 30.0
+VARIABLE = "Environment Variable"
+"""Kind of a row whose resource is a value."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -140,6 +142,6 @@ def _in_order_of_use(config: WorkerConfig) -> Sequence[str]:
 
 def _var_rows(config: WorkerConfig) -> list[BindingRow]:
     return [
-        BindingRow(name, "(hidden)" if name in config.secret_names else repr(value)[:40], "Environment Variable")
+        BindingRow(name, "(hidden)" if name in config.secret_names else repr(value)[:40], VARIABLE)
         for name, value in config.vars.items()
     ]

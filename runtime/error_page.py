@@ -19,6 +19,7 @@ from .core.request import wire_headers, wire_method
 from .core.response import Response
 from .error_trace import cause_of, is_syntax_error, is_users, name_of, text_of, trace_of
 from .hosts.redaction import Redactor
+from .plain_answer import retry_headers
 from .request_log import path_of
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def error_response(
     redactor = Redactor(secrets)
     trace = trace_of(error, show_locals=show_locals)
     accepted = _accepted(request)
-    headers = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
+    headers = {"cache-control": "no-store", "x-content-type-options": "nosniff", **retry_headers(error)}
     if "text/html" in accepted:
         page = _Page(redactor).render(request, trace)
         headers |= {"content-type": "text/html;charset=UTF-8", "content-security-policy": _POLICY}
@@ -55,13 +56,6 @@ def error_response(
     headers["content-type"] = "text/plain;charset=UTF-8"
     text = redactor.text(text_of(trace))
     return Response(f"{text}\n\nRequest {request_id.get()}\n", status=status, headers=headers)
-
-
-def plain_error(current: str) -> Response:
-    """The answer of `edge serve`: that it failed and under which request id the log says why."""
-    return Response(
-        f"Internal Server Error (request {current})\n" if current else "Internal Server Error\n", status=500
-    )
 
 
 def _accepted(request: Request) -> str:

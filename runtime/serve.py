@@ -15,12 +15,12 @@ from ..bindings.registry import sections, spec_of
 from ..wrangler_config.find import find_environment
 from ..wrangler_config.plan import plan_path, thaw
 from .core.context import Context, Invocation, PendingWork, current_invocation
-from .core.errors import HandlerError, RefusedError
-from .core.response import Response
+from .core.errors import HandlerError
 from .environment import open_environment
 from .gateway import Gateway
 from .live_worker import Generation, LiveWorker
 from .loader import Loader
+from .plain_answer import plain_answer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from ..wrangler_config.worker_config import WorkerConfig
     from .core.host import Host
     from .core.request import Request
+    from .core.response import Response
     from .environment import BindingRow, Environment
 
 
@@ -291,10 +292,3 @@ async def open_aws_app(path: Path) -> AsyncIterator[App]:
     finally:
         await app.close()
         await host.aclose()
-
-
-def plain_answer(_request: Request, error: Exception) -> Response:
-    """What a client may know of a failure outside dev: what it did wrong itself, never the reason of ours."""
-    if isinstance(error, RefusedError):
-        return Response(f"{error}\n", status=error.http_status)
-    return Response("Internal Server Error\n", status=500)

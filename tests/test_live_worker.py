@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from edge import Request, Response
+from edge.runtime.core.context import request_id
 from edge.runtime.core.env import Env
-from edge.runtime.core.errors import HandlerError, RefusedError
+from edge.runtime.core.errors import BackendError, HandlerError, RefusedError
 from edge.runtime.core.request import incoming_request
 from edge.runtime.core.response import wire_body
 from edge.runtime.core.worker import Worker
 from edge.runtime.live_worker import Generation, LiveWorker
-from edge.runtime.serve import plain_answer
+from edge.runtime.plain_answer import plain_answer
 from edge.runtime.testing.fake_host import FakeHost
 
 if TYPE_CHECKING:
@@ -104,6 +105,23 @@ async def test_a_failure_outside_dev_never_tells_its_reason() -> None:
     answer = await live.fetch(get())
     assert (answer.status, await answer.text()) == (500, "Internal Server Error\n")
     assert host.log.events("error") == ["handler_failed"]
+
+
+@pytest.mark.parametrize(("status", "text"), [(503, "Service Unavailable"), (507, "Insufficient Storage")])
+async def test_storage_that_failed_may_be_tried_again(status: int, text: str) -> None:
+    error = BackendError("/home/ada/.edge/state: no space left")
+    error.http_status = status
+
+    def fail(*_: object) -> Response:
+        raise error
+
+    live = LiveWorker(FakeHost(), plain_answer)
+    live.swap(generation(FakeHost(), fail))
+    request_id.set("00ff")
+    answer = await live.fetch(get())
+    request_id.set("")
+    assert (answer.status, answer.headers["retry-after"]) == (status, "1")
+    assert await answer.text() == f"{text} (request 00ff)\n"
 
 
 async def test_a_refusal_is_the_clients_to_read_and_no_error_of_ours() -> None:

@@ -45,7 +45,7 @@ UNPROCESSED_ATTEMPTS_MAX = 8
 UNPROCESSED_PAUSE_S = 0.05
 
 FAILURES = {
-    "ResourceNotFoundException": "is not there. Deploy it, or name another with kv_table under [aws] in edge.toml",
+    "ResourceNotFoundException": "is not there. Create it (README, On AWS Lambda), or set [aws] kv_table in edge.toml",
     "AccessDeniedException": "may not be used. Allow this function dynamodb GetItem, PutItem, DeleteItem and Query",
     "ProvisionedThroughputExceededException": "is too busy. Try again, or raise its capacity or kv_index_shards",
     "ThrottlingException": "is too busy. Try again, or raise its capacity or kv_index_shards",

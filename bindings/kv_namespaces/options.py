@@ -17,6 +17,8 @@ from .values import to_json
 KEY_BYTES_MAX = 512
 CACHE_TTL_S_MIN = 30
 EXPIRATION_TTL_S_MIN = 60
+INTEGER_MAX = 2**53 - 1
+"""The largest integer a JavaScript number holds exactly."""
 METADATA_BYTES_MAX = 1024
 LIST_COUNT_MAX = 1000
 BULK_COUNT_MAX = 100
@@ -148,6 +150,8 @@ def _expires_at(given: Mapping[str, Any], now: float) -> float | None:
             raise failed("PUT", 400, f"{invalid}Please specify integer greater than 0.")
         if ttl_s < EXPIRATION_TTL_S_MIN:
             raise failed("PUT", 400, f"{invalid}Expiration TTL must be at least {EXPIRATION_TTL_S_MIN}.")
+        if ttl_s > INTEGER_MAX:
+            raise failed("PUT", 400, f"{invalid}Please specify integer up to {INTEGER_MAX}.")
         return math.ceil(now + ttl_s)  # whole seconds, as list shows them; never early
     if given.get("expiration") is not None:
         expiration = _integer(given["expiration"])
@@ -158,6 +162,8 @@ def _expires_at(given: Mapping[str, Any], now: float) -> float | None:
         if expiration < math.floor(now) + EXPIRATION_TTL_S_MIN:
             soonest = f"Expiration times must be at least {EXPIRATION_TTL_S_MIN} seconds in the future."
             raise failed("PUT", 400, f"{invalid}{soonest}")
+        if expiration > INTEGER_MAX:
+            raise failed("PUT", 400, f"{invalid}Please specify integer up to {INTEGER_MAX}.")
         return expiration
     return None
 

@@ -76,7 +76,9 @@ def to_json(value: Any) -> str:
     try:
         text = json.dumps(_plain(value), ensure_ascii=False, separators=(",", ":"))
     except RecursionError as error:
-        raise BindingError("Converting circular structure to JSON", name="TypeError") from error
+        if _contains_itself(value):
+            raise BindingError("Converting circular structure to JSON", name="TypeError") from error
+        raise BindingError("Maximum call stack size exceeded", name="RangeError") from error
     return utf8(text).decode()
 
 
@@ -92,6 +94,25 @@ def from_json(text: str) -> Any:
         raise BindingError(_syntax_error(text, error.pos), name="SyntaxError") from error
     except RecursionError as error:
         raise BindingError("JSON is nested too deeply to be read", name="SyntaxError") from error
+
+
+def _contains_itself(value: Any) -> bool:
+    """Whether a value is part of itself; walked without recursion, which has just run out."""
+    inside: set[int] = set()
+    steps: list[tuple[Any, bool]] = [(value, True)]
+    while steps:
+        item, is_entered = steps.pop()
+        if not isinstance(item, (dict, list)):
+            continue
+        if not is_entered:
+            inside.discard(id(item))
+        elif id(item) in inside:
+            return True
+        else:
+            inside.add(id(item))
+            steps.append((item, False))
+            steps += [(part, True) for part in (item.values() if isinstance(item, dict) else item)]
+    return False
 
 
 async def _read_limited(chunks: AsyncIterable[Any]) -> bytes:

@@ -44,7 +44,10 @@ def require_url(message: RawRequestMessage, guard: HostGuard) -> str:
     if "#" in target:
         raise RefusedError(400, "The request target contains a fragment (#), which is never sent.")
     if target.startswith("/cdn-cgi") and is_control_path(target):
-        guard.check_control(headers.get(hdrs.ORIGIN), headers.get("Sec-Fetch-Site"))
+        guard.check_control(origin, headers.get(hdrs.ORIGIN), headers.get("Sec-Fetch-Site"))
+    if message.method == "OPTIONS":
+        private_network = headers.get("Access-Control-Request-Private-Network")
+        guard.check_preflight(origin, headers.get(hdrs.ORIGIN), private_network)
     if message.upgrade and headers.get(hdrs.UPGRADE, "").lower() == "websocket":
         raise RefusedError(501, "WebSockets are not answered yet; they come with a later version of Edge.")
     return origin + target

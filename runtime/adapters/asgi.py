@@ -145,7 +145,10 @@ class _Exchange:
             return f"{scope.get('scheme', 'http')}://{named.lower()}{target}"
         origin = self._guard.require_origin(headers.get(b"host"))
         if is_control_path(target):
-            self._guard.check_control(headers.get(b"origin"), headers.get(b"sec-fetch-site"))
+            self._guard.check_control(origin, headers.get(b"origin"), headers.get(b"sec-fetch-site"))
+        if scope["method"] == "OPTIONS":
+            private_network = headers.get(b"access-control-request-private-network")
+            self._guard.check_preflight(origin, headers.get(b"origin"), private_network)
         return f"{scope.get('scheme', 'http')}{origin.removeprefix('http')}{target}"
 
     async def _chunks(self, receive: Receive) -> AsyncIterator[bytes]:

@@ -21,7 +21,6 @@ KNOWN_HOSTS_MAX = 1024
 """Spellings of allowed hosts that are remembered; `*.localhost` has no end."""
 
 _HOST = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(:[0-9]{1,5})?", re.ASCII | re.IGNORECASE)
-_ORIGIN = re.compile(r"https?://([^/]+)", re.ASCII | re.IGNORECASE)
 
 
 class HostGuard:
@@ -63,17 +62,25 @@ class HostGuard:
         self._known[host] = origin = f"http://{host.lower()}"
         return origin
 
-    def check_control(self, origin: str | None, fetch_site: str | None) -> None:
-        """Refuse a call of Edge's own routes that another site's page made.
+    def check_control(self, own_origin: str, origin: str | None, fetch_site: str | None) -> None:
+        """Refuse a call of Edge's own routes that a page of another origin made, another local port's too.
 
         Raises:
-            RefusedError: 403, the Origin is foreign or the browser says the call is cross-site.
+            RefusedError: 403, the Origin is not the one called, or the browser says so.
         """
-        match = _ORIGIN.fullmatch(origin) if origin is not None else None
-        if origin is not None and (match is None or not self._is_allowed(match[1])):
+        if origin is not None and origin.lower() != own_origin:
             raise RefusedError(403, f"{CONTROL_PATH}/ does not answer pages of another origin.")
-        if fetch_site is not None and fetch_site.lower() == "cross-site":
-            raise RefusedError(403, f"{CONTROL_PATH}/ does not answer cross-site requests.")
+        if fetch_site is not None and fetch_site.lower() not in {"same-origin", "none"}:
+            raise RefusedError(403, f"{CONTROL_PATH}/ does not answer pages of another origin.")
+
+    def check_preflight(self, own_origin: str, origin: str | None, private_network: str | None) -> None:
+        """Refuse what a browser asks before it lets a public site's page call this machine.
+
+        Raises:
+            RefusedError: 403. Source: WICG "Private Network Access", 3.1.
+        """
+        if private_network is not None and origin is not None and origin.lower() != own_origin:
+            raise RefusedError(403, "A page of another network may not call this server.")
 
     def _is_allowed(self, host: str) -> bool:
         match = _HOST.fullmatch(host)

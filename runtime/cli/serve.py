@@ -8,11 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..core.context import request_id
-from ..core.errors import HandlerError, RefusedError
-from ..error_page import plain_error
+from ..core.errors import HandlerError
 from ..hosts.state_folder import hold_state_folder
-from ..serve import plain_answer
+from ..plain_answer import plain_answer
 from .options import config_options, listen_options, state_option, vars_options
 from .serving import Serving, run_in_loop, serve_until_stopped
 from .startup import prepare, say, say_bindings, say_state, url_of
@@ -102,7 +100,4 @@ async def _serve_slot(serving: Serving, process: Process) -> None:
 
 
 def _plain(_app: App, request: Request, error: Exception) -> Response:
-    """A client learns what it did wrong itself, never the reason of ours."""
-    if isinstance(error, RefusedError):
-        return plain_answer(request, error)
-    return plain_error(request_id.get())
+    return plain_answer(request, error)

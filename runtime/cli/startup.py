@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ...wrangler_config.find import SETTINGS_NAMES
+from ..environment import VARIABLE
 from ..hosts.logs import configure, printable
+from ..hosts.redaction import is_secret_name
 from ..hosts.state_folder import prepare_state_folder
 from ..serve import load_config
 from .options import choice_of, state_folder_of
@@ -92,7 +94,7 @@ def say_value_files(config: WorkerConfig) -> None:
 
 def say_bindings(rows: Sequence[BindingRow], unsupported: Mapping[str, str]) -> None:
     """`env.NAME (resource)  kind  mode`, as wrangler prints them."""
-    table = [(f"env.{row.name}{_bracketed(row.resource)}", row.kind, "local") for row in rows]
+    table = [(f"env.{row.name}{_bracketed(_unless_secret(row))}", row.kind, "local") for row in rows]
     table += [(f"env.{name}", section, "not supported") for name, section in unsupported.items()]
     if not table:
         return
@@ -131,6 +133,11 @@ def warn_if_reachable(ip: str) -> None:
     if not is_loopback:
         text = f"Listening on {ip}: other machines can reach this Worker. Hosts other than localhost need --host-allow."
         click.echo(f"{click.style('warning:', fg='yellow')} {text}", err=True)
+
+
+def _unless_secret(row: BindingRow) -> str:
+    """What a row is bound to; the value of a variable with a secret's name is not for the console."""
+    return "(hidden)" if row.kind == VARIABLE and is_secret_name(row.name) else row.resource
 
 
 def _bracketed(resource: str) -> str:

@@ -66,11 +66,15 @@ class Redactor:
     def _is_secret(self, key: str) -> bool:
         known = self._names_known.get(key)
         if known is None:
-            name = _CAMEL.sub("_", key).lower().replace("-", "_")
-            known = _SECRET_NAME.search(name) is not None
+            known = is_secret_name(key)
             if len(self._names_known) < 1024:  # keys come from code; a map of user data must not grow this for ever
                 self._names_known[key] = known
         return known
+
+
+def is_secret_name(name: str) -> bool:
+    """Whether what is called so is a secret: apiKey, API_TOKEN, x-session-id ..."""
+    return _SECRET_NAME.search(_CAMEL.sub("_", name).lower().replace("-", "_")) is not None
 
 
 def _shown(value: object) -> str:

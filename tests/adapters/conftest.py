@@ -27,7 +27,7 @@ from edge.runtime.core.env import Env
 from edge.runtime.core.worker import worker_of
 from edge.runtime.hosts.aws import LambdaMachine
 from edge.runtime.live_worker import Generation, LiveWorker
-from edge.runtime.serve import plain_answer
+from edge.runtime.plain_answer import plain_answer
 from edge.runtime.testing.fake_host import FakeHost, RecordingLog
 from edge.runtime.testing.lambda_events import FRONT_DOORS, InvocationContext, http_answer, http_event
 from edge.wrangler_config.worker_config import Limits, ServerSettings, Settings

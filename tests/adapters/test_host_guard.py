@@ -92,8 +92,9 @@ def test_user_paths(path):
 HOSTS = {"own": ("localhost", True), "foreign": ("evil.example", False)}
 ORIGINS = {
     "none": (None, True),
-    "own": ("http://localhost:8787", True),
-    "own by address": ("http://127.0.0.1", True),
+    "own": ("http://localhost", True),
+    "another local port": ("http://localhost:8787", False),
+    "another local name": ("http://127.0.0.1", False),
     "foreign": ("https://evil.example", False),
     "foreign that begins like ours": ("http://localhost.evil.example", False),
     "opaque": ("null", False),
@@ -104,7 +105,7 @@ SITES = {
     "none": (None, True),
     "same-origin": ("same-origin", True),
     "navigation": ("none", True),
-    "same-site": ("same-site", True),
+    "same-site": ("same-site", False),
     "cross-site": ("cross-site", False),
 }
 TABLE = list(itertools.product(HOSTS, ORIGINS, SITES, ["/", "/cdn-cgi/explorer"]))
@@ -131,3 +132,15 @@ async def test_configured_host_is_allowed(serving, exchange):
     async with serving(Open(), settings=ServerSettings(allowed_hosts=("dev.example.com",))) as server:
         raw = await exchange(server, b"GET / HTTP/1.1\r\nHost: dev.example.com\r\nConnection: close\r\n\r\n")
     assert raw.startswith(b"HTTP/1.1 200 ")
+
+
+@pytest.mark.parametrize(
+    ("origin", "status"),
+    [("http://localhost", 200), ("http://evil.example", 403), ("null", 403)],
+    ids=["own", "foreign", "opaque"],
+)
+async def test_a_private_network_preflight_of_a_foreign_page_is_refused(serving, exchange, origin, status):
+    asked = "Access-Control-Request-Private-Network: true"
+    head = f"OPTIONS / HTTP/1.1\r\nHost: localhost\r\nOrigin: {origin}\r\n{asked}\r\nConnection: close\r\n\r\n"
+    async with serving(Open()) as server:
+        assert (await exchange(server, head.encode())).startswith(f"HTTP/1.1 {status} ".encode())

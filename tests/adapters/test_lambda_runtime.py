@@ -92,7 +92,7 @@ async def test_handler_that_raises_answers_500_is_logged_and_counted(function):
         status, _, body = await ask(environment)
         await environment.idle()
         line = json.loads(environment.log)
-    assert (status, body) == (500, b"Internal Server Error\n")
+    assert (status, body) == (500, f"Internal Server Error (request {line['request_id']})\n".encode())
     assert (line["event"], line["request_id"]) == ("handler_failed", "00000000-0000-0000-0000-000000000001")
     assert "the reason" in line["exception"]
     assert (line["errors"], line["_aws"]["CloudWatchMetrics"][0]["Namespace"]) == (1, "Edge")

@@ -70,6 +70,15 @@ def test_a_module_saved_by_renaming_and_one_that_was_missing_are_seen(start: Sta
     assert server.ask() == (200, "renamed")
 
 
+def test_a_variable_with_a_secrets_name_is_not_shown(start: Start, project: Path, worker: Any) -> None:
+    worker.config(project, ', "vars": {"API_TOKEN": "planted-secret", "COLOUR": "blue"}')
+    server = start(project, "dev")
+    server.stop()
+    assert any("env.COLOUR ('blue')" in line for line in server.lines)
+    assert any("env.API_TOKEN (hidden)" in line for line in server.lines)
+    assert not any("planted-secret" in line for line in server.lines)
+
+
 def test_the_files_of_values_are_named_and_their_values_are_not(start: Start, project: Path) -> None:
     (project / ".env").write_text("KEY=planted-secret\n")
     server = start(project, "dev")

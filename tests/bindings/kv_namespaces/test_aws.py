@@ -158,7 +158,10 @@ async def test_a_bucket_that_refuses_is_told(dynamo: DynamoStore, host: FakeHost
 
 async def test_a_table_that_is_not_there_is_told(dynamo: DynamoStore, host: FakeHost) -> None:
     store = DynamoStore(host, AwsSettings(), "missing")
-    with pytest.raises(BackendError, match=r"table missing is not there. Deploy it, or name another with kv_table"):
+    with pytest.raises(
+        BackendError,
+        match=r"table missing is not there. Create it \(README, On AWS Lambda\), or set \[aws\] kv_table",
+    ):
         await store.get("n", [b"key"], NOW)
 
 

@@ -235,6 +235,14 @@ async def test_a_number_is_a_key_by_its_text(kv: KVNamespace) -> None:
             {"expiration": NOW + 59},
             f"400 Invalid expiration of {NOW + 59}. Expiration times must be at least 60 seconds in the future.",
         ),
+        (
+            {"expirationTtl": 10**30},
+            f"400 Invalid expiration_ttl of {10**30}. Please specify integer up to 9007199254740991.",
+        ),
+        (
+            {"expiration": 10**30},
+            f"400 Invalid expiration of {10**30}. Please specify integer up to 9007199254740991.",
+        ),
         ({"metadata": "m" * 1025}, "413 Metadata length of 1027 exceeds limit of 1024."),
     ],
     ids=str,
@@ -305,6 +313,14 @@ async def test_metadata_that_contains_itself_is_refused(kv: KVNamespace) -> None
     circle.append(circle)
     with refuses("TypeError: Converting circular structure to JSON"):
         await kv.put("key", "value", metadata=circle)
+
+
+async def test_metadata_nested_too_deep_is_not_called_circular(kv: KVNamespace) -> None:
+    deep: list[Any] = []
+    for _ in range(100_000):
+        deep = [deep]
+    with refuses("RangeError: Maximum call stack size exceeded"):
+        await kv.put("key", "value", metadata=[deep, deep])
 
 
 @pytest.mark.parametrize("options", [{"cacheTtl": 10}, {"cacheTtl": "10", "type": "json"}], ids=str)
