@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from edge.bindings.kv_namespaces.aws import table_definition
 from edge.runtime.core.body import Body
 from edge.runtime.core.request import incoming_request
 from edge.runtime.hosts.local import LocalMachine
@@ -61,3 +62,22 @@ def test_the_quick_start_works_as_written(tmp_path: Path) -> None:
     assert isinstance(json.loads(shown[1]), list)
     checked = subprocess.run([EDGE, "check"], cwd=tmp_path / init[2], capture_output=True, text=True, check=True)
     assert "no problems found" in checked.stdout
+
+
+def test_the_table_it_tells_to_create_is_the_one_that_is_used() -> None:
+    told = block("sh", "create-table")
+    made = table_definition("edge-demo-production-kv")
+    index = made["GlobalSecondaryIndexes"][0]
+    keys = ",".join(f"{{AttributeName={k['AttributeName']},KeyType={k['KeyType']}}}" for k in index["KeySchema"])
+    projected = ",".join(index["Projection"]["NonKeyAttributes"])
+    for text in (
+        f"--table-name {made['TableName']} --billing-mode {made['BillingMode']}",
+        *(
+            f"AttributeName={a['AttributeName']},AttributeType={a['AttributeType']}"
+            for a in made["AttributeDefinitions"]
+        ),
+        *(f"--key-schema AttributeName={k['AttributeName']},KeyType={k['KeyType']}" for k in made["KeySchema"]),
+        f"IndexName={index['IndexName']},KeySchema=[{keys}],",
+        f"Projection={{ProjectionType={index['Projection']['ProjectionType']},NonKeyAttributes=[{projected}]}}",
+    ):
+        assert text in told
