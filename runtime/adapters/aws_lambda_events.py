@@ -83,6 +83,18 @@ def _told(event: Any) -> str:
         return "This is an event of a durable function, and Edge has no Workflows on AWS yet."
     if event.get("edge") == "scheduled":
         return 'The Worker has no "scheduled" handler for this scheduled event.'
+    if event.get("source") == "aws.events" or event.get("detail-type") == "Scheduled Event":
+        return (
+            "This is an event of an EventBridge rule, which does not name its cron. For a `scheduled` handler let the "
+            'schedule send {"edge": "scheduled", "cron": "<the expression>", "scheduledTime": "<the time>"}.'
+        )
+    if record.get("eventSource") == "aws:sqs":
+        return 'This is a batch of messages of an SQS queue, and Edge has no queues yet: "queue" is not called.'
+    if context is not None or "httpMethod" in event or "rawPath" in event:
+        return (
+            "This looks like an HTTP request, but it is not whole: a front door of AWS sends a method, a path and "
+            f"its headers as text (keys seen: {', '.join(map(str, event))})."
+        )
     source = record.get("eventSource") or record.get("EventSource") or event.get("source")
     kind = f"from {source} " if source else ""
     return f"No binding of this Worker takes this event {kind}(keys seen: {', '.join(map(str, event)) or 'none'})."

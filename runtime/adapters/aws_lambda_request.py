@@ -17,12 +17,13 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote
 
 from ..core.body import Body
 from ..core.errors import RefusedError
-from ..core.request import incoming_request
+from ..core.request import AUTHORITY, incoming_request
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -37,6 +38,18 @@ PAYLOAD_BYTES_MAX = 6 * MEBIBYTE
 ALB_PAYLOAD_BYTES_MAX = MEBIBYTE
 """Source: Elastic Load Balancing docs, "Lambda functions as targets"."""
 
+_KINDS: dict[str, type] = {
+    "requestContext": dict,
+    "headers": dict,
+    "multiValueHeaders": dict,
+    "queryStringParameters": dict,
+    "multiValueQueryStringParameters": dict,
+    "rawQueryString": str,
+    "cookies": list,
+    "body": str,
+}
+"""What the parts of an HTTP event are, where they are there at all."""
+_Nothing = type(None)
 _PRINTABLE = "".join(map(chr, range(0x21, 0x7F)))
 
 
@@ -51,27 +64,38 @@ class FrontDoor(NamedTuple):
 
 
 def find_front_door(event: object) -> FrontDoor | None:
-    """Which front door an event came through; None when it is no HTTP request."""
+    """Which front door an event came through; None when it is no HTTP request, or only half of one."""
     context = event.get("requestContext") if isinstance(event, dict) else None
     if not isinstance(event, dict) or not isinstance(context, dict):
         return None
-    if "elb" in context:
-        return ALB_MULTI_VALUE if "multiValueHeaders" in event else ALB
+    if any(not isinstance(event.get(name), (kind, _Nothing)) for name, kind in _KINDS.items()):
+        return None
     if event.get("version") == "2.0" and "http" in context:
-        return PAYLOAD_2
-    return PAYLOAD_1 if "httpMethod" in event else None
+        http = context["http"]
+        is_whole = isinstance(http, dict) and isinstance(http.get("method"), str)
+        return PAYLOAD_2 if is_whole and isinstance(event.get("rawPath"), str) else None
+    if not (isinstance(event.get("httpMethod"), str) and isinstance(event.get("path"), str)):
+        return None
+    if "elb" not in context:
+        return PAYLOAD_1
+    if not isinstance(context["elb"], dict):
+        return None
+    return ALB_MULTI_VALUE if "multiValueHeaders" in event else ALB
 
 
 def request_of(front_door: FrontDoor, event: Event) -> Request:
     """The Request an event carries.
 
     Raises:
-        RefusedError: 413, its body is larger than Lambda's payload; 400, its body is said to be base64 and is not.
+        RefusedError: 413, its body is larger than Lambda's payload; 400, its body is said to be base64 and is not, or
+            its Host header is no host.
     """
     method, target, headers = front_door.read(event)
     named = dict(headers)
     host = named.get("host") or event["requestContext"].get("domainName") or "localhost"
-    scheme = named.get("x-forwarded-proto", "https")
+    if not re.fullmatch(AUTHORITY, host, re.ASCII | re.IGNORECASE):
+        raise RefusedError(400, "The Host header is malformed. Send a name or an address, and at most a port.")
+    scheme = "http" if named.get("x-forwarded-proto") == "http" else "https"
     pairs = [(name.encode("utf-8", "replace"), value.encode("utf-8", "replace")) for name, value in headers]
     body = _body_of(event, front_door.payload_bytes_max)
     return incoming_request(method, f"{scheme}://{host}{_legal(target)}", pairs, Body(body) if body else None)
@@ -82,7 +106,7 @@ def _body_of(event: Event, bytes_max: int) -> bytes:
     if len(text) > bytes_max:
         raise RefusedError(413, f"The request body is larger than the {bytes_max} bytes this front door of AWS takes.")
     if not event.get("isBase64Encoded"):
-        return text.encode("utf-8", "replace") if isinstance(text, str) else b""
+        return text.encode("utf-8", "replace")
     try:
         return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError) as error:
@@ -99,8 +123,8 @@ def _read_payload_2(event: Event) -> tuple[str, str, list[tuple[str, str]]]:
     headers = [(name.lower(), str(value)) for name, value in (event.get("headers") or {}).items()]
     if cookies := event.get("cookies"):
         headers = [pair for pair in headers if pair[0] != "cookie"]
-        headers.append(("cookie", "; ".join(cookies)))
-    path = event.get("rawPath") or "/"
+        headers.append(("cookie", "; ".join(map(str, cookies))))
+    path = event["rawPath"] or "/"
     return event["requestContext"]["http"]["method"], f"{path}?{query}" if query else path, headers
 
 
@@ -121,13 +145,14 @@ def _read_http_method(event: Event, query: str) -> tuple[str, str, list[tuple[st
     if len(cookies) > 1:  # HTTP/2 clients send one line per cookie; a server joins them (RFC 9113, 8.2.3)
         headers = [pair for pair in headers if pair[0] != "cookie"]
         headers.append(("cookie", "; ".join(cookies)))
-    path = event.get("path") or "/"
+    path = event["path"] or "/"
     return event["httpMethod"], f"{path}?{query}" if query else path, headers
 
 
 def _pairs(many: Mapping[str, Any] | None, single: Mapping[str, Any] | None) -> Iterable[tuple[str, str]]:
     if many:
-        return [(name, str(value)) for name, values in many.items() for value in values or ()]
+        lists = [(name, values if isinstance(values, list) else [values]) for name, values in many.items() if values]
+        return [(name, str(value)) for name, values in lists for value in values]
     return [(name, str(value)) for name, value in (single or {}).items()]
 
 

@@ -12,6 +12,7 @@ from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
 from ..core.errors import RefusedError
+from ..core.request import AUTHORITY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -20,7 +21,7 @@ CONTROL_PATH = "/cdn-cgi"
 KNOWN_HOSTS_MAX = 1024
 """Spellings of allowed hosts that are remembered; `*.localhost` has no end."""
 
-_HOST = re.compile(r"(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(:[0-9]{1,5})?", re.ASCII | re.IGNORECASE)
+_HOST = re.compile(AUTHORITY, re.ASCII | re.IGNORECASE)
 
 
 class HostGuard:

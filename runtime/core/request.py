@@ -23,6 +23,9 @@ if TYPE_CHECKING:
     from .js_fetch import JsRequest
     from .streams import ReadableStream
 
+AUTHORITY = r"(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(:[0-9]{1,5})?"
+"""What may stand as the host of a URL a Worker is asked: a pattern, ASCII, any case; groups: name, port."""
+
 _TOKEN = frozenset("!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ")
 
 

@@ -12,6 +12,7 @@ import pytest
 from edge.runtime.adapters.aws_lambda import LambdaHandler
 from edge.runtime.core.body import Body
 from edge.runtime.core.context import PendingWork
+from edge.runtime.core.errors import UnsupportedError
 from edge.runtime.core.request import wire_headers
 from edge.runtime.core.response import Response, replace_wire_body
 from edge.runtime.testing.fake_host import RecordingLog
@@ -261,3 +262,68 @@ def test_worker_that_does_not_answer_is_cut_before_the_deadline(handler_of):
     event, context = http_event("2.0"), InvocationContext(timeout_s=1.0)
     assert http_answer(handler(event, context))[0] == 504
     assert handler.app.host.log.events("error") == ["invocation_cut"]
+
+
+# --- hosts
+
+
+@pytest.mark.parametrize("front_door", FRONT_DOORS)
+@pytest.mark.parametrize("host", ["a b/@c", "a/b", "user@a", "a?b", "a#", "[::1", "a:b", "é.example", "a\n"])
+def test_host_that_is_none_is_400(handler_of, front_door, host):
+    handler = handler_of(echo)
+    status, _, text = ask(handler, front_door, "GET", "/", [("host", host)])
+    assert (status, text[:29]) == (400, b"The Host header is malformed.")
+
+
+def test_scheme_is_one_of_http(handler_of):
+    headers = [("host", "w.example"), ("x-forwarded-proto", "javascript")]
+    _, _, body = ask(handler_of(echo), "2.0", "GET", "/", headers)
+    assert json.loads(body)["url"] == "https://w.example/"
+
+
+# --- events that are no HTTP request
+
+PAYLOAD_2 = http_event("2.0")
+REST = http_event("1.0")
+HALF_EVENTS = {
+    "http-null": {"requestContext": {"http": None}, "version": "2.0"},
+    "no-raw-path": {name: value for name, value in PAYLOAD_2.items() if name != "rawPath"},
+    "no-method": PAYLOAD_2 | {"requestContext": {"http": {"path": "/"}}},
+    "method-5": REST | {"httpMethod": 5},
+    "path-null": REST | {"path": None},
+    "elb-null": REST | {"requestContext": {"elb": None}},
+    "elb-null-method-5": {"requestContext": {"elb": None}, "httpMethod": 5},
+    "headers-list": PAYLOAD_2 | {"headers": []},
+    "cookies-text": PAYLOAD_2 | {"cookies": "a=1"},
+    "body-dict": PAYLOAD_2 | {"body": {"a": 1}},
+    "context-null": REST | {"requestContext": None},
+}
+
+
+@pytest.mark.parametrize("event", HALF_EVENTS.values(), ids=HALF_EVENTS)
+def test_half_an_http_event_is_refused_with_a_sentence(handler_of, event):
+    with pytest.raises(UnsupportedError, match=r"looks like an HTTP request, but it is not whole.*lambda_event"):
+        handler_of(echo)(event, InvocationContext())
+
+
+@pytest.mark.parametrize(
+    ("event", "text"),
+    [
+        ({"edge": "scheduled", "cron": "* * * * *"}, r'The Worker has no "scheduled" handler'),
+        (
+            {"source": "aws.events", "detail-type": "Scheduled Event"},
+            r'`scheduled` handler let .* {"edge": "scheduled"',
+        ),
+        (
+            {"Records": [{"eventSource": "aws:sqs", "body": ""}]},
+            r'SQS queue, and Edge has no queues yet: "queue" is not',
+        ),
+        ({"Records": [{"EventSource": "aws:sns"}]}, r"takes this event from aws:sns \(keys seen: Records\)"),
+        ({"requestContext": {"connectionId": "a"}}, r"WebSocket event of API Gateway"),
+        ([1], r"invoked with list data"),
+    ],
+    ids=["scheduled", "rule", "sqs", "sns", "websocket", "list"],
+)
+def test_event_that_nobody_takes_is_refused_by_its_name(handler_of, event, text):
+    with pytest.raises(UnsupportedError, match=text):
+        handler_of(echo)(event, InvocationContext())
