@@ -109,7 +109,7 @@ async def test_a_failure_outside_dev_never_tells_its_reason() -> None:
 
 @pytest.mark.parametrize(("status", "text"), [(503, "Service Unavailable"), (507, "Insufficient Storage")])
 async def test_storage_that_failed_may_be_tried_again(status: int, text: str) -> None:
-    error = BackendError("/home/ada/.edge/state: no space left")
+    error = BackendError("state/kv.sqlite: no space left")
     error.http_status = status
 
     def fail(*_: object) -> Response:
