@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from ..bindings.registry import opener_of, spec_of
 from ..bindings.spec import Site
 from .core.env import Env
-from .core.js_dict import to_js_dict
+from .core.js_proxy import js_value
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -101,7 +101,7 @@ async def open_environment(
             site = Site(host, config, worker, {name: opened[name].admin for name in spec.uses if name in opened})
             one = opened[section] = await stack.enter_async_context(opener_of(section, platform)(entries, site))
             rows += [BindingRow(name, one.resources.get(name, ""), spec.title) for name in one.env]
-        values = {name: to_js_dict(value) for name, value in config.vars.items()}
+        values = {name: js_value(value) for name, value in config.vars.items()}
         for one in opened.values():
             values.update(one.env)
         environment = Environment(

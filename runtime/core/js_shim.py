@@ -17,6 +17,7 @@ from .invocation_names import fetch
 from .js_dict import JsDict, to_js_dict
 from .js_fetch import JsRequest as Request
 from .js_fetch import JsResponse as _PythonResponse
+from .js_proxy import JsArray, JsObject, JsProxy
 from .js_values import JsBuffer as Uint8Array
 from .js_values import js_string, jsnull
 from .streams import ReadableStream
@@ -82,20 +83,20 @@ class Object:
 
     @staticmethod
     def entries(value: Mapping[str, Any]) -> list[list[Any]]:
-        return [[key, item] for key, item in value.items()]
+        return [[key, item] for key, item in _mapping(value).items()]
 
     @staticmethod
     def keys(value: Mapping[str, Any]) -> list[str]:
-        return list(value)
+        return list(_mapping(value))
 
     @staticmethod
     def values(value: Mapping[str, Any]) -> list[Any]:
-        return list(dict.values(dict(value)))
+        return list(_mapping(value).values())
 
     @staticmethod
     def assign(target: JsDict, *sources: Mapping[str, Any]) -> JsDict:
         for source in sources:
-            target.update(source)
+            target.update(_mapping(source))
         return target
 
 
@@ -108,7 +109,7 @@ class Array:
 
     @staticmethod
     def isArray(value: Any) -> bool:  # noqa: N802 - JavaScript's spelling
-        return isinstance(value, list)
+        return isinstance(value, (list, JsArray))
 
     @staticmethod
     def from_(items: Any) -> list[Any]:
@@ -157,8 +158,14 @@ def _print(stream: Any, values: tuple[Any, ...]) -> None:
     stream.write(" ".join(js_string(value) for value in values) + "\n")
 
 
+def _mapping(value: Any) -> dict[str, Any]:
+    return value.as_object_map() if isinstance(value, JsObject) else dict(value)
+
+
 def _json_value(value: Any) -> Any:
     if value is jsnull:
         return None
+    if isinstance(value, JsProxy):
+        return value.to_py()
     msg = f"Object of type {type(value).__name__} is not JSON serializable"
     raise TypeError(msg)

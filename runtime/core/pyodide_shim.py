@@ -1,6 +1,6 @@
 """What the modules `pyodide`, `pyodide.ffi` and `pyodide.http` hold: enough to import, convert and catch.
 
-There is no JavaScript here, so proxies are the Python values themselves.
+There is no JavaScript here, so proxies are the Python values themselves; only JSON variables of `env` are proxies.
 Source: spec "Handler-side contract", 2.2, 2.4 and 5; decision 9b.
 """
 
@@ -12,19 +12,12 @@ from .errors import BindingError as JsException
 from .fetch_errors import AbortError, BodyUsedError, HttpStatusError
 from .invocation_names import fetch as pyfetch
 from .js_dict import JsDict
+from .js_proxy import JsArray, JsProxy
 from .js_values import JsBuffer, jsnull
 from .response import FetchResponse
 
 VERSION = "0.28.3"
 """The Pyodide whose names these are."""
-
-
-class JsProxy:
-    """Nothing is one: what Pyodide makes a proxy is a Python value here. For isinstance tests and annotations."""
-
-
-class JsArray(JsProxy):
-    """As JsProxy."""
 
 
 def to_js(value: Any, *, dict_converter: Any = None, **_options: Any) -> Any:

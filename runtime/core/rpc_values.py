@@ -12,6 +12,7 @@ from typing import Any
 
 from .errors import BindingError
 from .js_dict import JsDict
+from .js_proxy import JsProxy
 from .js_values import jsnull
 
 _ITSELF = (bool, int, float, str, bytes, memoryview, datetime, Exception)
@@ -34,6 +35,8 @@ def python_to_rpc(value: Any) -> Any:
         raise TypeError(msg)
     if isinstance(value, _ITSELF) or hasattr(value, "js_object"):
         return value
+    if isinstance(value, JsProxy):
+        return python_to_rpc(value.to_py())
     if isinstance(value, dict):
         return {str(key): python_to_rpc(item) for key, item in value.items()}
     if isinstance(value, list):

@@ -9,6 +9,7 @@ import pytest
 
 from edge import Response, python_from_rpc, python_to_rpc
 from edge.runtime.core.errors import BindingError
+from edge.runtime.core.js_proxy import js_value
 from edge.runtime.core.js_values import jsnull
 
 
@@ -33,6 +34,7 @@ def test_round_trip(sent: Any, comes_back: Any) -> None:
 
 
 def test_types_that_change() -> None:
+    assert python_to_rpc([js_value({"a": [None]})]) == [{"a": [jsnull]}]
     assert python_to_rpc(None) is jsnull
     assert type(python_from_rpc(1.0)) is int
     assert type(python_from_rpc(b"x")) is memoryview

@@ -15,6 +15,7 @@ from edge.runtime.core.context import Context, Invocation, PendingWork, current_
 from edge.runtime.core.env import Env
 from edge.runtime.core.errors import BindingError, HandlerError
 from edge.runtime.core.fetch_errors import AbortError
+from edge.runtime.core.js_proxy import js_value
 from edge.runtime.testing.fake_host import FakeHost
 
 if TYPE_CHECKING:
@@ -169,6 +170,9 @@ def test_js_objects() -> None:
     made = to_js({"a": {"b": [1]}}, dict_converter=js.Object.fromEntries)
     assert (made.a.b, made.to_py()) == ([1], {"a": {"b": [1]}})
     assert js.JSON.parse('{"a": {"b": 1}}').a.b == 1
+    assert js.JSON.stringify({"o": js_value({"a": None})}) == '{"o":{"a":null}}'
+    assert js.Object.keys(js_value({"a": 1})) == ["a"]
+    assert js.Array.isArray(js_value([]))
     assert js.JSON.stringify({"a": [1, "é"]}) == '{"a":[1,"é"]}'
     assert create_proxy(made) is made
     with pytest.raises(RuntimeError, match=r"^No suspender$"):
