@@ -29,6 +29,7 @@ async def test_variables_are_what_javascript_shows_python(tmp_path: Path) -> Non
     )
     async with open_environment(config, "local", FakeHost()) as environment:
         env = environment.env
-        assert (env.TEXT, env.COUNT, env.ON, env.NONE) == ("a", 2, True, jsnull)
-        assert (env.OBJ.a.b[0], env.LIST[1].c) == (1, 2)
+        assert [getattr(env, name) for name in ("TEXT", "COUNT", "ON", "NONE")] == ["a", 2, True, jsnull]
+        assert env.OBJ.a.b[0] == 1
+        assert env.LIST[1].c == 2
         assert env.OBJ.to_py() == variables["OBJ"]

@@ -5,12 +5,17 @@ from __future__ import annotations
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
+from .errors import UnsupportedNameError
+
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Awaitable
 
     from .env import Env
     from .host import Host
+
+
+_NOT_YET = frozenset({"cache", "exports", "tracing"})
 
 
 class PendingWork:
@@ -81,6 +86,9 @@ class Context:
         if name == "wait_until":
             msg = "ctx has no wait_until: write ctx.waitUntil(...), or wait_until(...) from workers."
             raise AttributeError(msg)
+        if name in _NOT_YET:
+            msg = f"ctx.{name} is there on Cloudflare, and Edge does not have it yet (README, support table)."
+            raise UnsupportedNameError(msg)
         msg = f"ctx has no {name!r}"
         raise AttributeError(msg)
 

@@ -8,6 +8,7 @@
     |                          where Cloudflare has one. Handlers know it as `pyodide.ffi.JsException`
     +-- BackendError           the storage behind a binding failed; safe to retry, may duplicate
     +-- UnsupportedError       Cloudflare has it, Edge does not (yet, or on this platform)
+        +-- UnsupportedNameError   the same of an attribute; an AttributeError too, so `hasattr` answers False
 
 `http_status` is the answer a client sees when nobody catches the error.
 """
@@ -58,3 +59,7 @@ class UnsupportedError(EdgeError):
     """Raised when Edge, or this platform, does not have what was asked for. The text says what is missing."""
 
     http_status = 501
+
+
+class UnsupportedNameError(UnsupportedError, AttributeError):
+    """Raised for an attribute that Cloudflare's objects have and Edge's do not; `hasattr` answers False."""

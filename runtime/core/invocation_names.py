@@ -24,6 +24,12 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound="Callable[..., Any]")
 
+_CLOUDFLARE_ONLY = frozenset(
+    f"cloudflare:{name}"
+    for name in ("ai", "email", "images", "node", "pipelines", "sockets", "vectorize", "workflows", "workers-ai")
+)
+"""Source: cloudflare/workerd src/cloudflare."""
+
 _patched: ContextVar[Mapping[str, Any]] = ContextVar("edge_patched_env", default={})  # noqa: B039 - replaced, never changed
 
 
@@ -116,10 +122,13 @@ def import_from_javascript(module_name: str) -> ModuleType:
     """`cloudflare:workers` as a module with env, waitUntil and the entrypoint classes.
 
     Raises:
-        ImportError: any other module; Edge runs no JavaScript.
+        ImportError: any other module; the text says whether Cloudflare has it.
     """
+    if module_name in _CLOUDFLARE_ONLY:
+        msg = f"Failed to import '{module_name}': Cloudflare has this module, and Edge does not have it yet."
+        raise ImportError(msg, name=module_name)
     if module_name != "cloudflare:workers":
-        msg = f"Failed to import '{module_name}': Edge runs no JavaScript and has only 'cloudflare:workers'."
+        msg = f"Failed to import '{module_name}': there is no such module, and Edge runs no JavaScript of its own."
         raise ImportError(msg, name=module_name)
     from .entrypoints import DurableObject, WorkerEntrypoint, WorkflowEntrypoint  # noqa: PLC0415 - few call this
 

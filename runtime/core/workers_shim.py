@@ -72,9 +72,7 @@ def install() -> None:
     if getattr(sys.modules.get("workers"), "__edge__", False):
         return
     workers = _LazyModule("workers", resolve, sorted(PLACES))
-    workers.__path__ = []  # a package: `import workers.asgi` looks in sys.modules alone
     pyodide = _LazyModule("pyodide", _pyodide_name, ["__version__", "ffi", "http"])
-    pyodide.__path__ = []
     installed: dict[str, ModuleType] = {"workers": workers, "pyodide": pyodide}
     installed.update({name: _showing(name, place) for name, place in _MODULES.items()})
     installed.update({name: _LazyModule(name, _pyodide_part(name), None) for name in ("pyodide.ffi", "pyodide.http")})
@@ -82,6 +80,8 @@ def install() -> None:
         if name.partition(".")[0] in {"workers", "js", "pyodide"}:
             del sys.modules[name]
     sys.modules.update(installed)
+    if _MissingNames not in sys.meta_path:
+        sys.meta_path.append(_MissingNames)  # last: it is asked when nobody else knew
     sys.modules["asgi"] = installed["workers.asgi"]  # the SDK's older spelling
     for name, module in installed.items():
         parent, _, child = name.rpartition(".")
@@ -96,6 +96,7 @@ class _LazyModule(ModuleType):
 
     def __init__(self, name: str, look_up: Any, names: list[str] | None) -> None:
         super().__init__(name, f"Edge's `{name}`.")
+        self.__path__ = []  # packages, so that import asks _MissingNames; what there is stands in sys.modules
         self._look_up = look_up
         if names is not None:
             self.__all__ = names
@@ -106,6 +107,20 @@ class _LazyModule(ModuleType):
         value = self._look_up(name)
         setattr(self, name, value)
         return value
+
+
+class _MissingNames:
+    """Import's last resort for `from js import Date`: raises the module's own words, which import drops else."""
+
+    @staticmethod
+    def find_spec(name: str, _path: object = None, _target: object = None) -> None:
+        parent, _, child = name.rpartition(".")
+        module = sys.modules.get(parent)
+        if isinstance(module, _LazyModule):
+            try:
+                getattr(module, child)
+            except AttributeError as error:
+                raise ImportError(str(error), name=name) from None
 
 
 def _showing(name: str, place: str) -> ModuleType:

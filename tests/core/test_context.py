@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from edge.runtime.core.context import Context, PendingWork
+from edge.runtime.core.errors import UnsupportedError
 from edge.runtime.testing.fake_host import FakeHost
 
 
@@ -59,3 +60,11 @@ def test_anything_else_is_refused() -> None:
 def test_wait_until_names_the_right_spelling() -> None:
     with pytest.raises(AttributeError, match=r"write ctx\.waitUntil"):
         _ = Context(PendingWork(FakeHost())).wait_until
+
+
+@pytest.mark.parametrize("name", ["exports", "cache", "tracing"])
+def test_what_cloudflares_ctx_has_besides_is_refused_with_a_sentence(name: str) -> None:
+    ctx = Context(PendingWork(FakeHost()))
+    with pytest.raises(UnsupportedError, match=rf"^ctx\.{name} is there on Cloudflare, and Edge does not have it yet"):
+        getattr(ctx, name)
+    assert not hasattr(ctx, name)

@@ -90,6 +90,22 @@ def test_a_name_that_is_not_there_says_so(module: str, text: str) -> None:
         _ = importlib.import_module(module).Nope
 
 
+@pytest.mark.parametrize(
+    ("line", "text"),
+    [
+        ("from js import Date", r"^js\.Date is not in Edge: there is no JavaScript here\. Names there are: JSON, "),
+        ("from workers import Nope", r"^module 'workers' has no attribute 'Nope'$"),
+        ("from pyodide.ffi import Nope", r"^pyodide\.ffi\.Nope is not in Edge; there are: JsArray, "),
+        ("from workers.workflows import Nope", r"has no attribute 'Nope'$"),
+        ("import workers.nope", r"^module 'workers' has no attribute 'nope'$"),
+    ],
+)
+def test_import_of_a_name_that_is_not_there_says_so_too(line: str, text: str) -> None:
+    with pytest.raises(ImportError, match=text):
+        exec(line)
+    assert not hasattr(importlib.import_module("js"), "Date")
+
+
 def test_ours_win_over_site_packages(tmp_path: Path) -> None:
     (tmp_path / "workers").mkdir()
     (tmp_path / "workers" / "__init__.py").write_text("Request = 'foreign'")
@@ -139,8 +155,10 @@ async def test_wait_until_is_the_contexts(invocation: Invocation) -> None:
 def test_import_from_javascript() -> None:
     module = edge.import_from_javascript("cloudflare:workers")
     assert (module.env, module.waitUntil) == (edge.env, edge.wait_until)
-    with pytest.raises(ImportError, match="Failed to import 'cloudflare:email'"):
+    with pytest.raises(ImportError, match="'cloudflare:email': Cloudflare has this module, and Edge does not have it"):
         edge.import_from_javascript("cloudflare:email")
+    with pytest.raises(ImportError, match=r"'\./x\.js': there is no such module, and Edge runs no JavaScript"):
+        edge.import_from_javascript("./x.js")
 
 
 async def test_fetch_asks_the_host(invocation: Invocation) -> None:
