@@ -16,9 +16,12 @@ TEE_BYTES_MAX = 128 * 1024 * 1024
 
 
 class Body:
-    """Bytes that are read once. `size_bytes` is None when the length is not known before the end."""
+    """Bytes that are read once. `size_bytes` is None when the length is not known before the end.
 
-    __slots__ = ("_chunks", "_whole", "is_used", "size_bytes")
+    `is_answered` says that a handler returned it: then it belongs to the doorway that sends it.
+    """
+
+    __slots__ = ("_chunks", "_whole", "is_answered", "is_used", "size_bytes")
 
     def __init__(
         self, whole: bytes | None = None, *, chunks: AsyncIterable[bytes] | None = None, size_bytes: int | None = None
@@ -26,6 +29,7 @@ class Body:
         self._whole = whole
         self._chunks = chunks
         self.is_used = False
+        self.is_answered = False
         self.size_bytes = len(whole) if whole is not None else size_bytes
 
     @property

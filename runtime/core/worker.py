@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from .entrypoints import WorkerEntrypoint
 from .errors import HandlerError
-from .response import FetchResponse
+from .fetch_errors import JsTypeError
+from .response import FetchResponse, wire_body
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -32,6 +33,9 @@ HANDLER_NAMES = ("fetch", "scheduled", "queue", "email", "tail", "trace", "lambd
 _RUNTIME = __package__.rpartition(".")[0]
 GLOBAL_HANDLERS_UNTIL = "2025-08-14"
 """Compatibility date from which `on_*` functions are ignored (flag python_no_global_handlers)."""
+
+USED_BODY = "Body has already been used. It can only be used once. Use tee() first if you need to read it twice."
+"""Source: cloudflare/workerd src/workerd/api/http.c++."""
 
 
 class Fetcher(Protocol):
@@ -59,7 +63,8 @@ class Worker:
         """Answer a request.
 
         Raises:
-            TypeError: no fetch handler, or its answer is no Response (the texts are Cloudflare's).
+            TypeError: no fetch handler, its answer is no Response, or its body was read or returned before (the texts
+                are Cloudflare's).
             Exception: whatever the handler raised.
         """
         call = self._calls.get("fetch")
@@ -71,6 +76,11 @@ class Worker:
                 answer = await answer
             if not isinstance(answer, FetchResponse):
                 raise _no_response(answer)
+        body = wire_body(answer)
+        if body is not None:
+            if body.is_used or body.is_answered:
+                raise JsTypeError(USED_BODY)
+            body.is_answered = True
         return answer  # type: ignore[return-value]  # doorways send any FetchResponse
 
     async def call(self, handler: str, event: object, env: Env, ctx: Context) -> Any:

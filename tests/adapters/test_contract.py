@@ -220,3 +220,48 @@ async def fetch(request, env, ctx):
     await live.current.drain()
     _, _, body = await answer(live, "GET", "/done")
     assert json.loads(body) == ["work"]
+
+
+USED = "Body has already been used. It can only be used once. Use tee() first if you need to read it twice."
+
+
+@pytest.mark.parametrize("make", ["'text'", "chunks()"], ids=["whole", "streamed"])
+async def test_response_returned_twice_is_500_and_says_why(answer, worker_from, make):
+    live = worker_from(f"""
+from workers import Response
+
+async def chunks():
+    yield b"text"
+
+kept = Response({make})
+
+async def fetch(request):
+    return kept
+""")
+    first, second = await answer(live), await answer(live)
+    assert (first[0], first[2], second[0]) == (200, b"text", 500)
+    assert [str(values["exc_info"]) for _, _, values in live._host.log.lines] == [f"TypeError: {USED}"]
+
+
+async def test_response_that_the_handler_read_is_500(answer, worker_from):
+    live = worker_from("""
+from workers import Response
+
+async def fetch(request):
+    response = Response("text")
+    await response.text()
+    return response
+""")
+    assert (await answer(live))[0] == 500
+
+
+async def test_status_cannot_be_set_afterwards(answer):
+    source = """
+from workers import Response
+
+async def fetch(request):
+    response = Response("text")
+    response.status = 999
+    return response
+"""
+    assert (await answer(source))[0] == 500
