@@ -20,6 +20,7 @@ from ..core.body import Body
 from ..core.fetch_errors import AbortError
 from ..core.request import wire_headers, wire_method, wire_request_body
 from ..core.response import REDIRECT_STATUSES, incoming_response
+from .outbound_failures import CONNECT_SECONDS_MAX, READ_STALL_SECONDS_MAX, reason_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -27,9 +28,6 @@ if TYPE_CHECKING:
     from ..core.request import Request
     from ..core.response import Response
 
-CONNECT_SECONDS_MAX = 30.0
-READ_STALL_SECONDS_MAX = 100.0
-"""No byte for this long ends a call: Cloudflare's own figure (error 524)."""
 REDIRECTS_MAX = 20
 """Fetch Standard."""
 CHUNK_BYTES = 64 * 1024
@@ -114,7 +112,7 @@ async def _exchange(
             skip_auto_headers=("Content-Type", "User-Agent"),
         )
     except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
-        msg = f"{method} {url.origin()} got no answer: {_reason(error)}"
+        msg = f"{method} {url.origin()} got no answer: {reason_of(error)}"
         raise AbortError(msg) from error
 
 
@@ -146,8 +144,8 @@ class _Download:
         try:
             async for chunk in self._answer.content.iter_chunked(CHUNK_BYTES):
                 yield chunk
-        except (aiohttp.ClientError, TimeoutError) as error:
-            msg = f"The answer of {self._answer.url.origin()} was cut: {_reason(error)}"
+        except (aiohttp.ClientError, OSError) as error:
+            msg = f"The answer of {self._answer.url.origin()} is not whole: {reason_of(error)}"
             raise AbortError(msg) from error
         finally:
             self._answer.close()
@@ -168,9 +166,3 @@ def _session() -> aiohttp.ClientSession:
             ),
         )
     return session
-
-
-def _reason(error: BaseException) -> str:
-    if isinstance(error, TimeoutError):
-        return "it took too long."
-    return str(error) or type(error).__name__

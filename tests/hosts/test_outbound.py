@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+import errno
 import gzip
+import re
 import socket
 from typing import TYPE_CHECKING, Any
 
+import aiohttp
 import pytest
 from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
 
 from edge import Request
 from edge.runtime.core.fetch_errors import AbortError
-from edge.runtime.hosts import outbound
+from edge.runtime.hosts import outbound, outbound_failures
 from edge.runtime.hosts.local import LocalMachine
 from edge.runtime.testing.fake_host import RecordingLog
 
@@ -64,13 +69,23 @@ async def large(request: web.Request) -> web.StreamResponse:
     return response
 
 
+async def not_packed(_request: web.Request) -> web.StreamResponse:
+    return web.Response(body=b"plain", headers={"content-encoding": "gzip"})
+
+
 @pytest.fixture
 async def site() -> AsyncIterator[str]:
     app = web.Application(client_max_size=64 * 1024 * 1024)
     app.router.add_route("*", "/echo", echo)
     app.router.add_route("*", "/a%2Fb", echo)
     app.router.add_route("*", "/redirect/{status}", redirect)
-    for path, handler in {"/packed": other, "/cut": cut, "/large": large, "/loop": loop}.items():
+    for path, handler in {
+        "/packed": other,
+        "/not-packed": not_packed,
+        "/cut": cut,
+        "/large": large,
+        "/loop": loop,
+    }.items():
         app.router.add_get(path, handler)
     runner = web.AppRunner(app)
     await runner.setup()
@@ -162,15 +177,76 @@ async def test_nobody_there_is_an_abort_error_that_says_so() -> None:
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
-        with pytest.raises(AbortError, match=r"GET http://127\.0\.0\.1:\d+ got no answer: .*[Cc]onnect"):
+        with pytest.raises(AbortError, match=r"GET http://127\.0\.0\.1:\d+ got no answer: nobody listens there\.$"):
             await ask(url)
     await outbound.aclose()
 
 
 async def test_a_cut_answer_is_an_abort_error(site: str) -> None:
     response = await ask(f"{site}/cut")
-    with pytest.raises(AbortError, match="was cut"):
+    with pytest.raises(AbortError, match=r"is not whole: the connection ended before the body did\.$"):
         await response.bytes()
+
+
+async def test_an_answer_that_cannot_be_unpacked_is_an_abort_error(site: str) -> None:
+    response = await ask(f"{site}/not-packed")
+    with pytest.raises(AbortError, match=r"is not whole: its body is not what its content-encoding says\.$"):
+        await response.bytes()
+
+
+@pytest.mark.parametrize(
+    ("sent", "reason"),
+    [(b"", "the connection was closed before an answer came."), (b"SSH-2.0-x\r\n\r\n", "what came is no HTTP answer.")],
+    ids=["closed", "no-http"],
+)
+async def test_a_server_of_another_kind_is_an_abort_error(sent: bytes, reason: str) -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(sent)
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        with pytest.raises(AbortError, match=rf"^GET http://127\.0\.0\.1:{port} got no answer: {re.escape(reason)}$"):
+            await ask(f"http://127.0.0.1:{port}/")
+    await outbound.aclose()
+
+
+async def test_tls_to_a_plain_server_is_an_abort_error(site: str) -> None:
+    with pytest.raises(AbortError, match=r"got no answer: it speaks no TLS that both sides know"):
+        await ask(site.replace("http:", "https:"))
+
+
+_KEY = aiohttp.client_reqrep.ConnectionKey("h.example", 443, True, True, None, None, None)
+FAILURES: dict[str, BaseException] = {
+    "no connection was made within 30 seconds.": aiohttp.ConnectionTimeoutError("x"),
+    "nothing came for 100 seconds.": aiohttp.SocketTimeoutError("x"),
+    "it took too long.": TimeoutError(),
+    "there is no host of the name h.example.": aiohttp.ClientConnectorDNSError(_KEY, OSError(-2, "x")),
+    "its certificate was refused: it could not be checked.": aiohttp.ClientConnectorCertificateError(_KEY, Exception()),
+    "it speaks no TLS that both sides know, or none at all.": aiohttp.ClientConnectorSSLError(_KEY, OSError(1, "x")),
+    "nobody listens there.": aiohttp.ClientConnectorError(_KEY, OSError(errno.ECONNREFUSED, "x")),
+    "there is no way to it from here.": aiohttp.ClientConnectorError(_KEY, OSError(errno.ENETUNREACH, "x")),
+    "it could not be connected to (EMFILE).": aiohttp.ClientConnectorError(_KEY, OSError(errno.EMFILE, "x")),
+    "the connection ended before the body did.": aiohttp.ClientPayloadError("x"),
+    "what came is no HTTP answer.": aiohttp.ClientResponseError(None, ()),  # type: ignore[arg-type]  # unused
+    "that is no URL.": aiohttp.InvalidURL("x"),
+    "the connection was closed before an answer came.": aiohttp.ServerDisconnectedError(),
+    "the connection was cut.": aiohttp.ClientOSError(errno.ECONNRESET, "x"),
+    "the client refused it (ClientError).": aiohttp.ClientError("x"),
+    "it cannot be sent: bad header": ValueError("bad header\nmore"),
+}
+
+
+@pytest.mark.parametrize("sentence", FAILURES)
+def test_failures_have_sentences_of_our_own(sentence: str) -> None:
+    assert outbound_failures.reason_of(FAILURES[sentence]) == sentence
+
+
+def test_every_row_of_the_table_is_walked() -> None:
+    rows = [foreign for foreign, _ in outbound_failures.REASONS]
+    errors = [*FAILURES.values(), HttpProcessingError(), OSError()]
+    assert {next(row for row in rows if isinstance(error, row)) for error in errors} == set(rows)
 
 
 async def test_other_schemes_are_refused() -> None:
