@@ -1,6 +1,7 @@
 # `make dev` and `make test` need nothing but python3 (3.11 or newer), make and a package index.
 .DEFAULT_GOAL := help
 PYTHON ?= python3
+PORT ?= 8787
 VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
@@ -30,8 +31,8 @@ $(VENV)/.bench: $(VENV)/.tests
 
 .PHONY: help dev test lint types unit fix slow oracle bench coverage clean
 
-dev: $(VENV)/.runtime ## run `edge dev` on an example (WORKER=handlers/events for another)
-	@$(BIN)/edge dev --config $(WORKER)/wrangler.jsonc
+dev: $(VENV)/.runtime ## run `edge dev` on an example (WORKER=handlers/events for another, PORT=0 for a free one)
+	@$(BIN)/edge dev --config $(WORKER)/wrangler.jsonc --port $(PORT)
 
 test: lint types unit ## lint, types, tests: what CI runs
 

@@ -18,6 +18,7 @@ from .core.errors import EdgeError, RefusedError
 from .core.request import wire_headers, wire_method
 from .core.response import Response
 from .error_trace import cause_of, is_syntax_error, is_users, name_of, text_of, trace_of
+from .hosts.logs import printable
 from .hosts.redaction import Redactor
 from .plain_answer import retry_headers
 from .request_log import path_of
@@ -54,7 +55,7 @@ def error_response(
         headers["content-type"] = "application/json"
         return Response(f"{text}\n", status=status, headers=headers)
     headers["content-type"] = "text/plain;charset=UTF-8"
-    text = redactor.text(text_of(trace))
+    text = printable(redactor.text(text_of(trace)), keep="\n")  # a client may have sent it: curl shows it in a terminal
     return Response(f"{text}\n\nRequest {request_id.get()}\n", status=status, headers=headers)
 
 
@@ -113,7 +114,7 @@ class _Page:
         self._redactor = redactor
 
     def text(self, text: str) -> str:
-        return escape(self._redactor.text(text))
+        return escape(printable(self._redactor.text(text), keep="\n"))
 
     def render(self, request: Request, trace: TracebackException) -> str:
         title = f"{name_of(trace)}: {trace}" if str(trace) else name_of(trace)

@@ -56,7 +56,7 @@ class Generation:
 class LiveWorker:
     """A Fetcher, and the WorkerCaller of sources, over the current generation."""
 
-    def __init__(self, host: Host, answer_error: Callable[[Request, Exception], Response]) -> None:
+    def __init__(self, host: Host, answer_error: Callable[[Request, BaseException], Response]) -> None:
         """`answer_error` makes the answer for whatever a handler raised; it has been logged already."""
         self._host = host
         self._answer_error = answer_error
@@ -90,7 +90,7 @@ class LiveWorker:
             if body is not None and body.whole is None:
                 replace_wire_body(response, Body(chunks=_HeldChunks(body, generation), size_bytes=body.size_bytes))
                 is_body_held = True
-        except Exception as error:  # the border of the user's code
+        except (Exception, SystemExit) as error:  # the border of the user's code: sys.exit() there ends a request only
             if not isinstance(error, EdgeError) or error.http_status >= 500:
                 self._host.log.error("handler_failed", exc_info=error)
             return self._answer_error(request, error)

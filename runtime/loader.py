@@ -11,6 +11,7 @@ imports afresh; when that fails, the forgotten modules are put back, so the runn
 from __future__ import annotations
 
 import importlib
+import signal
 import sys
 from importlib.machinery import EXTENSION_SUFFIXES, ExtensionFileLoader, FileFinder, SourceFileLoader
 from pathlib import Path
@@ -79,7 +80,10 @@ class Loader:
     def _import(self, main: Path) -> ModuleType:
         try:
             module = importlib.import_module(main.stem)
-        except (Exception, SystemExit) as error:
+        except BaseException as error:
+            # Whatever a module raises is the module's failure; only a Ctrl-C that nobody handles is a person's.
+            if isinstance(error, KeyboardInterrupt) and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+                raise
             msg = f"{main} failed while it was imported: {type(error).__name__}: {error}"
             raise HandlerError(msg) from error
         if Path(module.__file__ or "") != main:

@@ -15,7 +15,7 @@ RETRY_AFTER_SECONDS = 1
 _FAILURES = {500: "Internal Server Error", 507: "Insufficient Storage"}
 
 
-def plain_answer(_request: Request, error: Exception) -> Response:
+def plain_answer(_request: Request, error: BaseException) -> Response:
     """What a client may know of a failure outside dev: what it did wrong itself, never the reason of ours.
 
     Storage that failed is a 503 or 507 that may be tried again. The request id says where in the log the reason is.

@@ -84,7 +84,7 @@ class App:
         *,
         platform: str,
         is_dev: bool,
-        answer_error: Callable[[Request, Exception], Response],
+        answer_error: Callable[[Request, BaseException], Response],
     ) -> None:
         self.host = host
         self.live = LiveWorker(host, answer_error)
@@ -257,7 +257,7 @@ async def open_local_app(
     config: WorkerConfig,
     *,
     is_dev: bool = False,
-    answer_error: Callable[[Request, Exception], Response] | None = None,
+    answer_error: Callable[[Request, BaseException], Response] | None = None,
 ) -> AsyncIterator[App]:
     """An open App on this machine; on exit it drains for `limits.drain_seconds` and closes."""
     app = App(choice, host, platform="local", is_dev=is_dev, answer_error=answer_error or plain_answer)

@@ -189,6 +189,13 @@ async def test_a_source_that_is_gone_is_no_second_failure(failing: Failing) -> N
         assert "RuntimeError" in (await answer(error, accept))[2]
 
 
+@pytest.mark.parametrize("accept", [HTML, ANY])
+async def test_what_a_client_sent_cannot_drive_a_terminal(accept: str) -> None:
+    _, _, page = await answer(ValueError("clear \x1b[2J screen"), accept)
+    assert "\x1b" not in page
+    assert "clear \\x1b[2J screen" in page
+
+
 async def test_the_status_of_an_error_is_kept() -> None:
     assert (await answer(RefusedError(413, "The body is too large.")))[::2] == (413, "The body is too large.\n")
     status, headers, _ = await answer(BackendError("disk full"), HTML)

@@ -124,6 +124,18 @@ async def test_storage_that_failed_may_be_tried_again(status: int, text: str) ->
     assert await answer.text() == f"{text} (request 00ff)\n"
 
 
+async def test_sys_exit_in_a_handler_ends_that_request_only() -> None:
+    host = FakeHost()
+
+    def leave(*_: object) -> Response:
+        raise SystemExit(3)
+
+    live = LiveWorker(host, plain_answer)
+    live.swap(generation(host, leave))
+    assert (await live.fetch(get())).status == 500
+    assert host.log.events("error") == ["handler_failed"]
+
+
 async def test_a_refusal_is_the_clients_to_read_and_no_error_of_ours() -> None:
     host = FakeHost()
 

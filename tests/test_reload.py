@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
 import textwrap
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
@@ -96,7 +97,14 @@ async def test_a_save_of_an_imported_module_is_served(project: Project) -> None:
 
 async def test_a_hundred_broken_saves_leave_the_last_good_version_running(project: Project) -> None:
     project.write("entry.py", answers("good"))
-    broken = ("def fetch(", "import nothing_of_that_name", "1 / 0", "raise SystemExit(3)", "x = 1")
+    broken = (
+        "def fetch(",
+        "import nothing_of_that_name",
+        "1 / 0",
+        "raise SystemExit(3)",
+        "raise BaseException",
+        "x = 1",
+    )
     async with opened(project):
         for number in range(100):
             with pytest.raises(HandlerError):
@@ -104,6 +112,18 @@ async def test_a_hundred_broken_saves_leave_the_last_good_version_running(projec
             assert await project.ask() == "good"
         await project.app.reload({project.write("entry.py", answers("mended"))})
         assert await project.ask() == "mended"
+
+
+async def test_a_keyboard_interrupt_raised_by_a_module_is_the_modules_failure(project: Project) -> None:
+    project.write("entry.py", answers("good"))
+    before = signal.signal(signal.SIGINT, lambda *_: None)  # a server handles Ctrl-C itself
+    try:
+        async with opened(project):
+            with pytest.raises(HandlerError):
+                await project.app.reload({project.write("entry.py", "raise KeyboardInterrupt")})
+            assert await project.ask() == "good"
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 async def test_a_first_load_that_fails_is_answered_until_it_is_mended(project: Project) -> None:

@@ -108,11 +108,16 @@ def _unnamed(entry: Located, kind: Kind) -> str:
 
 def _check_name(entry: Located, kind: Kind, report: Diagnostics) -> None:
     name = entry.member(kind.name).value
-    if isinstance(name, str) and not name.isidentifier():
-        report.warning(
-            f'The binding name "{name}" is no Python identifier: write getattr(env, "{name}") in place of env.{name}.',
-            (*entry.at, kind.name),
+    if not isinstance(name, str):
+        return
+    if not name.isidentifier():
+        text = (
+            f'The binding name "{name}" is no Python identifier: write getattr(env, "{name}") in place of env.{name}.'
         )
+        report.warning(text, (*entry.at, kind.name))
+    elif name.startswith("__"):
+        text = f'The binding name "{name}" may be one of Python\'s own, and env.{name} then something else.'
+        report.warning(text, (*entry.at, kind.name))
 
 
 def _check_entry(section: str, entry: Located, cls: type[Any], report: Diagnostics) -> None:

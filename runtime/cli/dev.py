@@ -65,8 +65,8 @@ async def _serve(serving: Serving, began_at: float) -> None:
         )
 
 
-def _error_page(*, show_locals: bool) -> Callable[[App, Request, Exception], Response]:
-    def answer(app: App, request: Request, error: Exception) -> Response:
+def _error_page(*, show_locals: bool) -> Callable[[App, Request, BaseException], Response]:
+    def answer(app: App, request: Request, error: BaseException) -> Response:
         from ..error_page import error_response  # noqa: PLC0415 - off the way to the first answer
 
         config = app.config

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from shlex import quote
 
 import click
 
@@ -27,15 +28,15 @@ def command(folder: Path, template: str, name: str | None) -> None:
     if folder.exists() and any(folder.iterdir()):
         msg = f"{folder} is not empty. Name a new folder: edge init my-worker"
         raise EdgeError(msg)
-    folder.mkdir(parents=True, exist_ok=True)
     chosen = name or worker_name(folder.resolve().name)
-    for source in sorted((TEMPLATES / template).iterdir()):
-        if source.is_file():
-            (folder / source.name).write_text(_named(source.read_text(), template, chosen), encoding="utf-8")
-    (folder / ".gitignore").write_text(IGNORED)
+    try:
+        _write(folder, template, chosen)
+    except OSError as error:
+        msg = f"{folder} cannot be written: {error.strerror or error}. Name another folder."
+        raise EdgeError(msg) from error
     click.echo(f"Wrote {chosen} into {folder}. Next:\n")
     if folder.resolve() != Path.cwd():
-        click.echo(f"  cd {folder}")
+        click.echo(f"  cd {quote(str(folder))}")
     click.echo("  edge dev")
 
 
@@ -43,6 +44,14 @@ def worker_name(text: str) -> str:
     """The nearest name that wrangler accepts: lowercase letters, digits, dashes."""
     dashed = re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
     return dashed[:NAME_CHARACTERS_MAX].rstrip("-") or "worker"
+
+
+def _write(folder: Path, template: str, name: str) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for source in sorted((TEMPLATES / template).iterdir()):
+        if source.is_file():
+            (folder / source.name).write_text(_named(source.read_text(), template, name), encoding="utf-8")
+    (folder / ".gitignore").write_text(IGNORED)
 
 
 def _named(text: str, template: str, name: str) -> str:

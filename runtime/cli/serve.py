@@ -99,5 +99,5 @@ async def _serve_slot(serving: Serving, process: Process) -> None:
         await serve_until_stopped(serving, stop=stop, on_ready=on_ready)
 
 
-def _plain(_app: App, request: Request, error: Exception) -> Response:
+def _plain(_app: App, request: Request, error: BaseException) -> Response:
     return plain_answer(request, error)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from .startup import Start
     from .stop_signals import StopSignals
 
-    AnswerError = Callable[[App, Request, Exception], Response]
+    AnswerError = Callable[[App, Request, BaseException], Response]
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +70,7 @@ async def serve_until_stopped(
     host = LocalMachine(start.state_dir, start.logs.logger, process_slot=serving.process_slot)
     apps: list[App] = []
 
-    def answer_error(request: Request, error: Exception) -> Response:
+    def answer_error(request: Request, error: BaseException) -> Response:
         return serving.answer_error(apps[0], request, error)
 
     try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
-from .errors import UnsupportedNameError
+from .errors import HandlerError, UnsupportedNameError
 
 if TYPE_CHECKING:
     import asyncio
@@ -51,7 +51,11 @@ class PendingWork:
 
 
 async def _settle(work: Awaitable[Any]) -> Any:
-    return await work
+    try:
+        return await work
+    except SystemExit as error:  # asyncio would end the loop, and every other request with it
+        msg = f"Work given to waitUntil() called sys.exit({error.code!r}), which ends that work only."
+        raise HandlerError(msg) from error
 
 
 class Context:

@@ -43,6 +43,18 @@ async def test_failed_work_is_logged_and_does_not_stop_the_drain() -> None:
     assert host.log.events("error") == ["wait_until_failed"]
 
 
+async def test_sys_exit_in_pending_work_ends_that_work_only() -> None:
+    host = FakeHost()
+    pending = PendingWork(host)
+
+    async def leave() -> None:
+        raise SystemExit(3)
+
+    Context(pending).waitUntil(leave())
+    await pending.drain()
+    assert host.log.events("error") == ["wait_until_failed"]
+
+
 async def test_futures_and_tasks_are_taken() -> None:
     pending = PendingWork(FakeHost())
     future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
