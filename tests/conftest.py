@@ -17,7 +17,7 @@ settings.load_profile("edge")
 
 @pytest.fixture(scope="session")
 def moto_url() -> Iterator[str]:
-    """A moto server: AWS as a real HTTP endpoint on a free port. Its state is shared by the session: a test uses names of its own, never a reset."""
+    """A moto server, AWS as a real HTTP endpoint. Its state is shared: a test uses names of its own, never a reset."""
     from moto.server import ThreadedMotoServer  # takes a second to load: only for tests that ask
 
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
