@@ -116,8 +116,12 @@ def failure_kinds() -> list[tuple[type[BaseException], str]]:
 def _open_session() -> aiohttp.ClientSession:
     import aiohttp  # noqa: PLC0415 - as above
 
-    return aiohttp.ClientSession(
+    from .closing_at_exit import close_at_exit  # noqa: PLC0415 - as above
+
+    session = aiohttp.ClientSession(
         connector=aiohttp.TCPConnector(limit=0, limit_per_host=CONNECTIONS_PER_HOST_MAX),
         cookie_jar=aiohttp.DummyCookieJar(),
         skip_auto_headers=_SENT_AS_SIGNED,
     )
+    close_at_exit(session)
+    return session

@@ -20,6 +20,7 @@ from ..core.body import Body
 from ..core.fetch_errors import AbortError
 from ..core.request import wire_headers, wire_method, wire_request_body
 from ..core.response import REDIRECT_STATUSES, incoming_response
+from .closing_at_exit import close_at_exit
 from .outbound_failures import CONNECT_SECONDS_MAX, READ_STALL_SECONDS_MAX, reason_of
 
 if TYPE_CHECKING:
@@ -165,4 +166,5 @@ def _session() -> aiohttp.ClientSession:
                 total=None, sock_connect=CONNECT_SECONDS_MAX, sock_read=READ_STALL_SECONDS_MAX
             ),
         )
+        close_at_exit(session)
     return session
