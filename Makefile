@@ -51,10 +51,10 @@ fix: $(VENV)/.tests ## format and mend what lint can mend
 	@$(BIN)/ruff check --quiet --fix . ; $(BIN)/ruff format --quiet .
 
 slow: $(VENV)/.tests ## the long tests: 1,000 kills, 10,000 power-cut images ...
-	@$(BIN)/pytest -q -m slow
+	@$(BIN)/pytest -q -m slow -o faulthandler_timeout=0
 
 oracle: $(VENV)/.tests ## compare with what Cloudflare ships
-	@$(BIN)/pytest -q -m oracle
+	@$(BIN)/pytest -q -m oracle -o faulthandler_timeout=0
 
 bench: $(VENV)/.bench ## the figures of README, measured here (needs wrk)
 	@$(BIN)/python bench/run.py $(ONLY)
