@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from ..wrangler_config.worker_config import WorkerConfig
 
 
-@dataclass(frozen=True, slots=True, repr=False)
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
 class BindingSpec:
     """What a folder says of itself; `SPEC` in its `__init__.py`.
 
@@ -29,7 +29,7 @@ class BindingSpec:
     """Sections whose opened `admin` objects this one needs; opened first and given as `Site.peers`."""
 
 
-@dataclass(frozen=True, slots=True, repr=False)
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
 class Site:
     """What a binding is opened with. Never grows with products: a product's need goes into its own port."""
 
@@ -70,7 +70,7 @@ class EventClaim(Protocol):
     async def handle(self, event: Mapping[str, Any], worker: WorkerCaller) -> Any: ...
 
 
-@dataclass(frozen=True, slots=True, repr=False)
+@dataclass(frozen=True, slots=True, repr=False, eq=False)
 class Opened:
     """What `open_binding(entries, site)` yields."""
 

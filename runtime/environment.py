@@ -37,7 +37,7 @@ class BindingRow:
     kind: str
 
 
-@dataclass(slots=True, repr=False)
+@dataclass(slots=True, repr=False, eq=False)
 class Environment:
     """The open bindings of one Worker."""
 

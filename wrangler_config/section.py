@@ -16,11 +16,10 @@ Two optional members say where wrangler words or checks a section differently:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(NamedTuple):
     """One finding about an entry, shown at `field` where the file has it."""
 
     text: str

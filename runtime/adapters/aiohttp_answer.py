@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from aiohttp.http_writer import HttpVersion10
 
 from ..core.response import Response, wire_body, wire_head
-from .response_head import EMPTY_STATUSES, asks_to_close, body_length, response_head
+from .http1_head import response_head
+from .response_head import EMPTY_STATUSES, asks_to_close, body_length
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

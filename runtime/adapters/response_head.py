@@ -1,13 +1,12 @@
-"""What every doorway does to the head of an answer: which headers it sends, how long the body is, HTTP/1.1 bytes."""
+"""What every doorway does to the head of an answer: which headers it sends, how long the body is."""
 
 from __future__ import annotations
 
 import re
-from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable
 
     from ..core.body import Body
 
@@ -19,41 +18,7 @@ FRAMING_HEADERS = frozenset(
 EMPTY_STATUSES = frozenset({204, 205, 304})
 """Answers without a body, whatever the handler gave."""
 
-_STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}" for status in HTTPStatus}
 _LINE_BREAK = re.compile(r"[\r\n\0]")
-
-
-def response_head(
-    status: int, reason: str, pairs: Sequence[tuple[str, str]], framing: Sequence[str], date: str
-) -> bytes:
-    """Status line, the handler's headers, then ours; ends with the empty line.
-
-    Args:
-        reason: "" for the standard phrase.
-        pairs: lower-case names; framing headers among them are left out.
-        framing: whole lines such as "content-length: 5".
-        date: the Date line, used when the handler gave none.
-
-    Raises:
-        ValueError: as `require_sendable`.
-    """
-    lines = [f"HTTP/1.1 {status} {reason}" if reason else _STATUS_LINES.get(status) or f"HTTP/1.1 {status} "]
-    has_date = False
-    for name, value in pairs:
-        if name not in FRAMING_HEADERS:
-            lines.append(f"{name}: {value}")
-            if name == "date":
-                has_date = True
-    if not has_date:
-        lines.append(date)
-    lines += framing
-    lines.append("\r\n")
-    head = "\r\n".join(lines)
-    # One break per line and no more: cheaper than looking into every value.
-    line_count = len(lines)
-    if status < 200 or head.count("\n") != line_count or head.count("\r") != line_count or "\0" in head:
-        require_sendable(status, [("status", reason), *pairs])
-    return head.encode("utf-8", "surrogateescape")
 
 
 def require_sendable(status: int, pairs: Iterable[tuple[str, str]]) -> None:

@@ -344,6 +344,31 @@ async def test_continue_is_sent_when_the_handler_reads(serving):
         assert (await client.until(b"\r\n\r\n5")).startswith(b"HTTP/1.1 200 OK")
 
 
+async def test_continue_is_sent_before_an_answer_that_is_made_of_the_body(serving):
+    async def echo(request):
+        return Response(request.body)
+
+    async with serving(Handler(echo)) as server, await Client.to(server) as client:
+        await client.send(post(5, "Expect: 100-continue"))
+        assert await client.until(b"\r\n\r\n") == b"HTTP/1.1 100 Continue\r\n\r\n"
+        await client.send(b"hello")
+        assert (await client.rest()).endswith(b"\r\n\r\n5\r\nhello\r\n0\r\n\r\n")
+
+
+async def test_no_continue_follows_an_answer(serving, exchange):
+    reading = []
+
+    async def late(request):
+        reading.append(asyncio.ensure_future(request.text()))
+        return Response("")
+
+    async with serving(Handler(late)) as server:
+        raw = await exchange(server, post(5, "Expect: 100-continue"))
+    assert raw.startswith(b"HTTP/1.1 200 OK")
+    assert b"100 Continue" not in raw
+    await asyncio.gather(*reading, return_exceptions=True)
+
+
 async def test_no_continue_when_the_handler_does_not_read(serving, exchange):
     async with serving(HELLO) as server:
         raw = await exchange(server, post(5, "Expect: 100-continue"))

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from edge.runtime.adapters.response_head import response_head
+from edge.runtime.adapters.http1_head import response_head
 
 DATE = "date: Thu, 01 Jan 2026 00:00:00 GMT"
 
