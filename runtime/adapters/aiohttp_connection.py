@@ -30,7 +30,7 @@ from aiohttp.streams import EMPTY_PAYLOAD
 from ..core.body import Body
 from ..core.errors import RefusedError
 from ..core.request import incoming_request
-from ..core.response import Response
+from ..core.response import Response, wire_body
 from .aiohttp_answer import send_answer
 from .aiohttp_request import IncomingBody, check_body, refusal_of, require_url
 from .client_patience import Cut, Patience
@@ -56,6 +56,7 @@ class Connection(BaseProtocol):
         "_body",
         "_head_bytes",
         "_is_answering",
+        "_is_continue_due",
         "_is_input_over",
         "_patience",
         "_queue",
@@ -87,6 +88,7 @@ class Connection(BaseProtocol):
         self._task: asyncio.Task[None] | None = None
         self._body: StreamReader = EMPTY_PAYLOAD
         self._is_answering = False
+        self._is_continue_due = False
         self._is_input_over = False
         self._head_bytes = 0
         self._patience = Patience(limits, server.now)
@@ -318,6 +320,7 @@ class Connection(BaseProtocol):
             is_kept = False
         if not payload.is_eof():
             is_kept = is_kept and hdrs.EXPECT not in message.headers and _announced(message) <= DISCARD_BYTES_MAX
+        self._settle_continue(response)
         is_kept = await send_answer(self, response, message, is_kept=is_kept)
         if not payload.is_eof():
             is_kept = is_kept and await self._discard(payload)
@@ -329,15 +332,25 @@ class Connection(BaseProtocol):
         limit = self.server.limits.body_bytes
         if payload.is_eof() and payload.total_bytes <= limit and payload.exception() is None:
             return Body(payload.read_nowait())
-        waits = message.version is HttpVersion11 and hdrs.EXPECT in message.headers
+        self._is_continue_due = message.version is HttpVersion11 and hdrs.EXPECT in message.headers
         size = None if message.chunked else int(message.headers[hdrs.CONTENT_LENGTH])
         return Body(
-            chunks=IncomingBody(payload, limit, self._send_continue if waits else None),
+            chunks=IncomingBody(payload, limit, self._send_continue if self._is_continue_due else None),
             size_bytes=size,
         )
 
     def _send_continue(self) -> None:
-        self.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        if self._is_continue_due:
+            self._is_continue_due = False
+            self.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+
+    def _settle_continue(self, response: Response) -> None:
+        """Before an answer's head, as nothing but its body may follow that; a streamed body may be made of the asked
+        one, so a client that waits to send it is let go on."""
+        body = wire_body(response)
+        if body is not None and body.whole is None:
+            self._send_continue()
+        self._is_continue_due = False
 
     # The end.
 
