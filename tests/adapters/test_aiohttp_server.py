@@ -355,20 +355,6 @@ async def test_continue_is_sent_before_an_answer_that_is_made_of_the_body(servin
         assert (await client.rest()).endswith(b"\r\n\r\nhello")
 
 
-async def test_no_continue_follows_an_answer(serving, exchange):
-    reading = []
-
-    async def late(request):
-        reading.append(asyncio.ensure_future(request.text()))
-        return Response("")
-
-    async with serving(Handler(late)) as server:
-        raw = await exchange(server, post(5, "Expect: 100-continue"))
-    assert raw.startswith(b"HTTP/1.1 200 OK")
-    assert b"100 Continue" not in raw
-    await asyncio.gather(*reading, return_exceptions=True)
-
-
 async def test_no_continue_when_the_handler_does_not_read(serving, exchange):
     async with serving(HELLO) as server:
         raw = await exchange(server, post(5, "Expect: 100-continue"))
