@@ -11,7 +11,10 @@ from threading import Lock
 from typing import TYPE_CHECKING
 
 from .disk import write_all
+from .log import DamagedStreamError
 from .reader import PartitionReader
+from .segments import base_offsets
+from .stream_folders import FILES_READER
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -20,7 +23,7 @@ if TYPE_CHECKING:
     from .disk import Disk
     from .stream_folders import StreamFolder
 
-READER = "files"
+READER = FILES_READER
 """Name of this reader's cursors."""
 FILE_BYTES = 64 * 1024 * 1024
 """A file is closed once it is this long."""
@@ -41,8 +44,16 @@ class FileExporter:
         disk.make_folder(folder.files)
         for leftover in folder.files.glob(f".{partition}-*.tmp"):
             disk.unlink(leftover)
-        self.offset = max(folder.load_cursor(READER, partition), *self._delivered_offsets(), 0)
+        self.offset = folder.delivered_until(partition)  # a crash may have come before the cursor moved
         """The next record to deliver."""
+        self.is_cursor_rebuilt = False
+        """The cursor was damaged; the names of the delivered files and the trimmed log told as much."""
+        try:
+            self.offset = max(self.offset, folder.load_cursor(READER, partition))
+        except DamagedStreamError:
+            self.is_cursor_rebuilt = True
+            self.offset = max(self.offset, *base_offsets(folder.partition(partition))[:1], 0)
+            folder.save_cursor(READER, partition, self.offset, disk)
         self._reader = PartitionReader(folder.partition(partition), self.offset)
 
     def export(self, until: int) -> int:
@@ -66,13 +77,17 @@ class FileExporter:
     def _export_file(self, until: int) -> None:
         temporary = self._folder.files / f".{self._partition}-{self.offset:020d}.tmp"
         descriptor = self._disk.create(temporary)
-        first = self.offset
+        first = end = self.offset
         try:
             buffers: list[bytes] = []
             file_bytes = buffered_bytes = 0
             for frame in self._reader.frames(until):
+                if frame.is_lost:  # a file's name claims no record that is not in it
+                    if file_bytes:
+                        break
+                    continue
                 first = max(first, frame.first_offset) if not file_bytes else first
-                lines = frame.lines()
+                lines, end = frame.lines(), frame.next_offset
                 buffers.append(lines)
                 file_bytes += len(lines)
                 buffered_bytes += len(lines)
@@ -88,19 +103,15 @@ class FileExporter:
             raise
         finally:
             self._disk.close(descriptor)
-        self._disk.replace(temporary, self._folder.files / self._file_name(first, self._reader.offset - 1))
-        self._disk.sync_folder(self._folder.files)
+        if file_bytes:
+            self._disk.replace(temporary, self._folder.files / self._file_name(first, end - 1))
+            self._disk.sync_folder(self._folder.files)
+        else:
+            self._disk.unlink(temporary)
         self.offset = self._reader.offset
 
     def _file_name(self, first: int, last: int) -> str:
         return f"{self._partition}-{first:020d}-{last:020d}.ndjson"
-
-    def _delivered_offsets(self) -> Iterable[int]:
-        """The offset after each delivered file that is still there: a crash may have come before the cursor moved."""
-        for path in self._folder.files.glob(f"{self._partition}-*.ndjson"):
-            last = path.stem.rpartition("-")[2]
-            if last.isdecimal():
-                yield int(last) + 1
 
 
 def remove_oldest_files(files: Iterable[Path], bytes_max: int, disk: Disk) -> list[Path]:

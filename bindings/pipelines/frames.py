@@ -8,6 +8,7 @@
     ingest time   u64 microseconds since 1970
     codec         u8  0 plain (1 zstd, reserved)
     flags         u8  bit 0: the body is one record a line; else a JSON array as received
+                      bit 1: these records are lost, and that was said: no body, `count` offsets without records
     extra length  u16
     group offset  u32 bytes from the start of the sync group this frame was written in
     extra             who sent it (step 2: batch id, idempotency key, source)
@@ -39,6 +40,8 @@ _CRC_FROM = HEADER.size - _CHECKED.size
 
 CODEC_PLAIN = 0
 FLAG_LINES = 1
+FLAG_LOST = 2
+LOST_COUNT_MAX = 0xFFFFFFFF
 BODY_BYTES_MAX = 128 * 1024 * 1024
 """No frame is longer; a length beyond it is damage, not a reason to wait for more bytes."""
 EXTRA_BYTES_MAX = 0xFFFF
@@ -76,6 +79,11 @@ class Frame:
     def next_offset(self) -> int:
         return self.first_offset + self.count
 
+    @property
+    def is_lost(self) -> bool:
+        """It stands for records that are gone, so that their offsets are never given out again."""
+        return bool(self.flags & FLAG_LOST)
+
     def lines(self) -> bytes:
         """The records as newline-delimited JSON, each line ended. Values are not decoded."""
         if self.flags & FLAG_LINES:
@@ -94,6 +102,22 @@ def frame_head(
     """Header and extra of a frame; the body follows it in the file."""
     checked = _CHECKED.pack(first_offset, count, ingested_at_us, CODEC_PLAIN, flags, len(extra), group_offset) + extra
     return MAGIC + len(body).to_bytes(4, "little") + _checksum(body, crc32(checked)).to_bytes(4, "little") + checked
+
+
+def lost_frames(first_offset: int, next_offset: int, ingested_at_us: int) -> bytes:
+    """Frames that declare the records from `first_offset` up to `next_offset` lost."""
+    return b"".join(
+        frame_head(
+            first_offset=first,
+            count=min(next_offset - first, LOST_COUNT_MAX),
+            ingested_at_us=ingested_at_us,
+            flags=FLAG_LINES | FLAG_LOST,
+            extra=b"",
+            body=b"",
+            group_offset=0,
+        )
+        for first in range(first_offset, next_offset, LOST_COUNT_MAX)
+    )
 
 
 def _checksum(data: bytes | memoryview, start: int = 0) -> int:

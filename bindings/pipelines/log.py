@@ -27,6 +27,10 @@ class StreamLog(Protocol):
         """
 
 
+class DamagedStreamError(BackendError):
+    """Raised when what is kept of one stream cannot be trusted: that stream stops, the others run."""
+
+
 class LogBusyError(BackendError):
     """Raised when records come faster than the storage takes them. Nothing was kept: send again a little later."""
 

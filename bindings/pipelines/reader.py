@@ -14,7 +14,7 @@ from .frames import BadFrameError, Frame, TornFrameError, parse_frame
 from .segments import HEADER_BYTES, DamagedLogError, base_offsets, segment_path
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
     from pathlib import Path
 
 READ_BYTES = 64 * 1024
@@ -40,6 +40,7 @@ class PartitionReader:
         """Every frame from `offset` on that can be read now; call again for more.
 
         The first frame may begin before `offset`. When older segments were trimmed, reading goes on at the oldest one.
+        A frame that `is_lost` has no records; any other hole in the offsets is damage.
 
         Args:
             until: the writer's durable offset: below it every frame must be there, above it none is given.
@@ -62,7 +63,9 @@ class PartitionReader:
                 return
             if self._place is None:  # this segment was trimmed under us
                 continue
-            yield from self._frames_of(self._place, until)  # what came between the last read and the sealing
+            # What came between the last read and the sealing.
+            if not (yield from self._frames_of(self._place, until)):
+                continue
             if newer[0] > self.offset:
                 raise self._damaged("a frame is unreadable")
             self._place = _Place(newer[0], HEADER_BYTES)
@@ -75,13 +78,13 @@ class PartitionReader:
         self.offset = max(self.offset, base)
         return _Place(base, HEADER_BYTES)
 
-    def _frames_of(self, place: _Place, until: int | None) -> Iterator[Frame]:
-        """Frames of one segment; leaves `_place` behind the last good one, or None when the segment is gone."""
+    def _frames_of(self, place: _Place, until: int | None) -> Generator[Frame, None, bool]:
+        """Frames of one segment; leaves `_place` behind the last good one, or None and False when it is gone."""
         try:
             descriptor = os.open(segment_path(self.folder, place.base_offset), os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError:
             self._place = None
-            return
+            return False
         try:
             self._place = place
             buffer, at, position = b"", 0, place.position
@@ -91,12 +94,12 @@ class PartitionReader:
                 except TornFrameError:
                     more = os.pread(descriptor, max(READ_BYTES, len(buffer) - at), position + len(buffer) - at)
                     if not more:
-                        return
+                        return True
                     buffer, at = buffer[at:] + more, 0
                     continue
                 except BadFrameError:
                     self._is_lost = True
-                    return
+                    return True
                 at, position = at + frame.size_bytes, position + frame.size_bytes
                 self._place = _Place(place.base_offset, position)
                 if frame.next_offset > self.offset:
@@ -104,6 +107,7 @@ class PartitionReader:
                         raise self._damaged(f"offset {self.offset} is missing, {frame.first_offset} follows")
                     self.offset = frame.next_offset
                     yield frame
+            return True
         finally:
             os.close(descriptor)
 

@@ -14,6 +14,7 @@ from zlib import crc32
 
 from ...runtime.core.errors import BackendError
 from .frames import BadFrameError, TornFrameError, find_good_frame_after, parse_frame
+from .log import DamagedStreamError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,7 +29,7 @@ NO_SCHEMA = bytes(16)
 """Schema hash of an unstructured stream."""
 
 
-class DamagedLogError(BackendError):
+class DamagedLogError(DamagedStreamError):
     """Raised when acknowledged records cannot be read. Nothing is skipped: the stream stops until someone decides."""
 
     def __init__(self, path: Path, position: int, reason: str) -> None:
@@ -128,14 +129,16 @@ def scan_segment(path: Path, data: bytes, expected: SegmentHeader) -> Scan | Non
         position, offset = position + frame.size_bytes, frame.next_offset
     else:
         return Scan(position, offset)
-    _require_torn_tail(path, data, position, reason)
+    if not is_torn_tail(data, position):
+        raise DamagedLogError(path, position, f"{reason}, and good frames of later writes follow")
     return Scan(position, offset)
 
 
-def _require_torn_tail(path: Path, data: bytes, bad: int, reason: str) -> None:
-    """Refuse a bad frame that had been on disk before a later one was written (frames.py says how that shows)."""
+def is_torn_tail(data: bytes, bad: int) -> bool:
+    """Whether no frame after the bad one proves that it had been on disk (frames.py says how that shows)."""
     at = bad
     while found := find_good_frame_after(data, at):
         at, frame = found
         if at - frame.group_offset > bad:
-            raise DamagedLogError(path, bad, f"{reason}, and good frames of later writes follow")
+            return False
+    return True

@@ -4,6 +4,7 @@
     streams/<id>/<partition>/<base offset>.log         segments, and the partition's lock
     streams/<id>/cursors/<reader>.<partition>          the next offset a reader needs; the log is kept from there on
     streams/<id>/files/<partition>-<first>-<last>.ndjson   delivered records
+    streams/<id>/dead/<partition>-<first>-<last>.damaged   bytes of the log that could not be read
 
 The id is 32 hex digits, so no name that a config invents ever becomes a path.
 """
@@ -21,6 +22,7 @@ import msgspec
 
 from ...runtime.core.errors import BackendError
 from .disk import Disk, write_file
+from .log import DamagedStreamError
 from .reader import PartitionReader
 from .segments import base_offsets, segment_path
 
@@ -28,6 +30,9 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
     from pathlib import Path
 
+FILES_READER = "files"
+"""The reader that writes records out as files; it also leaves file names behind."""
+OFFSET_MAX = 2**63
 TAIL_POLL_SECONDS = 0.25
 _STREAM_ID = re.compile(r"[0-9a-f]{32}")
 
@@ -73,6 +78,7 @@ class StreamFolder:
         self.id = path.name
         self.files = path / "files"
         self.cursors = path / "cursors"
+        self.dead = path / "dead"
 
     def partition(self, number: int) -> Path:
         return self.path / str(number)
@@ -85,17 +91,19 @@ class StreamFolder:
         """What `meta.json` says; empty before the stream was first opened.
 
         Raises:
+            DamagedStreamError: it is there and makes no sense.
             BackendError: it is there and cannot be read.
         """
         path = self.path / "meta.json"
         try:
             meta = msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
+            msgspec.convert(meta.get("name"), str)
         except FileNotFoundError:
             return {}
         except OSError as error:
             raise BackendError(f"{path} cannot be read: {error.strerror or error}.") from error
-        except msgspec.DecodeError as error:
-            raise BackendError(
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            raise DamagedStreamError(
                 f"{path} cannot be read: {error}. Restore it, or remove it to have it made anew."
             ) from error
         return meta
@@ -110,15 +118,43 @@ class StreamFolder:
         write_file(disk, self.path / "meta.json", msgspec.json.encode(meta))
 
     def load_cursor(self, reader: str, partition: int) -> int:
-        """The next offset `reader` needs; 0 before its first commit."""
+        """The next offset `reader` needs; 0 before its first commit.
+
+        Raises:
+            DamagedStreamError: it is no offset.
+        """
         path = self.cursors / f"{reader}.{partition}"
         try:
-            return int(path.read_text())
+            text = path.read_bytes().strip()
         except FileNotFoundError:
             return 0
-        except ValueError as error:
+        if not text.isdigit() or len(text) > len(str(OFFSET_MAX)) or int(text) >= OFFSET_MAX:
             msg = f"{path} is damaged. Write the next offset to deliver into it, or remove it to deliver the log again."
-            raise BackendError(msg) from error
+            raise DamagedStreamError(msg)
+        return int(text)
+
+    def load_cursors(self, partition: int) -> dict[str, int]:
+        """The next offset of every reader that has a cursor. A damaged one of the files reader counts as none.
+
+        Raises:
+            DamagedStreamError: another reader's cursor is no offset.
+        """
+        cursors: dict[str, int] = {}
+        for path in sorted(self.cursors.glob(f"*.{partition}")):
+            reader = path.name.partition(".")[0]
+            if not reader:  # a temporary file
+                continue
+            try:
+                cursors[reader] = self.load_cursor(reader, partition)
+            except DamagedStreamError:
+                if reader != FILES_READER:
+                    raise
+        return cursors
+
+    def delivered_until(self, partition: int) -> int:
+        """The offset after the newest delivered file that is still there; 0 when there is none."""
+        lasts = (path.stem.rpartition("-")[2] for path in self.files.glob(f"{partition}-*.ndjson"))
+        return max((int(last) + 1 for last in lasts if last.isdecimal()), default=0)
 
     def save_cursor(self, reader: str, partition: int, offset: int, disk: Disk) -> None:
         """Remember, durably, that `reader` has everything below `offset`."""
@@ -202,6 +238,14 @@ class StreamFolders:
             await sleep(TAIL_POLL_SECONDS)
 
 
+def size_of(path: Path) -> int:
+    """In bytes; 0 when it was trimmed just now."""
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
+
+
 def _records(partition: int, reader: PartitionReader) -> Iterator[TailedRecord]:
     wanted = reader.offset
     for frame in reader.frames():
@@ -217,16 +261,16 @@ def _summary(folder: StreamFolder) -> StreamSummary:
     for number in partitions:
         path = folder.partition(number)
         bases = base_offsets(path)
-        log_bytes += sum(segment_path(path, base).stat().st_size for base in bases)
+        log_bytes += sum(size_of(segment_path(path, base)) for base in bases)
         if not bases:
             continue
         first = next(PartitionReader(path, bases[0]).frames(), None)
         newest = PartitionReader(path, bases[-1])
         last = None
-        for last in newest.frames():  # noqa: B007 - the last one is what is wanted
-            pass
+        for frame in newest.frames():
+            last = last if frame.is_lost else frame
         record_count += newest.offset
-        times += [frame.ingested_at_us / 1e6 for frame in (first, last) if frame is not None]
+        times += [frame.ingested_at_us / 1e6 for frame in (first, last) if frame is not None and not frame.is_lost]
     return StreamSummary(
         id=folder.id,
         name=folder.load_meta().get("name", folder.id),

@@ -9,6 +9,7 @@ import pytest
 
 from edge.bindings.pipelines.disk import Disk
 from edge.bindings.pipelines.exporter import READER, FileExporter, remove_oldest_files
+from edge.bindings.pipelines.log import DamagedStreamError
 from edge.bindings.pipelines.segments import HEADER_BYTES, DamagedLogError
 from edge.bindings.pipelines.stream_folders import StreamFolder
 
@@ -161,13 +162,28 @@ async def test_damage_is_not_delivered_around(open_partition: Open) -> None:
         exporter_of(partition).export(2)
 
 
-async def test_damaged_cursor_says_what_to_do(open_partition: Open) -> None:
+@pytest.mark.parametrize("garbage", [b"", b"x", b"-1", b"\xff\xfe", b"9" * 40], ids=repr)
+async def test_damaged_cursor_is_rebuilt_from_the_delivered_files(open_partition: Open, garbage: bytes) -> None:
     partition = open_partition()
+    await partition.send(1, 2)
+    exporter_of(partition).export(2)
     folder = StreamFolder(partition.folder.parent)
-    folder.save_cursor(READER, 0, 1, Disk())
-    (folder.cursors / "files.0").write_text("x")
-    with pytest.raises(Exception, match=r"files\.0 is damaged. Write the next offset"):
-        exporter_of(partition)
+    (folder.cursors / "files.0").write_bytes(garbage)
+    await partition.send(3)
+    exporter = exporter_of(partition)
+    assert (exporter.is_cursor_rebuilt, exporter.offset, folder.load_cursor(READER, 0)) == (True, 2, 2)
+    exporter.export(3)
+    assert b"".join(files(partition).values()) == b"1\n2\n3\n"
+
+
+async def test_damaged_cursor_of_another_reader_is_not_guessed(open_partition: Open) -> None:
+    partition = open_partition()
+    await partition.send(1)
+    StreamFolder(partition.folder.parent).save_cursor("sink", 0, 1, Disk())
+    partition.log.close()
+    (partition.folder.parent / "cursors" / "sink.0").write_bytes(b"x")
+    with pytest.raises(DamagedStreamError, match=r"sink\.0 is damaged. Write the next offset"):
+        open_partition()
 
 
 def test_oldest_files_go_first_and_the_newest_stays(tmp_path: Path) -> None:
