@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
+import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -12,6 +14,12 @@ if TYPE_CHECKING:
 
 BUFFERS_PER_WRITE_MAX = 1024
 """Linux's and macOS's IOV_MAX."""
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+
+
+def http_status_of(error: BaseException) -> int:
+    """What a client is answered: 507 when the disk or the quota is full, 503 for anything else."""
+    return 507 if isinstance(error, OSError) and error.errno in FULL else 503
 
 
 class Disk:
@@ -53,6 +61,11 @@ class Disk:
 
     def unlink(self, path: Path) -> None:
         path.unlink(missing_ok=True)
+
+    def free_bytes(self, folder: Path) -> int:
+        """What this user may still write where `folder` is; some network file systems do not know."""
+        stat = os.statvfs(folder)
+        return stat.f_bavail * stat.f_frsize if stat.f_blocks else sys.maxsize
 
     def sync_folder(self, path: Path) -> None:
         """Return when names made, renamed or removed in `path` are on stable storage."""

@@ -20,19 +20,20 @@ from threading import Thread
 from typing import TYPE_CHECKING
 
 from ...runtime.core.errors import BackendError
-from .disk import Disk, write_all
+from .disk import Disk, http_status_of, write_all
 from .frames import FLAG_LINES, frame_head
 from .lock import lock_partition
 from .log import LogBusyError
+from .recovery import Loss, recover
 from .segments import (
     HEADER_BYTES,
     SEGMENT_BYTES,
     DamagedLogError,
     SegmentHeader,
-    base_offsets,
     scan_segment,
     segment_path,
 )
+from .stream_folders import StreamFolder
 
 if TYPE_CHECKING:
     import asyncio
@@ -40,11 +41,15 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from .records import Batch
+    from .recovery import Recovered
 
 UNSYNCED_BYTES_MAX = 64 * 1024 * 1024
 """In memory, accepted but not yet on disk; beyond it `append` refuses."""
 GROUP_BYTES_MAX = 8 * 1024 * 1024
 """One sync group; bounds how long the first frame of a group waits for the write of the last."""
+DISK_RESERVE_BYTES = 16 * 1024 * 1024
+"""The last free bytes of a disk are not for records: delivering them to files and committing what was delivered need
+room, and only that lets go of the log. Source: spec "Pipelines" 5.3."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +81,8 @@ class PartitionLog:
         """Frame bytes written since opening."""
         self.torn_bytes = 0
         """What `open` cut from the tail."""
+        self.loss: Loss | None = None
+        """Delivered records that `open` found gone from the log."""
         self._stream_id = stream_id
         self._partition = partition
         self._now = now
@@ -102,10 +109,12 @@ class PartitionLog:
         try:
             self._disk.make_folder(self.folder)
             self._lock = lock_partition(self.folder, purpose)
-            self._recover()
+            self._go_on_from(recover(StreamFolder(self.folder.parent), self._partition, self._disk, self._now))
         except OSError as error:
             self.close()
-            raise BackendError(f"Stream log {self.folder} cannot be opened: {error.strerror or error}.") from error
+            failure = BackendError(f"Stream log {self.folder} cannot be opened: {error.strerror or error}.")
+            failure.http_status = http_status_of(error)
+            raise failure from error
         except BackendError:
             self.close()
             raise
@@ -170,14 +179,16 @@ class PartitionLog:
                 pending.done.set_result(None)
             else:  # each sender its own, as a raised exception collects the raiser's traceback
                 own = BackendError(*failure.args)
-                own.__cause__ = failure.__cause__
+                own.__cause__, own.http_status = failure.__cause__, failure.http_status
                 pending.done.set_exception(own)
 
     def _write(self, group: list[_Pending]) -> BackendError | None:
         """Make a group durable. An error is returned, not raised: it belongs to the senders."""
         try:
-            descriptor = self._writable_segment()
             buffers, size_bytes, next_offset = self._frames(group)
+            if (free_bytes := self._disk.free_bytes(self.folder)) < DISK_RESERVE_BYTES:
+                return self._disk_is_low(free_bytes)
+            descriptor = self._writable_segment()
             write_all(self._disk, descriptor, buffers)
             self._is_suspect = True
             self._disk.sync(descriptor)
@@ -189,12 +200,21 @@ class PartitionLog:
                 f"Stream log {self.folder} could not be written: {reason}. Nothing was acknowledged; it is safe to "
                 f"send again. The log goes on by itself once the disk does."
             )
-            failure.__cause__ = error
+            failure.__cause__, failure.http_status = error, http_status_of(error)
             return failure
         self._size_bytes += size_bytes
         self.durable_bytes += size_bytes
         self.durable_offset = next_offset
         return None
+
+    def _disk_is_low(self, free_bytes: int) -> BackendError:
+        refusal = BackendError(
+            f"Stream log {self.folder} takes no records: its disk has {free_bytes:,} bytes free, and the last "
+            f"{DISK_RESERVE_BYTES:,} are kept for delivering what is there. Nothing of this send was kept. Free some "
+            f"space; nothing needs a restart."
+        )
+        refusal.http_status = 507
+        return refusal
 
     def _frames(self, group: list[_Pending]) -> tuple[list[bytes], int, int]:
         """Buffers to write, their size, and the offset after them."""
@@ -248,24 +268,9 @@ class PartitionLog:
                 raise DamagedLogError(path, scan.end if scan else 0, "a sync failed and took older records with it")
             self._is_suspect = False
 
-    def _recover(self) -> None:
-        bases = base_offsets(self.folder)
-        while bases:
-            base_offset = bases.pop()
-            path = segment_path(self.folder, base_offset)
-            data = path.read_bytes()
-            scan = scan_segment(path, data, self._header(base_offset))
-            if scan is None:  # the crash came between making the file and its header
-                self._disk.unlink(path)
-                self._disk.sync_folder(self.folder)
-                continue
-            self._base_offset, self._size_bytes, self.durable_offset = base_offset, scan.end, scan.next_offset
-            self.torn_bytes = len(data) - scan.end
-            self._descriptor = self._disk.open(path)
-            if self.torn_bytes:
-                self._disk.truncate(self._descriptor, scan.end)
-            self._disk.sync(self._descriptor)
-            return
+    def _go_on_from(self, found: Recovered) -> None:
+        self._base_offset, self._size_bytes = found.base_offset, found.size_bytes
+        self.durable_offset, self.torn_bytes, self.loss = found.next_offset, found.torn_bytes, found.loss
 
     def _header(self, base_offset: int) -> SegmentHeader:
         return SegmentHeader(self._stream_id, self._partition, base_offset)

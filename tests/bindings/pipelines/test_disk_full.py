@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 from contextlib import suppress
@@ -31,6 +32,7 @@ def small_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path
     """A folder with room for DISK_BYTES: a tmpfs where that may be mounted, else a counting disk."""
     folder = tmp_path / "small"
     folder.mkdir()
+    monkeypatch.setattr(partition_module, "DISK_RESERVE_BYTES", 0)
     mounted = os.geteuid() == 0 and not _run("mount", "-t", "tmpfs", "-o", f"size={DISK_BYTES}", "tmpfs", str(folder))
     if not mounted:
         monkeypatch.setattr(Disk, "writev", _writev_with_room_in(folder))
@@ -81,7 +83,7 @@ async def test_full_disk_refuses_writes_serves_reads_and_heals(small_disk: Path)
         assert acknowledged > 0
         with pytest.raises(BackendError, match="could not be written: No space left on device") as refusal:
             await stream.send([{"n": -1, "pad": "x" * 50_000}])
-        assert refusal.value.http_status == 503
+        assert refusal.value.http_status == 507
         assert len([record async for record in folders.tail("s", follow=False)]) >= acknowledged
         ballast.unlink()
         await stream.send([{"n": -2}])
@@ -115,3 +117,37 @@ async def test_control_a_log_that_ignores_a_full_disk_loses_acknowledged_records
         for n in range(80):
             await opened.env["STREAM"].send([{"n": n, "pad": "x" * 50_000}])
         assert len([record async for record in opened.admin.tail("s", follow=False)]) < 80
+
+
+async def test_low_disk_refuses_before_writing_and_goes_on_when_there_is_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    free_bytes = partition_module.DISK_RESERVE_BYTES
+    monkeypatch.setattr(Disk, "free_bytes", lambda _, __: free_bytes)
+    async with open_binding([PipelineEntry("STREAM", stream="s")], Site(FakeHost(tmp_path), None)) as opened:
+        stream, folders = opened.env["STREAM"], opened.admin
+        await stream.send([1])
+        free_bytes -= 1
+        with pytest.raises(BackendError, match="its disk has 16,777,215 bytes free") as refusal:
+            await stream.send([2])
+        assert refusal.value.http_status == 507
+        assert [record.json async for record in folders.tail("s", follow=False)] == [b"1"]
+        free_bytes += 1
+        await stream.send([3])
+        assert [record.json async for record in folders.tail("s", follow=False)] == [b"1", b"3"]
+
+
+@pytest.mark.parametrize(("code", "http_status"), [(errno.ENOSPC, 507), (errno.EDQUOT, 507), (errno.EIO, 503)])
+async def test_full_disk_and_quota_are_507_and_other_failures_503(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int, http_status: int
+) -> None:
+    def failing(*_: object) -> int:
+        raise OSError(code, os.strerror(code))
+
+    async with open_binding([PipelineEntry("STREAM", stream="s")], Site(FakeHost(tmp_path), None)) as opened:
+        with monkeypatch.context() as patch:
+            patch.setattr(Disk, "writev", failing)
+            with pytest.raises(BackendError, match="could not be written") as refusal:
+                await opened.env["STREAM"].send([1])
+        assert refusal.value.http_status == http_status
+        await opened.env["STREAM"].send([2])
