@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from ...runtime.core.errors import BackendError
 from .exporter import FileExporter
 from .lock import DRAINING, PartitionInUseError
 from .partition import PartitionLog
@@ -19,7 +20,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from .disk import Disk
-    from .stream_folders import StreamFolders
+    from .recovery import Loss
+    from .stream_folders import StreamFolder, StreamFolders
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +30,10 @@ class Drained:
 
     stream_id: str
     partition: int
-    record_count: int
+    record_count: int = 0
+    loss: Loss | None = None
+    failure: OSError | BackendError | None = None
+    """Why it could not be read or delivered; it is not tried again until it changes."""
 
 
 class OrphanDrain:
@@ -41,11 +46,7 @@ class OrphanDrain:
         self._seen: dict[Path, tuple[int, int]] = {}
 
     def run_once(self) -> list[Drained]:
-        """Deliver every orphan's records. Blocks.
-
-        Raises:
-            BackendError, OSError: one could not be read or delivered; it is not tried again until it changes.
-        """
+        """Deliver every orphan's records; blocks. Tells of those that had any, or could not be delivered."""
         drained: list[Drained] = []
         for folder in self._folders.all():
             for number in folder.partitions():
@@ -53,20 +54,25 @@ class OrphanDrain:
                 state = _newest_state(path)
                 if state is None or self._seen.get(path) == state:
                     continue
-                log = PartitionLog(path, folder.id, number, now=self._now, disk=self._disk)
                 try:
-                    log.open(purpose=DRAINING)
+                    orphan = self._drain(folder, number)
                 except PartitionInUseError:
                     continue
-                try:
-                    self._seen[path] = state
-                    count = FileExporter(folder, number, self._disk).export(log.durable_offset)
-                    self._seen[path] = _newest_state(path) or state
-                finally:
-                    log.close()
-                if count:
-                    drained.append(Drained(folder.id, number, count))
+                except (OSError, BackendError) as error:
+                    orphan = Drained(folder.id, number, failure=error)
+                self._seen[path] = _newest_state(path) or state
+                if orphan.record_count or orphan.loss or orphan.failure:
+                    drained.append(orphan)
         return drained
+
+    def _drain(self, folder: StreamFolder, number: int) -> Drained:
+        log = PartitionLog(folder.partition(number), folder.id, number, now=self._now, disk=self._disk)
+        log.open(purpose=DRAINING)
+        try:
+            count = FileExporter(folder, number, self._disk).export(log.durable_offset)
+            return Drained(folder.id, number, count, log.loss)
+        finally:
+            log.close()
 
 
 def _newest_state(path: Path) -> tuple[int, int] | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ...runtime.core.errors import BackendError
 from ..spec import Opened
@@ -13,6 +13,7 @@ from .disk import Disk
 from .drain import OrphanDrain
 from .exporter import FILES_BYTES_MAX, FileExporter, remove_oldest_files
 from .lock import PartitionInUseError
+from .log import DamagedStreamError
 from .partition import PartitionLog
 from .segments import DamagedLogError
 from .stream import Stream
@@ -25,11 +26,12 @@ if TYPE_CHECKING:
     from ..spec import Site
     from . import PipelineEntry
     from .records import Batch
+    from .recovery import Loss
 
 CHECK_SECONDS = 1.0
 """How often it is asked whether a file is due."""
 DRAIN_SECONDS = 15.0
-"""How often slot 0 looks for partitions without an owner; also how long it leaves its siblings to start."""
+"""How often slot 0 looks for partitions without an owner, besides at its start and at its end."""
 DRAIN_WAIT_SECONDS = 10.0
 """How long an owner waits for a drain of its partition to end."""
 
@@ -50,12 +52,16 @@ async def open_binding(entries: Sequence[PipelineEntry], site: Site) -> AsyncIte
             streams[entry.binding] = await stack.enter_async_context(
                 host.lease(key, lambda value=entry.stream_id: _open_stream(value, folders, host))  # type: ignore[misc]  # mypy cannot infer a lambda with a default
             )
-        yield Opened(
-            env={name: Stream(stream) for name, stream in streams.items()},
-            resources={entry.binding: entry.stream_id for entry in entries},
-            sources=[Delivery(host, folders, {s for s in streams.values() if isinstance(s, LocalStream)})],
-            admin=folders,
-        )
+        orphans = Orphans(host, folders)
+        try:
+            yield Opened(
+                env={name: Stream(stream) for name, stream in streams.items()},
+                resources={entry.binding: entry.stream_id for entry in entries},
+                sources=[Delivery(host, folders, {s for s in streams.values() if isinstance(s, LocalStream)}), orphans],
+                admin=folders,
+            )
+        finally:
+            await orphans.drain()
 
 
 class LocalStream:
@@ -116,9 +122,9 @@ class LocalStream:
 
 
 class StoppedStream:
-    """A stream whose log was found damaged on opening: everything else runs, its sends say why they fail."""
+    """A stream that was found damaged on opening: everything else runs, its sends say why they fail."""
 
-    def __init__(self, failure: DamagedLogError) -> None:
+    def __init__(self, failure: DamagedStreamError) -> None:
         self._failure = failure
 
     def append(self, batch: Batch) -> Awaitable[None]:  # noqa: ARG002 - the StreamLog port's signature
@@ -131,7 +137,7 @@ async def _open_stream(
 ) -> AsyncIterator[LocalStream | StoppedStream]:
     try:
         stream = await _open_partition(id_or_name, folders, host)
-    except DamagedLogError as error:
+    except DamagedStreamError as error:
         host.log.error("stream_stopped", stream=id_or_name, error=str(error))
         yield StoppedStream(error)
         return
@@ -162,10 +168,17 @@ async def _open_partition(id_or_name: str, folders: StreamFolders, host: LocalHo
         except OSError as error:
             log.close()
             raise BackendError(f"Stream folder {folder.path} cannot be used: {error.strerror or error}.") from error
+        except BackendError:
+            log.close()
+            raise
         waits_left -= 1
         await host.sleep(0.1)
-    if log.torn_bytes:
+    if log.loss:
+        host.log.error("acknowledged_records_gone", stream=id_or_name, partition=partition, **_told(log.loss))
+    elif log.torn_bytes:
         host.log.warning("torn_tail_cut", stream=id_or_name, partition=partition, size_bytes=log.torn_bytes)
+    if exporter.is_cursor_rebuilt:
+        host.log.warning("cursor_rebuilt", stream=id_or_name, partition=partition, offset=exporter.offset)
     host.log.info(
         "stream_opened",
         stream=id_or_name,
@@ -179,25 +192,20 @@ async def _open_partition(id_or_name: str, folders: StreamFolders, host: LocalHo
 
 
 class Delivery:
-    """Source: writes records out as files when they are due, keeps the files' total bounded, drains orphans."""
+    """Source: writes records out as files when they are due, keeps the files' total bounded."""
 
     def __init__(self, host: LocalHost, folders: StreamFolders, streams: Iterable[LocalStream]) -> None:
         self._host = host
         self._folders = folders
         self._streams = tuple(streams)
         self._disk = Disk()
-        self._drain = OrphanDrain(folders, self._disk, host.now)
 
     async def run(self) -> None:
-        next_drain_at = self._host.now() + DRAIN_SECONDS
         while True:
             await self._host.sleep(CHECK_SECONDS)
             for stream in self._streams:
                 if stream.is_due(self._host.now()):
                     await self._deliver(stream)
-            if self._host.process_slot == 0 and self._host.now() >= next_drain_at:
-                await self._drain_orphans()
-                next_drain_at = self._host.now() + DRAIN_SECONDS
 
     async def _deliver(self, stream: LocalStream) -> None:
         try:
@@ -205,26 +213,49 @@ class Delivery:
             await asyncio.to_thread(self._remove_oldest)
         except DamagedLogError as error:
             self._host.log.error("stream_stopped", stream=stream.name, error=str(error))
-        except OSError as error:  # a full disk: the records stay in the log, the next round tries again
+        except (OSError, BackendError) as error:  # a full disk: the records stay in the log, the next round tries again
             self._host.log.warning("records_not_delivered", stream=stream.name, error=str(error))
         else:
             self._host.log.debug("records_delivered", stream=stream.name, record_count=count)
-
-    async def _drain_orphans(self) -> None:
-        try:
-            drained = await asyncio.to_thread(self._drain.run_once)
-        except (OSError, BackendError) as error:
-            self._host.log.error("orphans_not_drained", error=str(error))
-            return
-        for orphan in drained:
-            self._host.log.info(
-                "orphan_drained",
-                stream_id=orphan.stream_id,
-                partition=orphan.partition,
-                record_count=orphan.record_count,
-            )
 
     def _remove_oldest(self) -> None:
         files = (path for folder in self._folders.all() for path in folder.files.glob("*.ndjson"))
         for path in remove_oldest_files(files, FILES_BYTES_MAX, self._disk):
             self._host.log.warning("oldest_file_removed", file=str(path), files_bytes_max=FILES_BYTES_MAX)
+
+
+class Orphans:
+    """Source of slot 0: delivers what partitions hold that no process owns."""
+
+    def __init__(self, host: LocalHost, folders: StreamFolders) -> None:
+        self._host = host
+        self._drain = OrphanDrain(folders, Disk(), host.now)
+
+    async def run(self) -> None:
+        while True:
+            await self.drain()
+            await self._host.sleep(DRAIN_SECONDS)
+
+    async def drain(self) -> None:
+        """Look once. A sibling that wants a partition meanwhile waits (DRAIN_WAIT_SECONDS)."""
+        if self._host.process_slot != 0:
+            return
+        for orphan in await asyncio.to_thread(self._drain.run_once):
+            which = {"stream_id": orphan.stream_id, "partition": orphan.partition}
+            if orphan.loss:
+                self._host.log.error("acknowledged_records_gone", **which, **_told(orphan.loss))
+            if orphan.failure:
+                self._host.log.error("orphan_not_drained", **which, error=str(orphan.failure))
+            else:
+                self._host.log.info("orphan_drained", **which, record_count=orphan.record_count)
+
+
+def _told(loss: Loss) -> dict[str, Any]:
+    """What one line says of records that are gone from the log."""
+    return {
+        "lost_count": loss.next_offset - loss.first_offset,
+        "first_offset": loss.first_offset,
+        "last_offset": loss.next_offset - 1,
+        "kept": [str(path) for path in loss.kept],
+        "meaning": "The log no longer has these records. All of them are delivered; new ones get later offsets.",
+    }

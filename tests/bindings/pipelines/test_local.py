@@ -114,19 +114,34 @@ async def test_each_process_slot_writes_its_own_partition(tmp_path: Path) -> Non
     assert delivered(tmp_path) == [b"0\n", b"1\n", b"2\n"]
 
 
-async def test_slot_0_delivers_what_vanished_slots_left(tmp_path: Path) -> None:
-    folder = StreamFolders(tmp_path).folder("gone")
-    log = PartitionLog(folder.partition(7), folder.id, 7, now=lambda: 0.0)
+async def leave_behind(state_dir: Path, partition: int) -> None:
+    """A record in a partition of a process that is gone."""
+    folder = StreamFolders(state_dir).folder("gone")
+    log = PartitionLog(folder.partition(partition), folder.id, partition, now=lambda: 0.0)
     log.open(asyncio.get_running_loop())
     await log.append(encode_records(["left behind"]))
     log.close()
+
+
+async def test_slot_0_delivers_what_vanished_slots_left_at_its_start_and_again_later(tmp_path: Path) -> None:
+    await leave_behind(tmp_path, 7)
     host = FakeHost(tmp_path)
     async with open_binding(FLIGHTS, Site(host, None)) as opened:
         await run_sources(opened, host)
-        await host.advance(DRAIN_SECONDS + 1)
         await until(host, lambda: "orphan_drained" in host.log.events())
+        assert delivered(tmp_path) == [b'"left behind"\n']
+        await leave_behind(tmp_path, 8)
+        await host.advance(DRAIN_SECONDS + 1)
+        await until(host, lambda: host.log.events().count("orphan_drained") == 2)
         await host.aclose()
-    assert delivered(tmp_path) == [b'"left behind"\n']
+    assert delivered(tmp_path) == [b'"left behind"\n', b'"left behind"\n']
+
+
+async def test_slot_0_delivers_what_vanished_slots_left_before_it_ends(tmp_path: Path) -> None:
+    for slot in (1, 0):
+        async with open_binding(FLIGHTS, Site(FakeHost(tmp_path, process_slot=slot), None)):
+            await leave_behind(tmp_path, 7 + slot)
+        assert len(delivered(tmp_path)) == (0 if slot else 2)
 
 
 async def test_drain_leaves_owned_partitions_alone(tmp_path: Path) -> None:
@@ -174,6 +189,50 @@ async def test_damaged_stream_is_stopped_and_the_others_run(tmp_path: Path) -> N
         await host.advance(30)
         await host.aclose()
     assert "stream_stopped" in host.log.events("error")
+
+
+@pytest.mark.parametrize("garbage", [b"{", b"[]", b"{}", b'{"name": 1}', b"\xff", b""], ids=repr)
+async def test_damaged_meta_stops_its_stream_and_the_others_run(tmp_path: Path, garbage: bytes) -> None:
+    entries = [*FLIGHTS, PipelineEntry("OTHER", stream="other")]
+    async with open_binding(entries, Site(FakeHost(tmp_path), None)) as opened:
+        await opened.env["STREAM"].send([1])
+    meta = StreamFolders(tmp_path).folder("flights").path / "meta.json"
+    meta.write_bytes(garbage)
+    host = FakeHost(tmp_path)
+    async with open_binding(entries, Site(host, None)) as opened:
+        with pytest.raises(BackendError, match=r"meta\.json cannot be read: .* Restore it, or remove it"):
+            await opened.env["STREAM"].send([3])
+        await opened.env["OTHER"].send([4])
+    assert host.log.events("error") == ["stream_stopped"]
+    meta.unlink()
+    async with open_binding(entries, Site(FakeHost(tmp_path), None)) as opened:
+        await opened.env["STREAM"].send([5])
+    assert sorted(delivered(tmp_path)) == [b"1\n", b"4\n", b"5\n"]
+
+
+async def test_damaged_cursor_is_rebuilt_with_a_warning(tmp_path: Path) -> None:
+    async with open_binding(FLIGHTS, Site(FakeHost(tmp_path), None)) as opened:
+        await opened.env["STREAM"].send([1])
+    (StreamFolders(tmp_path).folder("flights").cursors / "files.0").write_bytes(b"\0\0")
+    host = FakeHost(tmp_path)
+    async with open_binding(FLIGHTS, Site(host, None)) as opened:
+        await opened.env["STREAM"].send([2])
+    assert host.log.events("warning") == ["cursor_rebuilt"]
+    assert delivered(tmp_path) == [b"1\n", b"2\n"]
+
+
+async def test_delivered_records_gone_from_the_log_are_one_clear_line(tmp_path: Path) -> None:
+    async with open_binding(FLIGHTS, Site(FakeHost(tmp_path), None)) as opened:
+        await opened.env["STREAM"].send([1, 2])
+        await opened.env["STREAM"].send([3])
+    segment = StreamFolders(tmp_path).folder("flights").partition(0) / f"{0:020d}.log"
+    os.truncate(segment, segment.stat().st_size - 1)
+    host = FakeHost(tmp_path)
+    async with open_binding(FLIGHTS, Site(host, None)) as opened:
+        await opened.env["STREAM"].send([4])
+    [(event, values)] = [(event, values) for level, event, values in host.log.lines if level == "error"]
+    assert (event, values["lost_count"], values["first_offset"]) == ("acknowledged_records_gone", 1, 2)
+    assert delivered(tmp_path) == [b"1\n2\n3\n", b"4\n"]
 
 
 async def test_state_folder_that_cannot_be_written_is_a_sentence(tmp_path: Path) -> None:
