@@ -33,6 +33,7 @@ def acknowledged_over_kills(start: Start, folder: Path, kill_count: int) -> list
         server = start(folder, "serve", "--log-level", "warning")
         with Clients(server.url, numbers) as clients:
             clients.wait_for_more(chance.randint(1, 300))
+            assert clients.failures == []
             server.child.kill()
         assert server.wait() == -signal.SIGKILL
         server.close()
