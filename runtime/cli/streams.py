@@ -1,16 +1,25 @@
-"""`edge streams`: show what streams hold, beside a running server or without one."""
+"""`edge streams`: show what streams hold, beside a running server or without one; check and repair their logs."""
 
 from __future__ import annotations
 
 import asyncio
 import json
+import os
 import sys
+import time
+from contextlib import ExitStack
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from ...bindings.pipelines.stream_folders import StreamFolders
+from ...bindings.pipelines.disk import Disk
+from ...bindings.pipelines.fsck import check_partition, repair_partition
+from ...bindings.pipelines.lock import lock_partition
+from ...bindings.pipelines.log import DamagedStreamError
+from ...bindings.pipelines.segments import base_offsets, segment_path
+from ...bindings.pipelines.stream_folders import FILES_READER, StreamFolders, size_of
+from ..core.errors import BackendError
 from ..hosts.logs import printable
 from ..serve import load_config
 from .options import choice_of, config_options, state_folder_of, state_option
@@ -18,7 +27,8 @@ from .options import choice_of, config_options, state_folder_of, state_option
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ...bindings.pipelines.stream_folders import StreamSummary, TailedRecord
+    from ...bindings.pipelines.fsck import PartitionReport
+    from ...bindings.pipelines.stream_folders import StreamFolder, StreamSummary, TailedRecord
 
 
 @click.group(name="streams", help=__doc__)
@@ -70,6 +80,86 @@ def tail(stream: str, from_offset: int | None, *, is_json: bool, no_follow: bool
                 sys.stdout.flush()
 
     asyncio.run(run())
+
+
+@command.command(name="fsck")
+@click.argument("stream")
+@click.option(
+    "--repair", "is_repair", is_flag=True, help="Keep damaged bytes in dead/, and make the log readable again."
+)
+@config_options
+@state_option
+def fsck(stream: str, *, is_repair: bool, **where: Any) -> int:
+    """Check every byte of STREAM (id or name), which must not be in use. Exits 1 when damage is left."""
+    folder = _folders(**where).require(stream)
+    with ExitStack() as stack:
+        for number in folder.partitions():
+            stack.callback(os.close, lock_partition(folder.partition(number)))
+        try:
+            return _check_stream(folder, is_repair=is_repair)
+        except OSError as error:
+            raise BackendError(f"{error.filename or folder.path}: {error.strerror or error}.") from error
+
+
+def _check_stream(folder: StreamFolder, *, is_repair: bool) -> int:
+    is_damaged = False
+    try:
+        folder.load_meta()
+    except DamagedStreamError as error:
+        is_damaged = True
+        click.echo(str(error))
+    for number in folder.partitions():
+        try:
+            folder.load_cursor(FILES_READER, number)
+        except DamagedStreamError as error:
+            click.echo(f"{error} It is also made anew, from the delivered files, when the stream is opened.")
+        report = check_partition(folder, number, _Progress(folder, number))
+        _say_report(report)
+        if report.damages and is_repair:
+            for path in repair_partition(folder, report, Disk(), time.time()):
+                click.echo(f"  kept: {path}")
+            lost_count = sum(damage.lost_count for damage in report.damages)
+            click.echo(f"  repaired: {lost_count} offsets lost, none will be given out again")
+        elif report.damages:
+            is_damaged = True
+    return int(is_damaged)
+
+
+class _Progress:
+    """Says on a terminal how far the check of a partition is."""
+
+    def __init__(self, folder: StreamFolder, number: int) -> None:
+        path = folder.partition(number)
+        self._total_bytes = sum(size_of(segment_path(path, base)) for base in base_offsets(path))
+        self._number = number
+        self._done_bytes = 0
+
+    def __call__(self, size_bytes: int) -> None:
+        self._done_bytes += size_bytes
+        if sys.stderr.isatty():
+            text = f"partition {self._number}: {self._done_bytes:,} of {self._total_bytes:,} bytes read"
+            click.echo(f"\r{text}", err=True, nl=self._done_bytes >= self._total_bytes)
+
+
+def _say_report(report: PartitionReport) -> None:
+    click.echo(
+        f"partition {report.number}: {report.segment_count} segments, {report.record_count} records, "
+        f"{report.size_bytes} bytes, next offset {report.next_offset}"
+    )
+    for reader, offset in report.readers.items():
+        click.echo(f"  reader {printable(reader)}: at offset {offset}")
+    if report.declared_lost_count:
+        click.echo(f"  declared lost earlier: {report.declared_lost_count} offsets")
+    if report.torn_bytes:
+        click.echo(f"  torn tail: {report.torn_bytes} bytes of a write that was never acknowledged")
+    for damage in report.damages:
+        click.echo(f"  damaged: {damage.path}, bytes {damage.start} to {damage.end}: {damage.reason}")
+        if damage.lost_count:
+            delivered_count = max(0, min(report.readers[FILES_READER], damage.next_offset) - damage.first_offset)
+            click.echo(
+                f"    lost: {damage.lost_count} offsets, {damage.first_offset} to {damage.next_offset - 1}; "
+                f"{delivered_count} of them were delivered to files"
+            )
 
 
 def _folders(path: Path | None, environment: str | None, persist_to: Path | None) -> StreamFolders:
