@@ -99,6 +99,8 @@ class LambdaEnvironment:
         self._init_error: asyncio.Future[dict[str, Any]] | None = None
         self._log_parts: list[bytes] = []
         self.process: asyncio.subprocess.Process
+        self.spawned_at: float
+        """When the child was started, by `time.perf_counter`."""
         self.is_frozen = False
         self.freeze_count = 0
         self.requests: list[str] = []
@@ -116,6 +118,7 @@ class LambdaEnvironment:
         site = web.TCPSite(self._runner, "127.0.0.1", 0)
         await site.start()
         host, port = self._runner.addresses[0][:2]
+        self.spawned_at = time.perf_counter()
         self.process = await asyncio.create_subprocess_exec(
             self._python, "-m", "awslambdaric", self._handler,
             cwd=self._folder,
