@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+from contextlib import aclosing
+from itertools import count
 from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edge.bindings.pipelines import reader as reader_module
 from edge.bindings.pipelines.disk import Disk
-from edge.bindings.pipelines.segments import HEADER_BYTES
+from edge.bindings.pipelines.exporter import FileExporter
+from edge.bindings.pipelines.reader import PartitionReader
+from edge.bindings.pipelines.segments import HEADER_BYTES, base_offsets, segment_path
 from edge.bindings.pipelines.stream_folders import StreamFolders, stream_id_of
 from edge.runtime.core.errors import BackendError
 
@@ -126,6 +132,55 @@ async def test_tail_goes_on_at_the_oldest_segment_after_a_trim(open_partition: O
         path.unlink()
     tailed = [record.offset async for record in StreamFolders(tmp_path).tail(STREAM_ID, follow=False)]
     assert tailed == [3, 4]
+
+
+async def test_two_tails_during_writes_and_trims_see_every_record_in_order(
+    open_partition: Open, tmp_path: Path
+) -> None:
+    partition = open_partition(0, segment_bytes=HEADER_BYTES + 200)
+    await partition.send(0)
+    exporter = FileExporter(StreamFolders(tmp_path).folder(STREAM_ID), 0, Disk())
+
+    async def tail() -> list[int]:
+        seen: list[int] = []
+        async with aclosing(StreamFolders(tmp_path).tail(STREAM_ID, sleep=lambda _: asyncio.sleep(0))) as records:
+            async for record in records:
+                seen.append(json.loads(record.json))
+                if seen[-1] == 299:
+                    return seen
+        raise AssertionError("it follows until it is closed")
+
+    tails = [asyncio.ensure_future(tail()) for _ in range(2)]
+    for n in range(1, 300):
+        await partition.send(n)
+        if n % 20 == 0:
+            await asyncio.to_thread(exporter.export, n - 10)
+            assert min(partition.folder.glob("*.log")).name != f"{0:020d}.log"
+            assert StreamFolders(tmp_path).list()[0].record_count == n + 1
+    async with asyncio.timeout(30):
+        for seen in await asyncio.gather(*tails):
+            assert seen == sorted(set(seen)), "in order, none twice"
+            assert set(range(290, 300)) <= set(seen), "the log still had these"
+
+
+async def test_segment_that_went_on_and_was_trimmed_between_two_looks_is_passed_over(
+    open_partition: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    partition = open_partition(0, segment_bytes=HEADER_BYTES + 60)
+    for n in range(4):
+        await partition.send(n)
+    sealed = segment_path(partition.folder, 0)
+    os.truncate(sealed, HEADER_BYTES + 42)  # what there was at the first look
+    looks = count(1)
+
+    def list_and_trim(folder: Path) -> list[int]:
+        if next(looks) == 2:
+            sealed.unlink()
+            return [0, *base_offsets(folder)]
+        return base_offsets(folder)
+
+    monkeypatch.setattr(reader_module, "base_offsets", list_and_trim)
+    assert [frame.first_offset for frame in PartitionReader(partition.folder).frames()] == [0, 2, 3]
 
 
 async def test_tail_and_list_take_no_lock(open_partition: Open, tmp_path: Path) -> None:
