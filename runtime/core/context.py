@@ -39,6 +39,7 @@ class PendingWork:
 
         while self._tasks:
             await asyncio.gather(*self._tasks, return_exceptions=True)
+            await asyncio.sleep(0)  # from 3.12 on gather() of finished tasks does not let their callbacks run
 
     def cancel(self) -> None:
         for task in tuple(self._tasks):
