@@ -21,7 +21,7 @@ LINES_MAX = 600
 FUNCTION_LINES_MAX = 70
 
 OWNERS = {
-    "aiohttp": r"runtime/adapters/aiohttp_\w+\.py|runtime/hosts/(outbound\w*|aws_\w+|closing_at_exit)\.py|runtime/testing/\w+\.py",
+    "aiohttp": r"runtime/adapters/aiohttp_\w+\.py|runtime/hosts/(outbound|aws|closing)\w*\.py|runtime/testing/\w+\.py",
     "pydantic": r"wrangler_config/\w+\.py",
     "structlog": r"runtime/hosts/logs\.py",
     "mangum": r"runtime/adapters/aws_lambda\w*\.py",

@@ -150,12 +150,16 @@ class ManagedStreamLog:
         try:
             result = await self._host.client(self._service.name).call(self._service.operation, payload)
         except AwsError as error:
-            if error.code != "ResourceNotFoundException":
+            if error.code == "ResourceNotFoundException":
+                msg = (
+                    f"There is no {self._service.name} stream {self.managed_name!r} on AWS. Create it, "
+                    f"or name another one in edge.toml under [aws.stream_names]."
+                )
+            elif error.code == "AccessDeniedException":
+                action = f"{self._service.name}:{self._service.operation}"
+                msg = f"The stream {self.managed_name!r} may not be used. Allow this function {action} on it."
+            else:
                 raise
-            msg = (
-                f"There is no {self._service.name} stream {self.managed_name!r} on AWS. Create it, "
-                f"or name another one in edge.toml under [aws.stream_names]."
-            )
             raise BackendError(msg) from error
         answers: list[dict[str, Any]] = result[self._service.answers_key]
         return answers

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .errors import UnsupportedError
+from .errors import UnsupportedNameError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,7 +24,7 @@ class Env:
         section = self.__dict__.get("_unsupported", {}).get(name)
         if section is not None:
             msg = f'env.{name} is a "{section}" binding, which this platform does not have yet (README, support table).'
-            raise UnsupportedError(msg)
+            raise UnsupportedNameError(msg)
         known = ", ".join(binding_names(self)) or "none"
         msg = f"env has no binding {name!r} (bindings: {known}). Name it in the wrangler file."
         raise AttributeError(msg)

@@ -28,6 +28,7 @@ def test_missing_binding_says_which_there_are() -> None:
 def test_unsupported_binding_names_its_section() -> None:
     with pytest.raises(UnsupportedError, match=r'env\.BUCKET is a "r2_buckets" binding'):
         _ = ENV.BUCKET
+    assert not hasattr(ENV, "BUCKET")
 
 
 def test_subscript_membership_and_assignment_fail_as_on_cloudflare() -> None:
