@@ -160,7 +160,9 @@ async def test_missing_stream_says_which_and_where_to_name_another() -> None:
         ):
             await opened.env["STREAM"].send([1])
     async with open_binding([ENTRY], Site(host, with_aws(stream_names={"STREAM": "denied"}))) as opened:
-        with pytest.raises(BackendError, match=r"'denied' may not be used. Allow this function firehose:PutRecordBatch"):
+        with pytest.raises(
+            BackendError, match=r"'denied' may not be used. Allow this function firehose:PutRecordBatch"
+        ):
             await opened.env["STREAM"].send([1])
 
 
