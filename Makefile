@@ -6,6 +6,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check -c constraints.txt
 CODE := __init__.py runtime bindings wrangler_config
+# Below tests/, so that pytest does not import the checkout's folder, whatever its name, as a package.
+PYTEST := $(BIN)/pytest --rootdir=tests -q tests
 WORKER ?= handlers/hello
 
 help: ## what there is to make
@@ -45,22 +47,22 @@ types: $(VENV)/.tests ## mypy, strict; through a link, so that the checkout may 
 	@cd $(VENV)/types && ../bin/mypy --config-file edge/pyproject.toml $(addprefix edge/,$(CODE))
 
 unit: $(VENV)/.tests ## tests, without the slow ones
-	@$(BIN)/pytest -q
+	@$(PYTEST)
 
 fix: $(VENV)/.tests ## format and mend what lint can mend
 	@$(BIN)/ruff check --quiet --fix . ; $(BIN)/ruff format --quiet .
 
 slow: $(VENV)/.tests ## the long tests: 1,000 kills, 10,000 power-cut images ...
-	@$(BIN)/pytest -q -m slow -o faulthandler_timeout=0
+	@$(PYTEST) -m slow -o faulthandler_timeout=0
 
 oracle: $(VENV)/.tests ## compare with what Cloudflare ships
-	@$(BIN)/pytest -q -m oracle -o faulthandler_timeout=0
+	@$(PYTEST) -m oracle -o faulthandler_timeout=0
 
 bench: $(VENV)/.bench ## the figures of README, measured here (needs wrk)
 	@$(BIN)/python bench/run.py $(ONLY)
 
 coverage: $(VENV)/.tests ## branch coverage of the fast tests
-	@$(BIN)/coverage run -m pytest -q && $(BIN)/coverage report --skip-covered
+	@$(BIN)/coverage run -m pytest --rootdir=tests -q tests && $(BIN)/coverage report --skip-covered
 
 clean: ## remove the environment and everything generated
 	@rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis

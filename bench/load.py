@@ -7,10 +7,10 @@ import shutil
 import subprocess
 import sys
 import tempfile
-import threading
+import time
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,23 +24,30 @@ SECONDS = 3
 @contextmanager
 def served(*command: str) -> Iterator[tuple[str, int]]:
     """Start a server, wait for its line `Ready on URL`; yields (URL, pid)."""
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=HERE) as child:
-        assert child.stdout is not None
-        seen = []
+    # What it says goes to a file: reading a pipe here would take from the cores that are measured.
+    with (
+        tempfile.TemporaryFile("w+") as told,
+        subprocess.Popen(command, stdout=told, stderr=subprocess.STDOUT, cwd=HERE) as child,
+    ):
         try:
-            for line in child.stdout:
-                seen.append(line)
-                if found := re.search(r"Ready on (http://\S+)", line):
-                    threading.Thread(target=child.stdout.read, daemon=True).start()
-                    yield found[1], child.pid
-                    return
-            raise SystemExit(f"{command[0]} did not start:\n{''.join(seen)}")
+            yield _ready_url(told, child), child.pid
         finally:
             child.terminate()
             try:
                 child.wait(15)
             except subprocess.TimeoutExpired:
                 child.kill()
+
+
+def _ready_url(told: IO[str], child: subprocess.Popen[bytes]) -> str:
+    while True:
+        told.seek(0)
+        text = told.read()
+        if found := re.search(r"Ready on (http://\S+)\n", text):
+            return found[1]
+        if child.poll() is not None:
+            raise SystemExit(f"{child.args[0]} did not start:\n{text}")
+        time.sleep(0.002)
 
 
 @contextmanager

@@ -93,9 +93,13 @@ class Database:
     def connect(self) -> sqlite3.Connection:
         """A connection with the pragmas every product uses; transactions are begun by hand."""
         connection = sqlite3.connect(self.path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
-        connection.execute("PRAGMA synchronous = FULL")
-        connection.execute(f"PRAGMA journal_size_limit = {WAL_BYTES_KEPT}")
-        connection.execute(f"PRAGMA cache_size = -{PAGE_CACHE_KIB}")
+        try:
+            connection.execute("PRAGMA synchronous = FULL")
+            connection.execute(f"PRAGMA journal_size_limit = {WAL_BYTES_KEPT}")
+            connection.execute(f"PRAGMA cache_size = -{PAGE_CACHE_KIB}")
+        except sqlite3.Error:  # the file is no database
+            connection.close()
+            raise
         return connection
 
     def _newer(self, version: int) -> BackendError:

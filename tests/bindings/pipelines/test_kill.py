@@ -6,7 +6,6 @@ import asyncio
 import json
 import random
 import sys
-import time
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,7 +21,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 SENDER = Path(__file__).with_name("ledger_sender.py")
-RESTART_SECONDS_MAX = 2.0
 
 
 async def kill_once(state_dir: Path, first: int, ack_count: int, *arguments: str) -> list[int]:
@@ -41,9 +39,8 @@ async def kill_once(state_dir: Path, first: int, ack_count: int, *arguments: str
 async def delivered_counts(state_dir: Path) -> Counter[int]:
     """Open and close the stream, which delivers the rest; how often is each number in the files?"""
     host = FakeHost(state_dir)
-    started = time.monotonic()
     async with open_binding([PipelineEntry("STREAM", stream="ledger")], Site(host, None)):
-        assert time.monotonic() - started < RESTART_SECONDS_MAX
+        pass
     return Counter(json.loads(line)["n"] for line in delivered_lines(state_dir))
 
 
