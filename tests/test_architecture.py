@@ -31,6 +31,17 @@ OWNERS = {
     "uvloop": r"runtime/cli/\w+\.py",
     "boto3": r"$^",
     "botocore": r"$^",
+    "datafusion": r"bindings/pipelines/sql/\w+\.py",
+    "sqlglot": r"bindings/pipelines/sql/\w+\.py",
+    "pyarrow": r"bindings/pipelines/(sql|sinks|delivery|processing)/\w+\.py|bindings/pipelines/columns\w*\.py",
+    "obstore": r"bindings/pipelines/sinks/\w+\.py",
+    "pyiceberg": r"bindings/pipelines/sinks/iceberg\w*\.py",
+    "confluent_kafka": r"bindings/pipelines/sinks/kafka\.py",
+    "snowflake": r"bindings/pipelines/sinks/snowflake\.py",
+    "opentelemetry": r"bindings/pipelines/(sinks|ingest)/otlp\w*\.py",
+    "duckdb": r"runtime/cli/query\.py|bindings/pipelines/query\.py",
+    "zstandard": r"bindings/pipelines/ingest/\w+\.py",
+    "jwt": r"bindings/_shared/tokens\.py",
 }
 """Library -> the files that may import it; a heavy library is paid for only by who uses it."""
 

@@ -1,0 +1,1 @@
+"""One file per sink type; `sink.py` is the port."""
