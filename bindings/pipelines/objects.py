@@ -6,13 +6,11 @@ Source: Cloudflare API reference, "Pipelines".
 
 from __future__ import annotations
 
+from collections.abc import Mapping  # noqa: TC003 - msgspec reads the annotations at run time
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from .schema import Schema
+from .schema import Schema  # noqa: TC001 - as above
 
 REQUEST_BYTES_MAX = 5 * 1024 * 1024
 RETENTION_BYTES = 1024**3
