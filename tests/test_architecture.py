@@ -25,7 +25,7 @@ OWNERS = {
     "pydantic": r"wrangler_config/\w+\.py",
     "structlog": r"runtime/hosts/logs\.py",
     "mangum": r"runtime/adapters/aws_lambda\w*\.py",
-    "sqlite3": r"bindings/_shared/sqlite\.py|bindings/\w+/local\.py",
+    "sqlite3": r"bindings/_shared/(sqlite|tokens)\w*\.py|bindings/\w+/local\.py",
     "click": r"runtime/cli/\w+\.py",
     "watchfiles": r"runtime/cli/\w+\.py",
     "uvloop": r"runtime/cli/\w+\.py",
