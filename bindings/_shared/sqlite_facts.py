@@ -7,7 +7,6 @@ synchronous FULL, when its `with` block has ended; an exception inside the block
 
 from __future__ import annotations
 
-import os
 import sqlite3
 from contextlib import contextmanager
 from threading import RLock
@@ -79,7 +78,12 @@ class Facts:
 
     def _open(self) -> Connection:
         if self._connection is None:
+            path = self._database.path
+            if (
+                not path.exists()
+            ):  # it may hold secrets: for its owner alone, and SQLite gives its journal the same mode
+                path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                path.touch(mode=0o600)
             self._database.prepare()
-            os.chmod(self._database.path, 0o600)  # noqa: PTH101 - it may hold secrets: for its owner alone
             self._connection = self._database.connect()
         return self._connection

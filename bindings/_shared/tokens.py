@@ -19,21 +19,21 @@ from __future__ import annotations
 import json
 import re
 import secrets
-import sqlite3
 import time
-from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from hmac import compare_digest
 from typing import TYPE_CHECKING, Any
 
 from .permissions import EVERYTHING, WRITE, TokenError, canonical_permission, is_permitted
-from .sqlite import Database, backend_error
+from .sqlite import Database
+from .sqlite_facts import Facts
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
+FILE_NAME = "tokens.sqlite3"
 TOKEN_CHARACTERS_MAX = 8 * 1024
 EXPIRES_SECONDS = 30 * 24 * 3600.0
 """How long a token lives when nobody says."""
@@ -94,11 +94,10 @@ class TokenStore:
 
     def __init__(self, state_dir: Path, *, now: Callable[[], float] = time.time) -> None:
         """Opens nothing: the file is made by the first token, and checks before that find nothing good."""
-        self._database = Database(state_dir / "tokens.sqlite3", _MIGRATIONS)
+        self._facts = Facts(Database(state_dir / FILE_NAME, _MIGRATIONS))
         self._now = now
-        self._connection: sqlite3.Connection | None = None
         self._known: dict[bytes, Token] = {}
-        self._version: int | None = None
+        self._version: list[Any] = []
         self._polled_at = 0.0
 
     def create(self, *permissions: str, stream_ids: Sequence[str] = (), expires_s: float | None = None) -> str:
@@ -167,10 +166,7 @@ class TokenStore:
 
     def list(self) -> tuple[Token, ...]:
         """Every one ever made, revoked and expired ones too, oldest first."""
-        with self._reading() as connection:
-            if connection is None:
-                return ()
-            return tuple(map(_token, connection.execute("SELECT * FROM tokens ORDER BY created_at, id")))
+        return tuple(map(_token, self._facts.read("SELECT * FROM tokens ORDER BY created_at, id")))
 
     def revoke(self, token_id: str) -> Token:
         """Make a token or global key worthless; durable on return, seen by other processes within a second.
@@ -178,39 +174,35 @@ class TokenStore:
         Raises:
             TokenError: there is none of this id.
         """
-        with self._writing() as connection:
+        with self._facts.write() as connection:
             connection.execute(
                 "UPDATE tokens SET revoked_at = coalesce(revoked_at, ?) WHERE id = ?", (self._now(), token_id)
             )
-            row = connection.execute("SELECT * FROM tokens WHERE id = ?", (token_id,)).fetchone()
-        if row is None:
+        self._known.clear()  # data_version tells of other connections only
+        rows = self._facts.read("SELECT * FROM tokens WHERE id = ?", (token_id,))
+        if not rows:
             raise TokenError(f"There is no token {token_id!r}. `edge token list` shows the ids.")
-        return _token(row)
+        return _token(rows[0])
 
     def close(self) -> None:
         """Let go of the file; the next call opens it again."""
-        connection, self._connection = self._connection, None
         self._known.clear()
-        if connection is not None:
-            connection.close()
+        self._facts.close()
 
     def _find(self, digest: bytes) -> Token | None:
         """A token that was found good before; nothing that another process changed since is remembered."""
         now = self._now()
         if abs(now - self._polled_at) >= POLL_SECONDS:  # abs: the clock may have been set back
-            with self._reading() as connection:
-                version = None if connection is None else connection.execute("PRAGMA data_version").fetchone()[0]
-            if version != self._version:
-                self._known.clear()
+            known, self._known = self._known, {}
+            version = self._facts.read("PRAGMA data_version")
+            if version == self._version:
+                self._known = known
             self._version, self._polled_at = version, now
         return self._known.get(digest)
 
     def _load(self, digest: bytes) -> Token | None:
-        with self._reading() as connection:
-            if connection is None:
-                return None
-            row = connection.execute("SELECT * FROM tokens WHERE hash = ?", (digest,)).fetchone()
-        return None if row is None else _token(row)
+        rows = self._facts.read("SELECT * FROM tokens WHERE hash = ?", (digest,))
+        return _token(rows[0]) if rows else None
 
     def _remember(self, digest: bytes, token: Token) -> None:
         if len(self._known) >= KNOWN_TOKENS_MAX:
@@ -220,9 +212,7 @@ class TokenStore:
     def _is_signed(self, text: str, token: Token) -> bool:
         import jwt  # noqa: PLC0415 - see create()
 
-        with self._reading() as connection:
-            assert connection is not None, "the row was just read"
-            keys = dict(connection.execute("SELECT kid, secret FROM signing_keys"))
+        keys: dict[Any, Any] = dict(self._facts.read("SELECT kid, secret FROM signing_keys"))
         try:
             key = keys.get(jwt.get_unverified_header(text).get("kid"))
             if key is None:
@@ -248,7 +238,7 @@ class TokenStore:
 
     def _signing_key(self) -> tuple[str, bytes]:
         """The key in use: made once, by whichever process is first."""
-        with self._writing() as connection:
+        with self._facts.write() as connection:
             row = connection.execute("SELECT kid, secret FROM signing_keys ORDER BY kid LIMIT 1").fetchone()
             if row is None:
                 row = (secrets.token_hex(8), secrets.token_bytes(KEY_BYTES))
@@ -256,7 +246,7 @@ class TokenStore:
         return row[0], row[1]
 
     def _insert(self, digest: bytes, token: Token) -> None:
-        with self._writing() as connection:
+        with self._facts.write() as connection:
             connection.execute(
                 "INSERT INTO tokens VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                 (
@@ -270,39 +260,6 @@ class TokenStore:
                     token.revoked_at,
                 ),
             )
-
-    @contextmanager
-    def _reading(self) -> Iterator[sqlite3.Connection | None]:
-        """The connection, None while there is no file."""
-        try:
-            if self._connection is None:
-                if not self._database.path.exists():
-                    yield None
-                    return
-                self._database.prepare()
-                self._connection = self._database.connect()
-            yield self._connection
-        except (sqlite3.Error, OSError) as error:
-            self.close()
-            raise backend_error(error, self._database.path) from error
-
-    @contextmanager
-    def _writing(self) -> Iterator[sqlite3.Connection]:
-        path = self._database.path
-        if not path.exists():
-            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            path.touch(mode=0o600)  # SQLite gives its journal the same mode
-        with self._reading() as connection:
-            assert connection is not None, "the file is there"
-            connection.execute("BEGIN IMMEDIATE")
-            try:
-                yield connection
-                connection.execute("COMMIT")
-            except BaseException:
-                if connection.in_transaction:
-                    connection.execute("ROLLBACK")
-                raise
-            self._known.clear()  # data_version tells of other connections only
 
 
 def is_global_key(text: str) -> bool:
