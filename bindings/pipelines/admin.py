@@ -1,0 +1,164 @@
+"""What the commands and the REST API do with streams, sinks and pipelines, beside a running server or without one.
+
+A change is seen by every process within a moment (`Catalogue.version`), so nothing here talks to one.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from .catalogue import Catalogue, TableNames
+from .ids import id_of
+from .lock import PartitionInUseError, lock_partition
+from .objects import HttpIngest, PipelineObject, RollingPolicy, SinkFormat, SinkObject, StreamObject
+from .reader import PartitionReader
+from .segments import base_offsets
+from .stream_folders import StreamFolders
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from .schema import Schema
+    from .stream_folders import StreamFolder
+
+DELETED_MARK = "deleted"
+"""A file in the folder of a stream that is deleted and whose log another process still holds."""
+
+
+@dataclass(frozen=True, slots=True)
+class PipelinesAdmin:
+    """Everything about pipelines in one state folder."""
+
+    state_dir: Path
+    catalogue: Catalogue
+    folders: StreamFolders
+
+    @classmethod
+    def of(cls, state_dir: Path) -> PipelinesAdmin:
+        return cls(state_dir, Catalogue(state_dir), StreamFolders(state_dir))
+
+    def create_stream(
+        self, name: str, now: float, *, schema: Schema | None = None, http: HttpIngest | None = None, **more: Any
+    ) -> StreamObject:
+        """Make a stream. `more` are other fields of StreamObject.
+
+        Raises:
+            InvalidNameError, ObjectExistsError, TooManyObjectsError: it was not made.
+            PartitionInUseError: the log of a deleted stream of this name is still held by another process.
+        """
+        stream = StreamObject(
+            id_of("stream", name), name, now, now, schema=schema, http=http or HttpIngest(), **{"origin": "api", **more}
+        )
+        if (folder := self.folders.folder(stream.id)).path.joinpath(DELETED_MARK).exists():
+            _remove_log(folder)
+        self.catalogue.add_stream(stream)
+        return stream
+
+    def create_sink(
+        self,
+        name: str,
+        sink_type: str,
+        now: float,
+        *,
+        config: Mapping[str, Any],
+        sink_format: SinkFormat,
+        rolling_policy: RollingPolicy,
+    ) -> SinkObject:
+        """Make a sink; `config` was checked against the type's `Config`. Raises as `Catalogue.add_sink` does."""
+        sink = SinkObject(
+            id_of("sink", name), name, sink_type, now, now, config, sink_format, rolling_policy, origin="api"
+        )
+        self.catalogue.add_sink(sink)
+        return sink
+
+    def create_pipeline(self, name: str, sql: str, now: float) -> PipelineObject:
+        """Make a pipeline.
+
+        Raises:
+            SqlError: the SQL is none a pipeline may have.
+            UnknownTableError: it names a stream or sink that does not exist.
+            InvalidNameError, ObjectExistsError, TooManyObjectsError: it was not made.
+        """
+        pipeline = PipelineObject(id_of("pipeline", name), name, sql, now, now, started_at=now, origin="api")
+        self.catalogue.add_pipeline(pipeline, table_names(sql))
+        return pipeline
+
+    def unprocessed_count(self, stream_id: str) -> int:
+        """Records in the log that a reader has not delivered yet; of a stream nobody reads, all that the log holds.
+
+        Raises:
+            BackendError: the log is damaged.
+        """
+        folder = self.folders.folder(stream_id)
+        if not folder.path.is_dir():
+            return 0
+        return sum(_unprocessed_count(folder, number) for number in folder.partitions())
+
+    def delete_stream(self, stream_id: str, *, force: bool = False) -> bool:
+        """Delete a stream with its log, and with `force` the pipelines that read it.
+
+        Returns whether the log is gone already: while another process holds it, it stays until that one starts anew.
+
+        Raises:
+            NoSuchObjectError, StillReferencedError: nothing was deleted.
+        """
+        self.catalogue.delete_stream(stream_id, force=force)
+        folder = self.folders.folder(stream_id)
+        if not folder.path.is_dir():
+            return True
+        (folder.path / DELETED_MARK).touch()
+        try:
+            _remove_log(folder)
+        except PartitionInUseError:
+            return False
+        return True
+
+    def remove_deleted_logs(self) -> None:
+        """Remove what `delete_stream` had to leave. Called at start, before a stream is opened."""
+        for folder in self.folders.all():
+            if (folder.path / DELETED_MARK).exists():
+                try:
+                    _remove_log(folder)
+                except PartitionInUseError:
+                    continue
+
+
+def table_names(sql: str) -> TableNames:
+    """The tables that a pipeline's SQL names.
+
+    Raises:
+        SqlError: the SQL is none a pipeline may have.
+    """
+    from .sql.statements import parse_pipeline  # noqa: PLC0415 - the SQL parser is loaded by who has SQL
+
+    inserts = parse_pipeline(sql)
+    return TableNames(tuple(one.stream for one in inserts), tuple(one.sink for one in inserts))
+
+
+def _unprocessed_count(folder: StreamFolder, number: int) -> int:
+    path = folder.partition(number)
+    bases = base_offsets(path)
+    if not bases:
+        return 0
+    newest = PartitionReader(path, bases[-1])
+    for _ in newest.frames():
+        pass  # leaves the reader at the end of the log
+    done = min(folder.load_cursors(number).values(), default=bases[0])
+    return max(0, newest.offset - max(done, bases[0]))
+
+
+def _remove_log(folder: StreamFolder) -> None:
+    """Remove the folder, held by nobody else.
+
+    Raises:
+        PartitionInUseError: another process holds a partition; nothing was removed.
+    """
+    with ExitStack() as stack:
+        for number in folder.partitions():
+            stack.callback(os.close, lock_partition(folder.partition(number)))
+        shutil.rmtree(folder.path)
