@@ -22,6 +22,7 @@ COMMANDS = {
     "build": "Freeze the checked config for a faster start on Lambda.",
     "kv": "Read and write KV namespaces.",
     "streams": "Show what streams hold.",
+    "token": "Make, list and revoke API tokens.",
     "complete": "Print a script that completes `edge` in your shell.",
 }
 
