@@ -40,7 +40,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from .records import Batch
     from .recovery import Recovered
 
 UNSYNCED_BYTES_MAX = 64 * 1024 * 1024
@@ -56,6 +55,7 @@ room, and only that lets go of the log. Source: spec "Pipelines" 5.3."""
 class _Pending:
     body: bytes
     count: int
+    flags: int
     extra: bytes
     ingested_at_us: int
     done: asyncio.Future[None]
@@ -123,18 +123,23 @@ class PartitionLog:
             self._writer = Thread(target=self._run, name=f"stream-log-{self.folder.name}", daemon=True)
             self._writer.start()
 
-    def append(self, batch: Batch, extra: bytes = b"") -> asyncio.Future[None]:
-        """Hand a batch to the writer; the future is done when it is on disk (log.py says what it may raise)."""
+    def append(self, body: bytes, count: int, *, is_lines: bool = True, extra: bytes = b"") -> asyncio.Future[None]:
+        """Hand one frame to the writer; the future is done when it is on disk (log.py says what it may raise).
+
+        Args:
+            body: `count` records, one a line, or as a JSON array when not `is_lines`.
+        """
         assert self._loop is not None, "an open partition has a loop"
-        if self._unsynced_bytes + len(batch.lines) > UNSYNCED_BYTES_MAX:
+        if self._unsynced_bytes + len(body) > UNSYNCED_BYTES_MAX:
             msg = (
                 f"Stream log {self.folder} has {self._unsynced_bytes:,} bytes waiting for the disk, at most "
                 f"{UNSYNCED_BYTES_MAX:,} may wait. Nothing of this send was kept; send it again a little later."
             )
             raise LogBusyError(msg)
-        self._unsynced_bytes += len(batch.lines)
+        self._unsynced_bytes += len(body)
         done = self._loop.create_future()
-        self._queue.put(_Pending(batch.lines, batch.count, extra, int(self._now() * 1e6), done))
+        flags = FLAG_LINES if is_lines else 0
+        self._queue.put(_Pending(body, count, flags, extra, int(self._now() * 1e6), done))
         return done
 
     def stop(self) -> None:
@@ -225,7 +230,7 @@ class PartitionLog:
                 first_offset=offset,
                 count=pending.count,
                 ingested_at_us=pending.ingested_at_us,
-                flags=FLAG_LINES,
+                flags=pending.flags,
                 extra=pending.extra,
                 body=pending.body,
                 group_offset=size_bytes,

@@ -31,7 +31,8 @@ class Partition:
         self.log.open(asyncio.get_running_loop())
 
     async def send(self, *records: object) -> None:
-        await self.log.append(encode_records(list(records)))
+        batch = encode_records(list(records))
+        await self.log.append(batch.lines, batch.count)
 
     def read(self, from_offset: int = 0, until: int | None = None) -> list[bytes]:
         frames = PartitionReader(self.folder, from_offset).frames(until)

@@ -15,7 +15,7 @@ from functools import partial
 from itertools import count
 from pathlib import Path
 
-from edge.bindings.pipelines import PipelineEntry, local
+from edge.bindings.pipelines import PipelineEntry, local, open_streams
 from edge.bindings.pipelines.batcher import RollPolicy
 from edge.bindings.spec import Site
 from edge.runtime.hosts.local import LocalMachine
@@ -42,5 +42,5 @@ async def main(state_dir: Path, first: int, *, is_early: bool) -> None:
 
 if __name__ == "__main__":
     local.CHECK_SECONDS = 0.005
-    local.RollPolicy = partial(RollPolicy, interval_s=0.005, first_interval_s=0.0)
+    open_streams.RollPolicy = partial(RollPolicy, interval_s=0.005, first_interval_s=0.0)
     asyncio.run(main(Path(sys.argv[1]), int(sys.argv[2]), is_early="early" in sys.argv))

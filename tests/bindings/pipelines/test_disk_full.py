@@ -92,7 +92,10 @@ async def test_full_disk_refuses_writes_serves_reads_and_heals(small_disk: Path)
         assert records[-1] == b'{"n":-2}'
 
 
-async def test_full_disk_keeps_what_cannot_be_delivered_in_the_log(small_disk: Path) -> None:
+async def test_full_disk_keeps_what_cannot_be_delivered_in_the_log(
+    small_disk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(partition_module, "DISK_RESERVE_BYTES", 128 * 1024)  # SQLite needs some to open the catalogue
     host = FakeHost(small_disk)
     async with open_binding([PipelineEntry("STREAM", stream="s")], Site(host, None)) as opened:
         acknowledged = await fill(opened.env["STREAM"])

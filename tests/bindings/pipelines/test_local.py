@@ -15,7 +15,6 @@ from edge.bindings.pipelines.drain import OrphanDrain
 from edge.bindings.pipelines.local import DRAIN_SECONDS, open_binding
 from edge.bindings.pipelines.lock import DRAINING, PartitionInUseError, lock_partition
 from edge.bindings.pipelines.partition import PartitionLog
-from edge.bindings.pipelines.records import encode_records
 from edge.bindings.pipelines.stream_folders import StreamFolders
 from edge.bindings.spec import Site
 from edge.runtime.core.errors import BackendError
@@ -119,7 +118,7 @@ async def leave_behind(state_dir: Path, partition: int) -> None:
     folder = StreamFolders(state_dir).folder("gone")
     log = PartitionLog(folder.partition(partition), folder.id, partition, now=lambda: 0.0)
     log.open(asyncio.get_running_loop())
-    await log.append(encode_records(["left behind"]))
+    await log.append(b'"left behind"\n', 1)
     log.close()
 
 
