@@ -25,21 +25,21 @@ def http_status_of(error: BaseException) -> int:
 class Disk:
     """The real one. Descriptors it opens are closed with `close`."""
 
-    def make_folder(self, path: Path) -> None:
+    def make_folder(self, path: Path, *, mode: int = 0o700) -> None:
         """Make `path` and what is missing above it, so that it is still there after a power cut."""
         if path.is_dir():
             return
-        self.make_folder(path.parent)
-        path.mkdir(mode=0o700, exist_ok=True)
+        self.make_folder(path.parent, mode=mode)
+        path.mkdir(mode=mode, exist_ok=True)
         self.sync_folder(path.parent)
 
-    def create(self, path: Path) -> int:
-        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    def create(self, path: Path, *, mode: int = 0o600) -> int:
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC, mode)
 
     def open(self, path: Path) -> int:
         return os.open(path, os.O_RDWR | os.O_APPEND | os.O_CLOEXEC)
 
-    def writev(self, descriptor: int, buffers: Sequence[bytes]) -> int:
+    def writev(self, descriptor: int, buffers: Sequence[bytes | memoryview]) -> int:
         """Append; returns how many bytes were written, which may be fewer."""
         return os.writev(descriptor, buffers)
 
@@ -59,6 +59,10 @@ class Disk:
     def replace(self, source: Path, target: Path) -> None:
         source.replace(target)
 
+    def link(self, source: Path, target: Path) -> None:
+        """Give `source` a second name. A `target` that is there is never replaced: FileExistsError."""
+        target.hardlink_to(source)
+
     def unlink(self, path: Path) -> None:
         path.unlink(missing_ok=True)
 
@@ -76,7 +80,7 @@ class Disk:
             os.close(descriptor)
 
 
-def write_all(disk: Disk, descriptor: int, buffers: Sequence[bytes]) -> None:
+def write_all(disk: Disk, descriptor: int, buffers: Sequence[bytes | memoryview]) -> None:
     """Append every byte of `buffers`, in as many calls as it takes.
 
     Raises:
