@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from ipaddress import IPv4Address, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv4Network, IPv6Network, ip_address
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 
 ROUTED_IPV6 = IPv6Network("2000::/3")
 """All that IANA has given out for the public internet; what lies outside (mapped, translated, local) is refused."""
+PROTOCOL_IPV4 = IPv4Network("192.0.0.0/24")
+PROTOCOL_IPV6 = IPv6Network("2001::/23")
+"""IETF protocol assignments (RFC 6890): refused whole, since Python's releases differ about parts of them."""
 _PORTS = {"http": 80, "https": 443}
 
 
@@ -31,10 +34,10 @@ def is_public(address: str) -> bool:
     """Whether an address belongs to the public internet: not loopback, private, link-local, shared, multicast ..."""
     parsed = ip_address(address)
     if isinstance(parsed, IPv4Address):
-        return parsed.is_global and not parsed.is_multicast
+        return parsed.is_global and not parsed.is_multicast and parsed not in PROTOCOL_IPV4
     if parsed.sixtofour is not None:
         return is_public(str(parsed.sixtofour))
-    return parsed in ROUTED_IPV6 and parsed.is_global
+    return parsed in ROUTED_IPV6 and parsed not in PROTOCOL_IPV6 and parsed.is_global
 
 
 def problem_of_url(url: str) -> str | None:

@@ -14,6 +14,7 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from ....runtime.core.fetch_errors import JsTypeError
 from ....runtime.core.request import Request
 from ....runtime.core.response import wire_body
 from .addresses import require_public
@@ -93,11 +94,14 @@ class HttpTarget:
         if self._is_packed:
             body = await asyncio.to_thread(gzip.compress, body, 1)
             sent["content-encoding"] = "gzip"
-        request = Request(self.url + path, method="POST", headers=sent, body=body, redirect="manual")
         try:
+            request = Request(self.url + path, method="POST", headers=sent, body=body, redirect="manual")
             async with asyncio.timeout(self._timeout_s):
                 response = await self._host.fetch(request)
                 answer = Answer(response.status, dict(response.headers.items()), await _body_of(response))
+        except JsTypeError as error:
+            msg = f"{self.name} cannot be asked: {error.message} Check the sink's url, headers and credentials."
+            raise SinkMisconfiguredError(msg) from error
         except TimeoutError as error:
             msg = f"{self.name} gave no answer within {self._timeout_s:g} seconds."
             raise SinkUnavailableError(msg) from error
