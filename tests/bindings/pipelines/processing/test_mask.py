@@ -1,0 +1,101 @@
+"""What is hidden stays hidden, and nothing else changes."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edge.bindings.pipelines.processing.declared import IngestDeclaration, MaskStep
+from edge.bindings.pipelines.processing.mask import Mask
+from edge.bindings.pipelines.processing.processor import Processor
+from edge.runtime.core.errors import ConfigError
+
+CARD = "4111 1111 1111 1111"
+
+
+def masked(record: Any, **step: Any) -> Any:
+    return Mask(MaskStep("mask", **step)).apply(record)
+
+
+@pytest.mark.parametrize(
+    ("step", "expected"),
+    [
+        ({"detectors": ("card",)}, "paid with [redacted:card]!"),
+        ({"detectors": ("card",), "action": "keep_last"}, "paid with ***************1111!"),
+        ({"detectors": ("card",), "action": "keep_last", "keep": 0}, f"paid with {'*' * 19}!"),
+        ({"detectors": ("card",), "action": "remove"}, "paid with !"),
+        (
+            {"detectors": ("card",), "action": "hmac", "key": "k"},
+            f"paid with {hmac.new(b'k', CARD.encode(), hashlib.sha256).hexdigest()}!",
+        ),
+        ({"pattern": r"p\w+d"}, f"[redacted] with {CARD}!"),
+    ],
+    ids=["redact", "keep_last", "keep none", "remove", "hmac", "custom"],
+)
+def test_what_is_found_in_a_text_is_hidden(step: dict[str, Any], expected: str) -> None:
+    record = {"a": [{"note": f"paid with {CARD}!"}], "n": 7}
+    assert masked(record, **step) == {"a": [{"note": expected}], "n": 7}
+
+
+@pytest.mark.parametrize(
+    ("action", "expected"),
+    [("redact", "[redacted]"), ("keep_last", "*****4567"), ("remove", None)],
+)
+def test_the_value_at_a_path_is_hidden_whole(action: Any, expected: Any) -> None:
+    record = masked({"user": {"ssn": 123454567, "x": 1}}, paths=("user.ssn",), action=action)
+    assert record["user"].get("ssn") == expected
+    assert record["user"]["x"] == 1
+
+
+def test_an_object_at_a_path_is_redacted_whole() -> None:
+    assert masked({"card": {"n": CARD}}, paths=("card",), action="keep_last") == {"card": "[redacted]"}
+
+
+def test_a_card_that_comes_as_a_number_is_found() -> None:
+    record = {"card": 4111111111111111, "other": 4111111111111112}
+    assert masked(record, detectors=("card",)) == {"card": "[redacted:card]", "other": 4111111111111112}
+
+
+def test_an_escaped_at_sign_does_not_hide_an_address() -> None:
+    line = rb'{"m":"a\u0040b.co"}'
+    assert Mask(MaskStep("mask", detectors=("email",))).concerns(line)
+    assert _before_log(line + b"\n") == b'{"m":"[redacted:email]"}\n'
+
+
+def test_a_record_without_a_hit_keeps_its_bytes() -> None:
+    line = b'{ "m" : 1.10, "m" : 2 }\n'
+    assert _before_log(line) == line
+
+
+@given(st.recursive(st.text() | st.integers() | st.none(), lambda c: st.lists(c) | st.dictionaries(st.text(), c)))
+def test_no_address_is_left_anywhere(value: Any) -> None:
+    line = json.dumps({"v": [value, {"deep": "x ada@example.com y"}]}).encode() + b"\n"
+    assert b"ada@example.com" not in _before_log(line)
+
+
+@pytest.mark.parametrize(
+    ("step", "told"),
+    [
+        ({}, "hides nothing"),
+        ({"paths": ("a",), "action": "hmac"}, 'needs a "key"'),
+        ({"paths": ("a..b",)}, '"a..b" is no path'),
+        ({"paths": ("a",), "keep": -1}, '"keep" is -1'),
+    ],
+)
+def test_a_step_that_cannot_work_is_refused(step: dict[str, Any], told: str) -> None:
+    with pytest.raises(ConfigError, match=rf'ingest.steps\[0\] \(mask\) of stream "s": .*{told}'):
+        Processor([MaskStep("mask", **step)], "s", Path())
+
+
+def _before_log(lines: bytes) -> bytes:
+    declared = IngestDeclaration((MaskStep("mask", detectors=("email",), stage="ingest"),))
+    processor = Processor.of(declared, "s", Path())
+    assert processor is not None
+    return processor.before_log(lines)
