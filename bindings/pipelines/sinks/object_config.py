@@ -1,0 +1,66 @@
+"""What the configs of s3, r2 and the Iceberg sinks share. No heavy library: checking a config loads none."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, TypeVar
+
+import msgspec
+
+from .sink import SinkMisconfiguredError
+
+if TYPE_CHECKING:
+    from ..objects import SinkObject
+
+C = TypeVar("C")
+
+_BUCKET = re.compile(r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]")
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """An access key. Only ever given by reference in edge.toml, and never shown."""
+
+    access_key_id: str = field(repr=False)
+    secret_access_key: str = field(repr=False)
+    session_token: str | None = field(default=None, repr=False)
+
+    def parts(self) -> tuple[str, str, str | None]:
+        return self.access_key_id, self.secret_access_key, self.session_token
+
+
+@dataclass(frozen=True, slots=True)
+class Partitioning:
+    time_pattern: str = "year=%Y/month=%m/day=%d"
+    """strftime's letters, of the time a record was accepted, in UTC."""
+
+
+def config_of(kind: type[C], sink: SinkObject) -> C:
+    """The sink's settings as its type's `Config`.
+
+    Raises:
+        SinkMisconfiguredError: they do not fit; the text has no value of a secret.
+    """
+    try:
+        return msgspec.convert(dict(sink.config), kind)
+    except msgspec.ValidationError as error:
+        raise SinkMisconfiguredError(f"Sink {sink.name!r}: {str(error).rstrip('.')}.") from error
+
+
+def check_bucket_name(name: str) -> None:
+    """Raise ValueError unless a bucket may be called so. It is also a folder's name here.
+
+    Source: R2 docs, "Create buckets"; Amazon S3 user guide, "General purpose bucket naming rules" (which has dots too).
+    """
+    if _BUCKET.fullmatch(name) is None:
+        raise ValueError(
+            f"a bucket cannot be called {name!r}. Use 3 to 63 lower-case letters, digits and dashes, "
+            f"with a letter or digit at both ends"
+        )
+
+
+def r2_endpoint(account_id: str, jurisdiction: str | None) -> str:
+    """Where Cloudflare answers for an account's buckets. Source: R2 docs, "Data location > Jurisdictions"."""
+    place = f".{jurisdiction}" if jurisdiction and jurisdiction != "default" else ""
+    return f"https://{account_id}{place}.r2.cloudflarestorage.com"
