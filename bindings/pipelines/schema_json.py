@@ -106,25 +106,26 @@ class _Reader:
             self._say(where, f"expected an array of fields, got {found}")
             return ()
         if not values:
-            self._say(where, "expected at least one field; a stream without fields has no schema at all")
+            self._say(where, "expected at least one field")
         named = (self._named_field(value, f"{where}[{index}]", depth) for index, value in enumerate(values))
         fields = tuple(field for field in named if field is not None)
-        for key in ("name", "sql_name"):
-            self._say_repeated(where, fields, key)
+        self._say_repeated(where, "name", [field.name for field in fields])
+        if any(field.sql_name for field in fields):
+            self._say_repeated(where, "column name", [field.sql_name or field.name for field in fields])
         return fields
 
-    def _say_repeated(self, where: str, fields: tuple[Field, ...], key: str) -> None:
-        names = [(field.sql_name or field.name) if key == "sql_name" else field.name for field in fields]
-        for name, count in Counter(filter(None, names)).items():
-            if count > 1 and not (key == "sql_name" and [f.name for f in fields].count(name) > 1):
-                self._say(where, f"{count} fields have the {key} {name!r}; give each its own")
+    def _say_repeated(self, where: str, what: str, names: list[str]) -> None:
+        for name, count in Counter(names).items():
+            if count > 1:
+                self._say(where, f"{count} fields have the {what} {name!r}; give each its own")
 
     def _named_field(self, value: object, path: str, depth: int) -> Field | None:
         field = self._field(value, path, depth)
         if field is not None and isinstance(value, dict):
             name = value.get("name")
             if not isinstance(name, str) or not name:
-                self._say(f"{path}.name", "expected a name, got nothing" if not name else "expected a string")
+                found = f"expected a string, got {_type_name(name)}" if name else "expected a name, got nothing"
+                self._say(f"{path}.name", found)
                 return None
             self._check_name(name, f"{path}.name")
         return field
