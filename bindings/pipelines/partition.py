@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING
 
 from ...runtime.core.errors import BackendError
 from .disk import Disk, http_status_of, write_all
+from .durable import DurableMark
 from .frames import FLAG_LINES, frame_head
 from .lock import lock_partition
 from .log import LogBusyError
@@ -93,6 +94,7 @@ class PartitionLog:
         self._descriptor: int | None = None
         self._is_suspect = False  # a sync failed: scan before the next write
         self._lock: int | None = None
+        self._mark: DurableMark | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._queue: SimpleQueue[_Pending | None] = SimpleQueue()
         self._unsynced_bytes = 0
@@ -110,6 +112,8 @@ class PartitionLog:
             self._disk.make_folder(self.folder)
             self._lock = lock_partition(self.folder, purpose)
             self._go_on_from(recover(StreamFolder(self.folder.parent), self._partition, self._disk, self._now))
+            self._mark = DurableMark(self.folder)
+            self._mark.set(self.durable_offset)
         except OSError as error:
             self.close()
             failure = BackendError(f"Stream log {self.folder} cannot be opened: {error.strerror or error}.")
@@ -153,6 +157,9 @@ class PartitionLog:
     def close(self) -> None:
         """Stop, and let go of the lock. May be called twice."""
         self.stop()
+        if self._mark is not None:
+            self._mark.close()
+            self._mark = None
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
@@ -210,6 +217,8 @@ class PartitionLog:
         self._size_bytes += size_bytes
         self.durable_bytes += size_bytes
         self.durable_offset = next_offset
+        assert self._mark is not None, "an open partition has its mark"
+        self._mark.set(next_offset)
         return None
 
     def _disk_is_low(self, free_bytes: int) -> BackendError:
