@@ -1,0 +1,86 @@
+"""The file of the delivery store and its tables.
+
+lease      who runs the pipelines, under which fence
+inserts    one row per INSERT of a pipeline: its epoch, and why it fails at the moment
+progress   per insert and partition of the log: how far it is committed, and what became of every record
+intents    the roll an insert has staged and is publishing; at most one each
+counters   what was read and written, in the hosted metrics' names
+errors     user errors by minute, family and kind
+dead       dead letters; dead_sizes: how many and how large, per stream
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ..._shared.sqlite import Database
+from ..._shared.sqlite_facts import Facts
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+FILE_NAME = "delivery.sqlite3"
+
+MIGRATIONS = (
+    "CREATE TABLE lease (fence INTEGER NOT NULL, holder TEXT NOT NULL)",
+    "INSERT INTO lease VALUES (0, '')",
+    """
+    CREATE TABLE inserts (
+        id TEXT PRIMARY KEY, pipeline_id TEXT NOT NULL, position INTEGER NOT NULL, stream_id TEXT NOT NULL,
+        sink_id TEXT NOT NULL, epoch INTEGER NOT NULL, failure TEXT NOT NULL
+    ) WITHOUT ROWID
+    """,
+    """
+    CREATE TABLE progress (
+        insert_id TEXT NOT NULL, partition INTEGER NOT NULL, started INTEGER NOT NULL, committed INTEGER NOT NULL,
+        delivered INTEGER NOT NULL CHECK (delivered >= 0), filtered INTEGER NOT NULL CHECK (filtered >= 0),
+        dead INTEGER NOT NULL CHECK (dead >= 0), lost INTEGER NOT NULL CHECK (lost >= 0),
+        PRIMARY KEY (insert_id, partition),
+        CHECK (committed - started = delivered + filtered + dead + lost)
+    ) WITHOUT ROWID
+    """,
+    "CREATE TABLE intents (insert_id TEXT PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID",
+    """
+    CREATE TABLE counters (
+        insert_id TEXT NOT NULL, name TEXT NOT NULL, value REAL NOT NULL, PRIMARY KEY (insert_id, name)
+    ) WITHOUT ROWID
+    """,
+    """
+    CREATE TABLE errors (
+        insert_id TEXT NOT NULL, minute INTEGER NOT NULL, family TEXT NOT NULL, kind TEXT NOT NULL,
+        count INTEGER NOT NULL, PRIMARY KEY (insert_id, minute, family, kind)
+    ) WITHOUT ROWID
+    """,
+    """
+    CREATE TABLE dead (
+        id INTEGER PRIMARY KEY AUTOINCREMENT, stream_id TEXT NOT NULL, partition INTEGER NOT NULL,
+        offset INTEGER NOT NULL, insert_id TEXT NOT NULL, family TEXT NOT NULL, kind TEXT NOT NULL, path TEXT NOT NULL,
+        message TEXT NOT NULL, record BLOB NOT NULL, ingested_at REAL NOT NULL, died_at REAL NOT NULL,
+        UNIQUE (stream_id, partition, offset, insert_id, kind)
+    )
+    """,
+    "CREATE INDEX dead_by_age ON dead (stream_id, id)",
+    """
+    CREATE TABLE dead_sizes (
+        stream_id TEXT PRIMARY KEY, count INTEGER NOT NULL, size_bytes INTEGER NOT NULL
+    ) WITHOUT ROWID
+    """,
+    """
+    CREATE TRIGGER dead_kept AFTER INSERT ON dead BEGIN
+        INSERT INTO dead_sizes VALUES (new.stream_id, 1, length(new.record))
+        ON CONFLICT DO UPDATE SET count = count + 1, size_bytes = size_bytes + excluded.size_bytes;
+    END
+    """,
+    """
+    CREATE TRIGGER dead_forgotten AFTER DELETE ON dead BEGIN
+        UPDATE dead_sizes SET count = count - 1, size_bytes = size_bytes - length(old.record)
+        WHERE stream_id = old.stream_id;
+    END
+    """,
+)
+"""The table of progress refuses a row in which the records do not add up (decision 18)."""
+
+
+def delivery_facts(state_dir: Path) -> Facts:
+    """The store of a state folder; no file is made before the first write."""
+    return Facts(Database(state_dir / "pipelines" / FILE_NAME, MIGRATIONS))
