@@ -6,11 +6,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from contextlib import AbstractAsyncContextManager
 
     from ..runtime.core.request import Request
     from ..runtime.core.response import Response
+    from ..wrangler_config.section import ProductSettings
     from ..wrangler_config.worker_config import WorkerConfig
 
 
@@ -25,6 +26,8 @@ class BindingSpec:
     title: str
     """As wrangler's table of bindings prints it: "KV Namespace"."""
     entry: type[Any]
+    settings: Callable[[], ProductSettings] | None = None
+    """What sections of edge.toml the binding brings; called only where there is such a file."""
     uses: tuple[str, ...] = ()
     """Sections whose opened `admin` objects this one needs; opened first and given as `Site.peers`."""
 

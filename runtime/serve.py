@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ..bindings.spec import EventClaim
+    from ..wrangler_config.section import ProductSettings
     from ..wrangler_config.worker_config import WorkerConfig
     from .core.host import Host
     from .core.request import Request
@@ -56,6 +57,7 @@ def load_config(choice: ConfigChoice) -> WorkerConfig:
         choice.path,
         environment=choice.environment,
         sections=_entry_types(),
+        products=product_settings,
         var_overrides=choice.var_overrides,
         env_files=choice.env_files,
     )
@@ -72,6 +74,12 @@ class _Stage:
 
 def _entry_types() -> dict[str, type[Any]]:
     return {name: spec_of(name).entry for name in sections()}
+
+
+def product_settings() -> list[ProductSettings]:
+    """The sections of edge.toml that bindings bring."""
+    specs = (spec_of(name) for name in sections())
+    return [spec.settings() for spec in specs if spec.settings is not None]
 
 
 class App:

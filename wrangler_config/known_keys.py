@@ -89,7 +89,10 @@ WITHOUT_EFFECT = _keys(
 TOP_LEVEL_KEYS concern deploying, accounts and bundling: they are accepted in silence."""
 
 SETTINGS_KEYS = frozenset({"server", "limits", "aws"})
-"""What edge.toml takes, there and in its environments."""
+"""What edge.toml takes, there and in its environments, besides what bindings bring."""
+
+PRODUCT_SETTINGS_KEYS = frozenset({"streams", "sinks", "ingest"})
+"""What bindings bring to edge.toml and the wrangler file has no section for: there a message names edge.toml."""
 
 
 def nearest(key: str, known: frozenset[str]) -> str | None:

@@ -10,7 +10,7 @@ from dataclasses import fields
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
-from .known_keys import ENVIRONMENT_KEYS, SETTINGS_KEYS, TOP_LEVEL_KEYS, WITHOUT_EFFECT
+from .known_keys import ENVIRONMENT_KEYS, PRODUCT_SETTINGS_KEYS, SETTINGS_KEYS, TOP_LEVEL_KEYS, WITHOUT_EFFECT
 from .parse import Located, TomlDate, echo
 from .shape import check, expected, fits, type_hints, warn_of_unknown
 from .top_level import TopLevel
@@ -40,7 +40,7 @@ def check_level(level: Located, section_keys: frozenset[str], report: Diagnostic
         known,
         report,
         name=None if level.name else "top-level",
-        elsewhere=SETTINGS_KEYS if is_top else TOP_LEVEL_KEYS - ENVIRONMENT_KEYS,
+        elsewhere=SETTINGS_KEYS | PRODUCT_SETTINGS_KEYS if is_top else TOP_LEVEL_KEYS - ENVIRONMENT_KEYS,
         other_file=f"{SETTINGS_FILE}, beside this file" if is_top else "the top level",
     )
     # As in wrangler, an inherited key is called by its bare name in an environment too; bindings by their full path.

@@ -12,12 +12,14 @@ from .environments import Levels, choose_levels, warn_of_not_inherited
 from .find import find_environment, find_settings_file, find_wrangler_file, overlooked_files
 from .level_checks import check_level
 from .parse import Document, Located, read_document
+from .section import SettingsPlace
 from .variables import Variables, VariableSources, resolve_variables
-from .worker_config import DevSettings, WorkerConfig
+from .worker_config import LOCAL_ACCOUNT_ID, DevSettings, WorkerConfig
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
+    from .section import ProductSettings
     from .settings import CheckedSettings
 
 DEFAULT_NAME = "worker"
@@ -30,6 +32,7 @@ def load(
     *,
     environment: str | None,
     sections: Mapping[str, type[Any]],
+    products: Callable[[], Sequence[ProductSettings]] = tuple,
     start: Path | None = None,
     var_overrides: Mapping[str, str] | None = None,
     env_files: Sequence[Path] = (),
@@ -40,6 +43,7 @@ def load(
         path: the wrangler file; None searches from `start` upwards.
         environment: `--env`; None asks CLOUDFLARE_ENV, "" is the top level.
         sections: binding section -> its entry dataclass (section.py says what one may declare).
+        products: what sections of edge.toml bindings bring; asked only where there is such a file.
         start: where the search begins; the current folder by default.
         var_overrides: `--var NAME:value`.
         env_files: `--env-file`, in place of .dev.vars and .env.
@@ -58,10 +62,11 @@ def load(
     variables = resolve_variables(
         declared, required, VariableSources(file.parent, levels.environment, env_files, var_overrides or {})
     )
-    checked, settings_report = _load_settings(file, levels.environment, variables.values)
+    bindings = {} if report.has_errors else entries_of(levels, sections)
+    place = SettingsPlace(file.parent, file.name, None if report.has_errors else bindings)
+    checked, settings_report = _load_settings(place, levels.environment, variables.values, products)
     _require_whole(report, settings_report)
 
-    bindings = entries_of(levels, sections)
     unsupported = unsupported_names(levels, sections, report)
     _warn_of_variables(variables, {e.env_name for es in bindings.values() for e in es} | {*unsupported}, report)
     dev = _dev_settings(levels, report)
@@ -84,6 +89,7 @@ def load(
         warnings=(*report.warnings(), *(settings_report.warnings() if settings_report else ())),
         declared_vars={**declared, **(var_overrides or {})},
         settings_references=checked.references,
+        account_id=levels.effective("account_id").value or LOCAL_ACCOUNT_ID,
     )
 
 
@@ -165,16 +171,22 @@ def _warn_of_variables(variables: Variables, binding_names: set[str], report: Di
 
 
 def _load_settings(
-    wrangler_file: Path, environment: str | None, variables: Mapping[str, Any]
+    place: SettingsPlace,
+    environment: str | None,
+    variables: Mapping[str, Any],
+    products: Callable[[], Sequence[ProductSettings]],
 ) -> tuple[CheckedSettings, Diagnostics | None]:
     from .settings import CheckedSettings, check_settings  # noqa: PLC0415 - most projects have no settings file
 
-    file = find_settings_file(wrangler_file.parent)
+    file = find_settings_file(place.folder)
     if file is None:
         return CheckedSettings(), None
     document = read_document(file)
     report = Diagnostics(f"Processing {document.name} configuration", document)
-    return check_settings(Located(document.value), environment, variables, wrangler_file.name, report), report
+    checked = check_settings(
+        Located(document.value), environment, variables=variables, products=products(), place=place, report=report
+    )
+    return checked, report
 
 
 def _dev_settings(levels: Levels, report: Diagnostics) -> DevSettings:

@@ -5,8 +5,9 @@ stale as soon as one of them differs; then the caller loads instead. Everything 
 
 A plan may be shipped and read by many, so it holds no secret: of secrets, and of settings written as
 `{ env = "NAME" }`, only the names; thawing takes their values from the process environment. `vars` of the wrangler file
-are in it as they are. Files of values (.dev.vars, .env) are for development: neither they nor their digests are needed
-where a plan is thawed. Paths are relative to the plan's folder.
+are in it as they are. Sections of edge.toml that bindings bring (streams, sinks ...) are left out: they declare what
+one machine runs, and nothing on Lambda reads them. Files of values (.dev.vars, .env) are for development: neither they
+nor their digests are needed where a plan is thawed. Paths are relative to the plan's folder.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 PLAN_VERSION = 1
+_SECTIONS = ("server", "limits", "aws")
 _SETTINGS_NAMES = ("edge.toml", "edge.jsonc")
 
 
@@ -40,8 +42,9 @@ def freeze(config: WorkerConfig, folder: Path) -> str:
     def relative(path: Path) -> str:
         return os.path.relpath(path, folder).replace(os.sep, "/")
 
-    settings = asdict(config.settings)
-    for reference in config.settings_references:
+    settings = {name: asdict(getattr(config.settings, name)) for name in _SECTIONS}
+    references = {at: name for at, name in config.settings_references.items() if at.partition(".")[0] in _SECTIONS}
+    for reference in references:
         _set(settings, reference.split("."), None)
     inputs = (config.path, *(config.path.with_name(name) for name in _SETTINGS_NAMES))
     plan = {
@@ -59,7 +62,7 @@ def freeze(config: WorkerConfig, folder: Path) -> str:
         "unsupported": config.unsupported,
         "dev": asdict(config.dev),
         "settings": settings,
-        "settings_references": config.settings_references,
+        "settings_references": references,
         "warnings": config.warnings,
     }
     return json.dumps(plan, indent=2) + "\n"

@@ -16,7 +16,11 @@ Two optional members say where wrangler words or checks a section differently:
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from pathlib import Path
 
 
 class Problem(NamedTuple):
@@ -25,3 +29,39 @@ class Problem(NamedTuple):
     text: str
     field: str | None = None
     is_error: bool = True
+    at: tuple[str | int, ...] = ()
+    """In edge.toml: where the value is, from the section down: ("sinks", "far", "path")."""
+
+
+class SettingsPlace(NamedTuple):
+    """What a product may want to know when its sections of edge.toml are checked."""
+
+    folder: Path
+    """Of edge.toml; relative paths in it begin here."""
+    wrangler_file: str
+    bindings: Mapping[str, tuple[Any, ...]] | None
+    """As in WorkerConfig; None when the wrangler file has errors."""
+
+
+class RestType(NamedTuple):
+    """What the members of an entry are checked against that its own dataclass has no field for."""
+
+    cls: type[Any]
+    secrets: tuple[str, ...]
+    """Fields that are only taken as a reference, `{ env = "NAME" }`, or whose strings are."""
+
+
+class ProductSettings(NamedTuple):
+    """What sections of edge.toml a binding brings.
+
+    A type is `Mapping[str, D]` for `[section.NAME]`, `tuple[D, ...]` for `[[section]]`, or D itself, where D is a
+    frozen dataclass of the standard library. D may declare
+
+    - `REST: ClassVar[str]`: the field that takes every member D has no field for, with `rest_type(members)`, a
+      classmethod: a RestType, a Problem, or None to leave them unchecked.
+    - `MISPLACED: ClassVar[frozenset[str]]`: keys that belong in the wrangler file.
+    """
+
+    types: Mapping[str, Any]
+    problems: Callable[[Mapping[str, Any], SettingsPlace], Iterable[Problem]]
+    """What types cannot say, of all sections together: given what was read, by section; an unusable entry is None."""

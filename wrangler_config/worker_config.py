@@ -14,6 +14,9 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     from pathlib import Path
 
+LOCAL_ACCOUNT_ID = "00000000000000000000000000000001"
+"""Where the wrangler file names no account."""
+
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Limits:
@@ -60,6 +63,8 @@ class Settings:
     server: ServerSettings = field(default_factory=ServerSettings)
     limits: Limits = field(default_factory=Limits)
     aws: AwsSettings = field(default_factory=AwsSettings)
+    products: Mapping[str, Any] = field(default_factory=dict)
+    """Sections that bindings bring (`streams`, `sinks` ...), as the types they declare. A frozen plan has none."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -100,6 +105,8 @@ class WorkerConfig:
     """Vars without the values of .dev.vars, .env and the process: what a frozen plan may hold."""
     settings_references: Mapping[str, str] = field(default_factory=dict)
     """Settings written as `{ env = "NAME" }`: "aws.region" -> "NAME". A frozen plan holds the name alone."""
+    account_id: str = LOCAL_ACCOUNT_ID
+    """The one account that the REST API of this machine has."""
 
     def aws_name(self, what: str) -> str:
         """What an AWS resource is called by default. Without an environment it is "production"."""

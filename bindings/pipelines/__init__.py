@@ -14,6 +14,8 @@ from ..spec import BindingSpec
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from ...wrangler_config.section import ProductSettings
+
 
 @dataclass(frozen=True, slots=True)
 class PipelineEntry:
@@ -44,4 +46,10 @@ class PipelineEntry:
             yield Problem(text, field="pipeline", is_error=False)
 
 
-SPEC = BindingSpec(title="Pipeline", entry=PipelineEntry)
+def _settings() -> ProductSettings:
+    from .declared import SETTINGS  # noqa: PLC0415 - a Lambda start has no edge.toml to check
+
+    return SETTINGS
+
+
+SPEC = BindingSpec(title="Pipeline", entry=PipelineEntry, settings=_settings)

@@ -51,6 +51,11 @@ _CHANGES = "CREATE TABLE changes (count INTEGER NOT NULL)"
 _MIGRATIONS = (_OBJECTS, _TABLES, _CHANGES, "INSERT INTO changes VALUES (0)")
 
 
+def is_name(text: str) -> bool:
+    """Whether somebody may give an object this name: SQL has to take it as it is."""
+    return _NAME.fullmatch(text) is not None
+
+
 class InvalidNameError(BindingError):
     """Raised for a name that SQL could not use as it is."""
 
@@ -236,7 +241,7 @@ def _count_change(connection: Connection) -> None:
 
 def _add(connection: Connection, kind: Kind, one: StreamObject | SinkObject | PipelineObject) -> None:
     is_bindings = one.origin == "binding"
-    if not is_bindings and not _NAME.fullmatch(one.name):
+    if not is_bindings and not is_name(one.name):
         msg = (
             f"The {kind} name {one.name!r} is not allowed: it is used in SQL, so it may have letters, digits and "
             f"underscores only, 1 to {NAME_CHARACTERS_MAX} of them."

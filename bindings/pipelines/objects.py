@@ -14,6 +14,7 @@ from .schema import Schema  # noqa: TC001 - as above
 
 REQUEST_BYTES_MAX = 5 * 1024 * 1024
 RETENTION_BYTES = 1024**3
+ROW_GROUP_BYTES = 1024**3
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +82,7 @@ class SinkFormat:
     type: Literal["json", "parquet"] = "json"
     compression: Literal["uncompressed", "snappy", "gzip", "zstd", "lz4"] | None = None
     """None: zstd for Parquet, uncompressed for JSON. "none" is taken as "uncompressed"."""
-    row_group_bytes: int = 1024**3
+    row_group_bytes: int = ROW_GROUP_BYTES
 
 
 @dataclass(frozen=True, slots=True)

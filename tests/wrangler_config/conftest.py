@@ -9,6 +9,7 @@ import pytest
 
 from edge.bindings.registry import sections, spec_of
 from edge.runtime.core.errors import ConfigError
+from edge.runtime.serve import product_settings
 from edge.wrangler_config.load import load
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ class Project:
     def load(self, environment: str | None = None, **options: Any) -> WorkerConfig:
         options.setdefault("path", None)
         entries = {name: spec_of(name).entry for name in sections()}
-        return load(environment=environment, sections=entries, start=self.folder, **options)
+        return load(environment=environment, sections=entries, products=product_settings, start=self.folder, **options)
 
     def warnings(self, environment: str | None = None) -> list[str]:
         """Texts without the place before them."""

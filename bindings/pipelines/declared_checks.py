@@ -1,0 +1,223 @@
+"""What is wrong with `[streams]`, `[sinks]` and `[[pipelines]]` of edge.toml although every type is right."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any
+
+from ...wrangler_config.section import Problem
+from .catalogue import NAME_CHARACTERS_MAX, OBJECT_COUNT_MAX, is_name
+from .ids import is_id
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+    from pathlib import Path
+
+    from ...wrangler_config.section import SettingsPlace
+
+ICEBERG_INTERVAL_SECONDS = 60
+"""Cloudflare allows no shorter one: more commits than a table's metadata bears for long."""
+_ORIGIN = re.compile(r"https?://(\[[0-9a-fA-F:]+\]|[A-Za-z0-9._-]+)(:\d{1,5})?")
+
+
+def find_problems(products: Mapping[str, Any], place: SettingsPlace) -> Iterator[Problem]:
+    """Every problem. `products` as in `ProductSettings`: an entry whose types are wrong is None, and told already."""
+    streams, sinks, pipelines = (products.get(key) or {} for key in ("streams", "sinks", "pipelines"))
+    for section, names in (("streams", streams), ("sinks", sinks)):
+        for name in names:
+            yield from _name_problems(section[:-1], name, (section, name))
+        yield from _count_problems(section, len(names))
+    for name in sinks:
+        if name in streams:
+            text = f'"{name}" is the name of a stream and of a sink; in SQL it would mean both. Rename one of them.'
+            yield Problem(text, at=("sinks", name))
+    yield from _id_problems(products)
+    for name, stream in streams.items():
+        if stream is not None:
+            yield from _stream_problems(stream, ("streams", name), place.folder)
+    for name, sink in sinks.items():
+        if sink is not None:
+            yield from _sink_problems(sink, ("sinks", name))
+    yield from _pipelines_problems(pipelines, {*streams}, {*sinks}, place)
+
+
+def _name_problems(kind: str, name: str, at: tuple[str | int, ...]) -> Iterator[Problem]:
+    if not is_name(name):
+        yield Problem(
+            f"The {kind} name {json.dumps(name, ensure_ascii=False)} is not allowed: it is used in SQL, so it may have "
+            f"letters, digits and underscores only, 1 to {NAME_CHARACTERS_MAX} of them.",
+            at=at,
+        )
+
+
+def _count_problems(section: str, count: int) -> Iterator[Problem]:
+    if count > OBJECT_COUNT_MAX:
+        yield Problem(f"There are {count} {section}; there may be {OBJECT_COUNT_MAX}.", at=(section,))
+
+
+def _id_problems(products: Mapping[str, Any]) -> Iterator[Problem]:
+    for section in ("streams", "sinks", "pipelines"):
+        entries = products.get(section) or {}
+        items = entries.items() if isinstance(entries, dict) else enumerate(entries)
+        seen: set[str] = set()
+        for key, one in items:
+            if one is None or one.id is None:
+                continue
+            if not is_id(one.id):
+                text = (
+                    f'The id "{one.id}" is not 32 hex digits in lower case. Leave it out to have one made of the name.'
+                )
+                yield Problem(text, at=(section, key, "id"))
+            elif one.id in seen:
+                yield Problem(f'The id "{one.id}" is given twice in {section}.', at=(section, key, "id"))
+            seen.add(one.id)
+
+
+def _stream_problems(stream: Any, at: tuple[str | int, ...], folder: Path) -> Iterator[Problem]:
+    from .schema_json import SchemaError, schema_from_json, schema_to_json  # noqa: PLC0415 - see declared.py
+
+    if stream.schema is not None and stream.schema_file is not None:
+        yield Problem('Both "schema" and "schema_file" are given; write one of them.', at=(*at, "schema_file"))
+    if stream.format.unstructured and (stream.schema or stream.schema_file):
+        yield Problem(
+            'A stream with a schema is not "unstructured". Leave one out.', at=(*at, "format", "unstructured")
+        )
+    if stream.schema is not None:
+        try:
+            schema_from_json(schema_to_json(stream.schema))
+        except SchemaError as error:
+            for path, message in error.problems:
+                yield Problem(f"{'.'.join(map(str, at))}.schema.{path}: {message}", at=(*at, "schema", *_steps(path)))
+    if stream.schema_file is not None:
+        yield from _schema_file_problems(folder / stream.schema_file, (*at, "schema_file"))
+    yield from _origin_problems(stream.http.cors.origins, (*at, "http", "cors", "origins"))
+    for key in ("request_bytes", "bytes_per_second", "requests_per_second"):
+        yield from _above_zero(getattr(stream.limits, key), (*at, "limits", key))
+    yield from _above_zero(stream.retention.backlog_bytes, (*at, "retention", "backlog_bytes"))
+    if not stream.retention.seconds >= 0:
+        yield Problem(
+            f'"retention.seconds" must not be below 0 but is {stream.retention.seconds}.', at=(*at, "retention")
+        )
+
+
+def _schema_file_problems(file: Path, at: tuple[str | int, ...]) -> Iterator[Problem]:
+    from .schema_json import SchemaError, schema_from_json  # noqa: PLC0415 - see declared.py
+
+    try:
+        schema_from_json(json.loads(file.read_bytes()))
+    except (OSError, ValueError) as error:  # ValueError: no JSON, no UTF-8, a zero byte in the name
+        yield Problem(f"{file.name} cannot be read: {getattr(error, 'strerror', None) or error}.", at=at)
+    except RecursionError:
+        yield Problem(f"{file.name} cannot be read: it is nested too deeply.", at=at)
+    except SchemaError as error:
+        for path, message in error.problems:
+            yield Problem(f"{file.name}: {path}: {message}", at=at)
+
+
+def _origin_problems(origins: Iterable[str], at: tuple[str | int, ...]) -> Iterator[Problem]:
+    origins = tuple(origins)
+    if "*" in origins and len(origins) > 1:
+        yield Problem('"*" allows every origin and stands alone. Leave the others out.', at=at)
+    for index, origin in enumerate(origins):
+        if origin != "*" and not _ORIGIN.fullmatch(origin):
+            text = f'The origin "{origin}" is neither "*" nor http(s)://host[:port] without a path.'
+            yield Problem(text, at=(*at, index))
+
+
+def _above_zero(number: float | None, at: tuple[str | int, ...]) -> Iterator[Problem]:
+    if number is not None and not number > 0:
+        yield Problem(f'"{".".join(map(str, at[2:]))}" must be above 0 but is {number}.', at=at)
+
+
+def _sink_problems(sink: Any, at: tuple[str | int, ...]) -> Iterator[Problem]:
+    policy = sink.rolling_policy
+    for key in ("file_size_bytes", "inactivity_seconds"):
+        yield from _above_zero(getattr(policy, key), (*at, "rolling_policy", key))
+    yield from _above_zero(sink.format.row_group_bytes, (*at, "format", "row_group_bytes"))
+    interval_s = policy.interval_seconds
+    where = (*at, "rolling_policy", "interval_seconds")
+    if interval_s is None:
+        return
+    if not interval_s >= 1:
+        yield Problem(f'"rolling_policy.interval_seconds" must be at least 1 but is {interval_s}.', at=where)
+    elif interval_s < ICEBERG_INTERVAL_SECONDS and sink.type in {"iceberg", "r2_data_catalog", "r2-data-catalog"}:
+        text = (
+            f"A table commit every {interval_s:g} s makes much metadata; Cloudflare allows "
+            f"{ICEBERG_INTERVAL_SECONDS} s and more."
+        )
+        yield Problem(text, at=where, is_error=False)
+
+
+def _pipelines_problems(
+    pipelines: Iterable[Any], streams: set[str], sinks: set[str], place: SettingsPlace
+) -> Iterator[Problem]:
+    pipelines = tuple(pipelines)
+    counts = Counter(one.name for one in pipelines if one is not None)
+    yield from _count_problems("pipelines", len(pipelines))
+    if place.bindings is not None:
+        streams = streams | {entry.stream_id for entry in place.bindings.get("pipelines", ())}
+    seen: set[str] = set()
+    for index, one in enumerate(pipelines):
+        if one is None:
+            continue
+        at: tuple[str | int, ...] = ("pipelines", index)
+        yield from _name_problems("pipeline", one.name, (*at, "name"))
+        if counts[one.name] > 1 and one.name in seen:
+            text = f'There are {counts[one.name]} pipelines with the name "{one.name}". Give each its own.'
+            yield Problem(text, at=(*at, "name"))
+        seen.add(one.name)
+        if (one.sql is None) == (one.sql_file is None):
+            yield Problem(f'The pipeline "{one.name}" needs "sql" or "sql_file", one of them.', at=at)
+        elif one.sql is not None:
+            yield from _sql_problems(one.sql, f'SQL of "{one.name}"', (*at, "sql"), streams, sinks)
+        else:
+            yield from _sql_file_problems(place.folder / one.sql_file, (*at, "sql_file"), streams, sinks)
+
+
+def _sql_file_problems(file: Path, at: tuple[str | int, ...], streams: set[str], sinks: set[str]) -> Iterator[Problem]:
+    try:
+        sql = file.read_text("utf-8")
+    except (OSError, ValueError) as error:
+        yield Problem(f"{file.name} cannot be read: {getattr(error, 'strerror', None) or error}.", at=at)
+    else:
+        yield from _sql_problems(sql, file.name, at, streams, sinks)
+
+
+def _sql_problems(
+    sql: str, name: str, at: tuple[str | int, ...], streams: set[str], sinks: set[str]
+) -> Iterator[Problem]:
+    from .sql.statements import SqlError, parse_pipeline  # noqa: PLC0415 - for pipelines alone
+
+    try:
+        inserts = parse_pipeline(sql)
+    except SqlError as error:
+        yield Problem(f"{name}, line {error.line}, column {error.column}: {error.message}", at=at)
+        return
+    for one in inserts:
+        for kind, table, offset, known in (
+            ("sink", one.sink, one.sink_at, sinks),
+            ("stream", one.stream, one.stream_at, streams),
+        ):
+            if table not in known:
+                before = sql[:offset]
+                line, column = before.count("\n") + 1, offset - before.rfind("\n")
+                text = f"{name}, line {line}, column {column}: {unknown_table(kind, table, known)}"
+                yield Problem(text, at=at)
+
+
+def unknown_table(kind: str, name: str, known: set[str]) -> str:
+    """`There is no sink "fra". Did you mean "far"?`"""
+    text = f'There is no {kind} "{name}".'
+    if folded := [one for one in known if one.lower() == name]:
+        return f'{text} Names without quotes are folded to lower case: write "{folded[0]}", with the quotes.'
+    if close := get_close_matches(name, known, n=1):
+        return f'{text} Did you mean "{close[0]}"?'
+    return f"{text} Declared are: {', '.join(sorted(known))}." if known else f"{text} None is declared."
+
+
+def _steps(path: str) -> tuple[str | int, ...]:
+    """`fields[2].items.unit` as steps."""
+    return tuple(int(part) if part.isdigit() else part for part in re.findall(r"[^.\[\]]+", path))

@@ -1,0 +1,112 @@
+"""Sections of edge.toml that bindings bring: `[streams.NAME]`, `[[pipelines]]` ... (section.py, ProductSettings)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, get_args, get_origin
+
+from .parse import Located
+from .section import Problem
+from .settings_values import is_reference, resolved, validated, warn_of_unknown_inside
+from .shape import expected, type_hints, warn_of_unknown
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from .diagnostics import Diagnostics
+    from .section import ProductSettings, SettingsPlace
+
+
+@dataclass(frozen=True, slots=True)
+class Sections:
+    """The sections in force, as written, and what is needed to read them."""
+
+    written: Mapping[str, Located]
+    variables: Mapping[str, Any]
+    references: dict[str, str]
+    report: Diagnostics
+
+
+def check_product(product: ProductSettings, sections: Sections, place: SettingsPlace) -> dict[str, Any]:
+    """Report what is wrong with one product's sections; return them as its types. An unusable entry is None."""
+    checked: dict[str, Any] = {}
+    for name, kind in product.types.items():
+        if (value := sections.written[name]).value is None:
+            continue
+        if get_origin(kind) is tuple:
+            if not isinstance(value.value, list):
+                sections.report.error(expected(value, "array"), value.at)
+            else:
+                cls = get_args(kind)[0]
+                checked[name] = tuple(_checked(cls, item, sections, place) for item in value.items())
+        elif not isinstance(value.value, dict):
+            sections.report.error(expected(value, "object"), value.at)
+        elif get_args(kind):
+            cls = get_args(kind)[1]
+            checked[name] = {key: _checked(cls, member, sections, place) for key, member in value.members()}
+        else:
+            checked[name] = _checked(kind, value, sections, place)
+    for problem in product.problems(checked, place):
+        _tell(problem, sections.written[str(problem.at[0])].at[:-1], sections.report)
+    return checked
+
+
+def _checked(cls: type[Any], entry: Located, sections: Sections, place: SettingsPlace) -> Any:
+    """One entry as a `cls`; None when it cannot be one, which is reported."""
+    report = sections.report
+    if not isinstance(entry.value, dict):
+        report.error(expected(entry, "object"), entry.at)
+        return None
+    misplaced: dict[str, Any] = {"elsewhere": getattr(cls, "MISPLACED", frozenset()), "other_file": place.wrangler_file}
+    values = resolved(entry, sections.variables, sections.references, report)
+    known = frozenset(f.name for f in fields(cls))
+    if (rest := getattr(cls, "REST", None)) is None:
+        warn_of_unknown(entry, known, report, **misplaced)
+        _warn_inside_members(entry, cls, report)
+        return validated(cls, values, entry, report)
+    known -= {rest}
+    own = {key: value for key, value in values.items() if key in known}
+    others = {key: value for key, value in values.items() if key not in known}
+    _warn_inside_members(Located({key: entry.value[key] for key in own}, entry.name, entry.at), cls, report)
+    is_sound = _check_rest(cls, entry, others, report)
+    one = validated(cls, own | {rest: others}, entry, report)
+    return one if is_sound else None
+
+
+def _check_rest(cls: Any, entry: Located, others: Mapping[str, Any], report: Diagnostics) -> bool:
+    """The members that `cls` does not have itself, against the type it names for them."""
+    found = cls.rest_type(entry.value)
+    if found is None:
+        return True
+    if isinstance(found, Problem):
+        _tell(found, entry.at, report)
+        return False
+    written = Located({key: entry.value[key] for key in others}, entry.name, entry.at)
+    warn_of_unknown_inside(written, found.cls, report)
+    is_sound = validated(found.cls, others, written, report) is not None
+    for secret in found.secrets:
+        for leaf in _literals(written.member(secret)):
+            is_sound = False
+            text = f'"{leaf.name}" is a secret and may not be written here. Write {{ env = "NAME" }}, and keep'
+            report.error(f"{text} NAME=value in .dev.vars or .env, or set it in the environment.", leaf.at)
+    return is_sound
+
+
+def _literals(value: Located) -> Iterator[Located]:
+    """The strings in a value that are no references."""
+    if isinstance(value.value, str):
+        yield value
+    elif not is_reference(value.value):
+        for part in (*(member for _, member in value.members()), *value.items()):
+            yield from _literals(part)
+
+
+def _warn_inside_members(entry: Located, cls: type[Any], report: Diagnostics) -> None:
+    hints = type_hints(cls)
+    for key, member in entry.members():
+        if key in hints:
+            warn_of_unknown_inside(member, hints[key], report)
+
+
+def _tell(problem: Problem, at: tuple[str | int, ...], report: Diagnostics) -> None:
+    (report.error if problem.is_error else report.warning)(problem.text, (*at, *problem.at))
