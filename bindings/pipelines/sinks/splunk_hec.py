@@ -177,7 +177,7 @@ class _Said(msgspec.Struct, frozen=True):
     code: int | None = None
     invalid_event_number: int | None = msgspec.field(default=None, name="invalid-event-number")
     ack_id: int | None = msgspec.field(default=None, name="ackId")
-    acks: dict[str, bool] = {}  # noqa: RUF012 - msgspec makes a new one for each struct
+    acks: dict[str, bool] = {}
 
 
 def _said_in(answer: Answer) -> _Said:
