@@ -59,8 +59,10 @@ def recover(folder: StreamFolder, partition: int, disk: Disk, now: Callable[[], 
 
 
 def reader_offsets(folder: StreamFolder, partition: int) -> dict[str, int]:
-    """The next offset of every reader, by all that is known."""
+    """The next offset of every reader, by all that is known. With no other reader, records go out as files."""
     cursors = folder.load_cursors(partition)
+    if cursors and FILES_READER not in cursors:
+        return cursors
     return {**cursors, FILES_READER: max(cursors.get(FILES_READER, 0), folder.delivered_until(partition))}
 
 
@@ -147,7 +149,8 @@ class _Recovery:
         return Recovered(proven, HEADER_BYTES, proven, loss=loss)
 
     def _proven(self, end: int) -> int:
-        return max(end, *self._readers.values(), *self._headless)
+        delivered = self._folder.delivered_until(self._partition)
+        return max(end, delivered, *self._readers.values(), *self._headless)
 
     def _require_delivered(self, path: Path, position: int, end: int, proven: int) -> None:
         behind = sorted(reader for reader, offset in self._readers.items() if offset < proven)

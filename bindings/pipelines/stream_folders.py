@@ -12,10 +12,14 @@ The id is 32 hex digits, so no name that a config invents ever becomes a path.
 from __future__ import annotations
 
 import asyncio
+import fcntl
+import os
 import re
+from contextlib import contextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 from itertools import pairwise
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -161,18 +165,52 @@ class StreamFolder:
         disk.make_folder(self.cursors)
         write_file(disk, self.cursors / f"{reader}.{partition}", b"%d" % offset)
 
-    def trim(self, partition: int, disk: Disk) -> int:
-        """Remove sealed segments that every reader is done with; returns how many."""
-        readers = [entry.name.partition(".")[0] for entry in self.cursors.glob(f"*.{partition}")]
-        needed = min((self.load_cursor(reader, partition) for reader in readers if reader), default=0)
+    def begin_cursor(self, reader: str, partition: int, disk: Disk) -> int:
+        """Where a new reader starts: the oldest record the log still has. It is kept for it from now on."""
+        disk.make_folder(self.cursors)
+        with self._trimming():
+            start = min(base_offsets(self.partition(partition)), default=0)
+            self.save_cursor(reader, partition, start, disk)
+        return start
+
+    def remove_cursors(self, reader: str, disk: Disk) -> None:
+        """Forget a reader: nothing is kept for it any more."""
+        for path in self.cursors.glob(f"{reader}.*"):
+            disk.unlink(path)
+
+    def trim(self, partition: int, disk: Disk, *, written_before: float = inf) -> int:
+        """Remove sealed segments that every reader is done with; returns how many.
+
+        Args:
+            written_before: Unix seconds; segments written to at or after it stay.
+        """
+        if not self.cursors.is_dir():
+            return 0
         folder = self.partition(partition)
-        bases = base_offsets(folder)
-        done = [base for base, next_base in pairwise(bases) if next_base <= needed]
-        for base in done:
-            disk.unlink(segment_path(folder, base))
-        if done:
-            disk.sync_folder(folder)
+        with self._trimming():
+            readers = [entry.name.partition(".")[0] for entry in self.cursors.glob(f"*.{partition}")]
+            needed = min((self.load_cursor(reader, partition) for reader in readers if reader), default=0)
+            bases = base_offsets(folder)
+            done: list[int] = []
+            for base, next_base in pairwise(bases):
+                if next_base > needed or segment_path(folder, base).stat().st_mtime >= written_before:
+                    break
+                done.append(base)
+            for base in done:
+                disk.unlink(segment_path(folder, base))
+            if done:
+                disk.sync_folder(folder)
         return len(done)
+
+    @contextmanager
+    def _trimming(self) -> Iterator[None]:
+        """No segment goes while a new reader looks for its start."""
+        descriptor = os.open(self.cursors, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(descriptor)
 
 
 class StreamFolders:
