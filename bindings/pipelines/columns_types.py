@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 VALUE_COLUMN = "value"
 """The one column of an unstructured stream. Source: Cloudflare docs, Pipelines "Manage streams"."""
+JSON_MARK = {b"edge.type": b"json"}
+"""Metadata of a text column that holds JSON; the engine keeps it where a query takes a column as it is."""
 
 _PLAIN_TYPES = {
     "string": pa.string(),
@@ -42,7 +44,7 @@ _UNITS = {"second": "s", "millisecond": "ms", "microsecond": "us", "nanosecond":
 def arrow_schema_of(schema: Schema | None) -> pa.Schema:
     """The columns of a stream, without the hidden ones."""
     if schema is None:
-        return pa.schema([pa.field(VALUE_COLUMN, pa.string(), nullable=False)])
+        return pa.schema([pa.field(VALUE_COLUMN, pa.string(), nullable=False, metadata=JSON_MARK)])
     return pa.schema([arrow_field(field) for field in schema.fields])
 
 
@@ -60,7 +62,8 @@ def arrow_field(field: Field, *, is_parent_nullable: bool = False) -> pa.Field:
         kind = pa.decimal128(field.precision, field.scale or 0)
     else:
         kind = _PLAIN_TYPES[field.type]
-    return pa.field(field.sql_name or field.name, kind, nullable=is_nullable)
+    mark = JSON_MARK if field.type == "json" else None
+    return pa.field(field.sql_name or field.name, kind, nullable=is_nullable, metadata=mark)
 
 
 def timestamp_type(unit: TimestampUnit | None, zone: str | None = None) -> pa.TimestampType:

@@ -16,14 +16,12 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ..columns_types import JSON_MARK
 from .sink import HIDDEN_COLUMNS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-JSON_EXTENSION = b"arrow.json"
-"""`ARROW:extension:name` of a column whose text is JSON."""
-_NAME_KEY = b"ARROW:extension:name"
 _ESCAPED = r'[\x00-\x1f"\\]'
 _SHORT_ESCAPES = {"\b": r"\b", "\t": r"\t", "\n": r"\n", "\f": r"\f", "\r": r"\r"}
 
@@ -48,9 +46,7 @@ def json_lines(batch: pa.RecordBatch) -> memoryview:
 
 def is_json(field: pa.Field) -> bool:
     """Whether the column's text is JSON, so is written as it stands."""
-    if isinstance(field.type, pa.BaseExtensionType):
-        return bool(field.type.extension_name.encode() == JSON_EXTENSION)
-    return (field.metadata or {}).get(_NAME_KEY) == JSON_EXTENSION
+    return isinstance(field.type, pa.JsonType) or JSON_MARK.items() <= (field.metadata or {}).items()
 
 
 def _objects(fields: Sequence[pa.Field], columns: Sequence[pa.Array], count: int, end: str) -> pa.Array:
