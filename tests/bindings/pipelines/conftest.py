@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import settings
 
+from edge.bindings.pipelines.declared import declared_objects
 from edge.bindings.pipelines.partition import PartitionLog
 from edge.bindings.pipelines.reader import PartitionReader
 from edge.bindings.pipelines.records import encode_records
+from edge.runtime.serve import ConfigChoice, load_config
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from edge.bindings.pipelines.declared import Declared
 
 settings.register_profile("shared machine", deadline=None)  # an example may wait for other work on the same cores
 settings.load_profile("shared machine")
@@ -55,3 +60,16 @@ def open_partition(tmp_path: Path) -> Iterator[Callable[..., Partition]]:
     yield open_one
     for partition in opened:
         partition.log.close()
+
+
+@pytest.fixture
+def declared(tmp_path: Path) -> Callable[..., Declared]:
+    """What an edge.toml of this text declares; keyword arguments are keys of the wrangler file beside it."""
+
+    def declare(edge_toml: str, **wrangler: Any) -> Declared:
+        (tmp_path / "entry.py").touch()
+        (tmp_path / "wrangler.jsonc").write_text(json.dumps({"name": "demo", "main": "entry.py", **wrangler}))
+        (tmp_path / "edge.toml").write_text(edge_toml)
+        return declared_objects(load_config(ConfigChoice(tmp_path / "wrangler.jsonc", "")))
+
+    return declare
