@@ -11,7 +11,8 @@ from __future__ import annotations
 import json
 import os
 from dataclasses import fields, is_dataclass
-from typing import TYPE_CHECKING, Any, get_args, get_origin
+from types import NoneType, UnionType
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_origin
 
 from .shape import choices, expected, expected_one_of, plain, type_hints, warn_of_unknown
 
@@ -62,16 +63,17 @@ def validated(cls: type[Any], resolved_value: Any, value: Located, report: Diagn
     except ValidationError as error:
         told: set[tuple[str | int, ...]] = set()
         for one in error.errors(include_url=False):
-            located, hint = _place(value, cls, one["loc"])
-            if located.at in told:  # a union has a finding for each of its members
+            found = _place(value, cls, one["loc"])
+            if found is None or found[0].at in told:  # a union has a finding for each of its members
                 continue
+            located, hint = found
             told.add(located.at)
-            if one["type"] == "missing":
+            if one["type"] == "missing" or (one["type"] == "union_tag_not_found" and located.value is None):
                 owner = value.at if len(located.at) <= len(value.at) + 1 else located.at[:-1]
                 report.error(f'"{located.name}" is a required field.', owner)
             elif one["type"] == "value_error":
                 report.error(f'"{located.name}": {one["ctx"]["error"]}', located.at)
-            elif one["type"] == "literal_error" and choices(hint):
+            elif choices(hint):
                 report.error(expected_one_of(located, hint), located.at)
             else:
                 report.error(expected(located, _WORDS.get(one["type"], one["type"])), located.at)
@@ -80,7 +82,7 @@ def validated(cls: type[Any], resolved_value: Any, value: Located, report: Diagn
 
 def warn_of_unknown_inside(value: Located, hint: Any, report: Diagnostics) -> None:
     """A warning for each object below `value` with members that its dataclass does not have."""
-    kind = plain(hint)
+    kind = _kind(hint, value)
     if is_dataclass(kind):
         warn_of_unknown(value, frozenset(f.name for f in fields(kind)), report)
         hints = type_hints(kind)
@@ -92,18 +94,45 @@ def warn_of_unknown_inside(value: Located, hint: Any, report: Diagnostics) -> No
             warn_of_unknown_inside(item, get_args(kind)[0], report)
 
 
-def _place(value: Located, hint: Any, steps: tuple[int | str, ...]) -> tuple[Located, Any]:
-    """Where pydantic's `loc` is in the file, and what is expected there."""
+def _place(value: Located, hint: Any, steps: tuple[int | str, ...]) -> tuple[Located, Any] | None:
+    """Where pydantic's `loc` is in the file, and what is expected there; None when it is of no concern."""
     for step in steps:
-        kind = plain(hint)
+        if tags := _tags(hint):
+            chosen = _kind(hint, value)
+            if chosen is None:  # no such tag: `type` itself is wrong
+                return value.member("type"), Literal[tuple(tags)]
+            if step not in (chosen.__name__, value.value["type"]):
+                return None  # a finding about another member of the union
+            hint = chosen
+            continue
+        kind = _kind(hint, value)
         if is_dataclass(kind) and step in (hints := type_hints(kind)):
             hint = hints[step]
         elif get_origin(kind) is not None and get_args(kind):
             hint = get_args(kind)[0] if get_origin(kind) is tuple else get_args(kind)[-1]
         else:
-            break  # a step that names a member of a union, not of the file
+            break  # a step that names a member of a union of plain types, not of the file
         value = value.member(step) if isinstance(step, str) else list(value.items())[step]
+    if _tags(hint) and isinstance(value.value, dict):
+        return value.member("type"), Literal[tuple(_tags(hint))]
     return value, hint
+
+
+def _kind(hint: Any, value: Located) -> Any:
+    """What is expected, without its wrapping; of dataclasses that differ in `type` the one that `value` names."""
+    if tags := _tags(hint):
+        tag = value.value.get("type") if isinstance(value.value, dict) else None
+        return tags.get(tag) if isinstance(tag, str) else None
+    return plain(hint)
+
+
+def _tags(hint: Any) -> dict[str, Any]:
+    """Of a union of dataclasses, each with a `type: Literal[...]`: tag -> dataclass. Empty for every other hint."""
+    union = get_args(hint)[0] if get_origin(hint) is Annotated else hint
+    members = [one for one in get_args(union) if one is not NoneType]
+    if get_origin(union) not in (Union, UnionType) or len(members) < 2 or not all(map(is_dataclass, members)):
+        return {}
+    return {tag: one for one in members for tag in choices(type_hints(one)["type"])}
 
 
 _WORDS = {

@@ -25,6 +25,7 @@ from .objects import (
     StreamLimits,
     StreamObject,
 )
+from .processing.declared import IngestDeclaration
 from .schema import Schema  # noqa: TC001 - pydantic reads the annotations at run time
 from .sink_types import find_sink_type, sink_type_name, sink_type_names
 
@@ -130,6 +131,7 @@ SETTINGS = ProductSettings(
         "streams": Mapping[str, StreamDeclaration],
         "sinks": Mapping[str, SinkDeclaration],
         "pipelines": tuple[PipelineDeclaration, ...],
+        "ingest": IngestDeclaration,
     },
     find_problems,
 )
@@ -143,6 +145,8 @@ class Declared:
     """Also the streams that only a binding names, with origin "binding"."""
     sinks: tuple[SinkObject, ...] = ()
     pipelines: tuple[PipelineObject, ...] = ()
+    ingest: IngestDeclaration = field(default_factory=IngestDeclaration)
+    """Processing and routing before the SQL."""
 
 
 def declared_objects(config: WorkerConfig) -> Declared:
@@ -158,6 +162,7 @@ def declared_objects(config: WorkerConfig) -> Declared:
         tuple(streams),
         tuple(_sink(name, one) for name, one in products.get("sinks", {}).items()),
         tuple(_pipeline(one, folder) for one in products.get("pipelines", ())),
+        products.get("ingest", IngestDeclaration()),
     )
 
 

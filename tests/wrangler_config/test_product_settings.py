@@ -148,6 +148,19 @@ ERRORS = [
         SINK + "[streams.s]\n" + "[[pipelines]]\nname = 'a'\nsql = 'INSERT INTO far SELECT * FROM s'\n" * 2,
         'edge.toml:9:1: There are 2 pipelines with the name "a". Give each its own.',
     ),
+    (
+        "[[ingest.steps]]\ntype = 'maks'",
+        'edge.toml:2:1: Expected "ingest.steps[0].type" field to be one of ["parse","enrich","mask",',
+    ),
+    ("[[ingest.steps]]\nstreams = []", 'edge.toml:1:10: "ingest.steps[0].type" is a required field.'),
+    (
+        "[[ingest.steps]]\ntype = 'mask'\ndetectors = ['email', 'crad']",
+        'edge.toml:3:23: Expected "ingest.steps[0].detectors[1]" field to be one of ["email","card",',
+    ),
+    (
+        "[[ingest.steps]]\ntype = 'rules'\nrules = [{ to = 'far' }]",
+        'edge.toml:3:12: Expected "ingest.steps[0].rules[0].to" to be of type array but got "far".',
+    ),
     ("\n".join(f"[streams.s{i}]" for i in range(21)), "There are 21 streams; there may be 20."),
 ]
 
@@ -180,6 +193,10 @@ WARNINGS = [
             'Unexpected fields found in streams.a.http field: "authentification"\n'
             'Did you mean "authentication" instead of "authentification" in line 2?'
         ),
+    ),
+    (
+        "[[ingest.steps]]\ntype = 'mask'\nkep = 3",
+        ('Unexpected fields found in ingest.steps[0] field: "kep"\nDid you mean "keep" instead of "kep" in line 3?'),
     ),
     (
         SINK + "pth = 5",
