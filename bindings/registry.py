@@ -5,11 +5,14 @@ from __future__ import annotations
 from functools import cache
 from importlib import import_module
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from ..runtime.core.errors import UnsupportedError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from ._shared.rest import Route
     from .spec import BindingSpec, OpenBinding
 
 _FOLDER = Path(__file__).parent
@@ -25,6 +28,17 @@ def sections() -> tuple[str, ...]:
 def spec_of(section: str) -> BindingSpec:
     """What the folder says of itself; loads its `__init__.py` only."""
     return cast("BindingSpec", import_module(f"{_PACKAGE}.{section}").SPEC)
+
+
+@cache
+def has_api(section: str) -> bool:
+    """Whether the section has routes of the REST API. Then it is open on this machine even when nothing is bound."""
+    return any((_FOLDER / section / f"rest.{ending}").exists() for ending in ("py", "pyc"))
+
+
+def routes_of(section: str) -> Callable[[Any], Sequence[Route]]:
+    """What makes a section's routes from its opened `admin`; loads its `rest.py`."""
+    return cast("Callable[[Any], Sequence[Route]]", import_module(f"{_PACKAGE}.{section}.rest").routes)
 
 
 def opener_of(section: str, platform: str) -> OpenBinding:

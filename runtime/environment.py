@@ -11,7 +11,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from ..bindings.registry import opener_of, spec_of
+from ..bindings.registry import has_api, opener_of, sections, spec_of
 from ..bindings.spec import Site
 from .core.env import Env
 from .core.js_proxy import js_value
@@ -79,12 +79,19 @@ class Environment:
 
 @asynccontextmanager
 async def open_environment(
-    config: WorkerConfig, platform: str, host: Host, *, worker: WorkerCaller | None = None, is_preview: bool = False
+    config: WorkerConfig,
+    platform: str,
+    host: Host,
+    *,
+    worker: WorkerCaller | None = None,
+    is_preview: bool = False,
+    with_apis: bool = False,
 ) -> AsyncIterator[Environment]:
     """Open every binding of `config` on a platform ("local", "aws").
 
     Args:
         is_preview: use each entry's `as_preview()`, as `edge dev` does (`preview_id` of a KV namespace).
+        with_apis: open each section that has routes of the REST API, also where the config binds nothing of it.
 
     Raises:
         UnsupportedError: a section has no backend for this platform.
@@ -93,9 +100,9 @@ async def open_environment(
     async with AsyncExitStack() as stack:
         opened: dict[str, Opened] = {}
         rows: list[BindingRow] = []
-        for section in _in_order_of_use(config):
+        for section in _in_order_of_use(config, with_apis=with_apis):
             spec = spec_of(section)
-            entries = config.bindings[section]
+            entries = config.bindings.get(section, ())
             if is_preview:
                 entries = tuple(e.as_preview() if hasattr(e, "as_preview") else e for e in entries)
             site = Site(host, config, worker, {name: opened[name].admin for name in spec.uses if name in opened})
@@ -123,8 +130,11 @@ def _joined(parts: Any) -> tuple[Any, ...]:
     return tuple(item for part in parts for item in part)
 
 
-def _in_order_of_use(config: WorkerConfig) -> Sequence[str]:
-    """The config's sections, each after the ones its SPEC.uses."""
+def _in_order_of_use(config: WorkerConfig, *, with_apis: bool) -> Sequence[str]:
+    """The sections to open, each after the ones its SPEC.uses."""
+    wanted = {section: None for section, entries in config.bindings.items() if entries}
+    if with_apis:
+        wanted |= {section: None for section in sections() if has_api(section)}
     ordered: list[str] = []
 
     def visit(section: str) -> None:
@@ -134,9 +144,8 @@ def _in_order_of_use(config: WorkerConfig) -> Sequence[str]:
                     visit(used)
             ordered.append(section)
 
-    for section, entries in config.bindings.items():
-        if entries:
-            visit(section)
+    for section in wanted:
+        visit(section)
     return ordered
 
 

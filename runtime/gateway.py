@@ -1,9 +1,14 @@
-"""Host and path -> which Fetcher: a binding's door, Edge's reserved paths, or the user's Worker."""
+"""Host and path -> which Fetcher: a binding's door, the REST API, or the user's Worker.
+
+Doors are asked only for what no Worker could be meant by: the reserved path, and names under `.localhost`. Everything
+else pays for two looks at its URL.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from .core.reserved import API_PATH, OWN_HOSTS_END, RESERVED_PATH, is_api_host, is_below
 from .core.response import Response
 
 if TYPE_CHECKING:
@@ -13,26 +18,36 @@ if TYPE_CHECKING:
     from .core.request import Request
     from .core.worker import Fetcher
 
-RESERVED_PATH = "/cdn-cgi"
-"""Edge's own, as on Cloudflare: a Worker never sees it."""
-
 
 class Gateway:
-    """A Fetcher over all others. `doors` changes when a reload opens other bindings."""
+    """A Fetcher over all others. `doors` and `api` change when a reload opens other bindings."""
 
     def __init__(self, worker: Fetcher) -> None:
         self._worker = worker
         self.doors: Sequence[Door] = ()
+        self.api: Fetcher | None = None
+        """The REST API; None where there is none."""
 
     async def fetch(self, request: Request) -> Response:
         url = request.url
         host_at = url.find("//") + 2
         path_at = url.find("/", host_at)
-        if self.doors:
-            host, path = url[host_at:path_at], url[path_at:].partition("?")[0]
-            for door in self.doors:
-                if door.claims(host, path):
-                    return await door.fetch(request)
-        if url.startswith(RESERVED_PATH, path_at) and url[path_at + len(RESERVED_PATH) : path_at + 9] in {"", "/", "?"}:
-            return Response(f"Nothing is served here: {RESERVED_PATH}/ is reserved for Edge.\n", status=404)
+        if url.startswith(RESERVED_PATH, path_at) or url.find(OWN_HOSTS_END, host_at, path_at) > 0:
+            return await self._fetcher_of(url[host_at:path_at], url[path_at:].partition("?")[0]).fetch(request)
         return await self._worker.fetch(request)
+
+    def _fetcher_of(self, host: str, path: str) -> Fetcher:
+        for door in self.doors:
+            if door.claims(host, path):
+                return door
+        if self.api is not None and (is_api_host(host) or is_below(path, API_PATH)):
+            return self.api
+        return _NOTHING if is_below(path, RESERVED_PATH) else self._worker
+
+
+class _Nothing:
+    async def fetch(self, _request: Request) -> Response:
+        return Response(f"Nothing is served here: {RESERVED_PATH}/ is reserved for Edge.\n", status=404)
+
+
+_NOTHING = _Nothing()

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from ..bindings.registry import sections, spec_of
 from ..wrangler_config.find import find_environment
@@ -21,6 +21,7 @@ from .gateway import Gateway
 from .live_worker import Generation, LiveWorker
 from .loader import Loader
 from .plain_answer import plain_answer
+from .rest.door import RestDoor
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -29,10 +30,11 @@ if TYPE_CHECKING:
     from ..bindings.spec import EventClaim
     from ..wrangler_config.section import ProductSettings
     from ..wrangler_config.worker_config import WorkerConfig
-    from .core.host import Host
+    from .core.host import Host, LocalHost
     from .core.request import Request
     from .core.response import Response
     from .environment import BindingRow, Environment
+    from .rest.app import RestApi
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -97,9 +99,12 @@ class App:
         self.host = host
         self.live = LiveWorker(host, answer_error)
         self.gateway = Gateway(self.live)
+        self.on_api_used: Callable[[], None] = lambda: None
+        """Called once, at the first call of the REST API."""
         self._choice = choice
         self._platform = platform
         self._is_dev = is_dev
+        self._has_api = platform == "local"
         self._loader = Loader(is_fresh=is_dev)
         self._stage: _Stage | None = None
         self._retiring: set[asyncio.Task[None]] = set()
@@ -209,7 +214,14 @@ class App:
     async def _open_environment(self, config: WorkerConfig) -> _Stage:
         stack = AsyncExitStack()
         environment = await stack.enter_async_context(
-            open_environment(config, self._platform, self.host, worker=self.live, is_preview=self._is_dev)
+            open_environment(
+                config,
+                self._platform,
+                self.host,
+                worker=self.live,
+                is_preview=self._is_dev,
+                with_apis=self._has_api,
+            )
         )
         return _Stage(config, environment, stack)
 
@@ -223,7 +235,15 @@ class App:
     def _enter(self, stage: _Stage) -> None:
         self._stage = stage
         self.gateway.doors = stage.environment.doors
+        self.gateway.api = RestDoor(lambda: self._open_api(stage)) if self._has_api else None
         stage.environment.start_sources()
+
+    def _open_api(self, stage: _Stage) -> RestApi:
+        from .rest.app import RestApi  # noqa: PLC0415 - loaded by who calls it
+
+        called, self.on_api_used = self.on_api_used, lambda: None
+        called()
+        return RestApi(cast("LocalHost", self.host), stage.config.account_id, stage.environment.admins)
 
     async def _reload_config(self) -> None:
         """Make before break: the new environment opens beside the old one, so shared backends never close."""

@@ -25,7 +25,7 @@ from hashlib import sha256
 from hmac import compare_digest
 from typing import TYPE_CHECKING, Any
 
-from .permissions import EVERYTHING, WRITE, TokenError, canonical_permission, is_permitted
+from .permissions import EVERYTHING, PIPELINES_SEND, WRITE, TokenError, canonical_permission, is_permitted
 from .sqlite import Database
 from .sqlite_facts import Facts
 
@@ -109,13 +109,16 @@ class TokenStore:
             expires_s: how long it lives; EXPIRES_SECONDS when None.
 
         Raises:
-            TokenError: an unknown permission, or a life that has ended already.
+            TokenError: an unknown permission, one that is not about streams beside `stream_ids`, or a life that has
+                ended already.
         """
         import jwt  # noqa: PLC0415 - takes 140 ms to load, paid by who makes or checks a token
 
         granted = tuple(dict.fromkeys(canonical_permission(name) for name in permissions))
         if not granted:
             raise TokenError("A token needs a permission.")
+        if stream_ids and granted != (PIPELINES_SEND,):
+            raise TokenError("A token for some streams only can only send: give it 'Pipelines Send' and nothing else.")
         lives_s = EXPIRES_SECONDS if expires_s is None else expires_s
         if lives_s <= 0:
             raise TokenError(f"A token has to live for more than 0 s, not {lives_s:g} s.")

@@ -14,7 +14,7 @@ from aiohttp.http_writer import HttpVersion10, HttpVersion11
 from aiohttp.streams import EMPTY_PAYLOAD
 
 from ..core.errors import RefusedError
-from .host_guard import is_control_path
+from ..core.reserved import API_HOST, RESERVED_PATH, is_control
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from .host_guard import HostGuard
 
+_API_ORIGIN = f"http://{API_HOST}"
 _REFUSED_METHODS = frozenset({"CONNECT", "TRACE"})
 
 
@@ -43,7 +44,7 @@ def require_url(message: RawRequestMessage, guard: HostGuard) -> str:
         origin, target = _split_absolute(target, guard)
     if "#" in target:
         raise RefusedError(400, "The request target contains a fragment (#), which is never sent.")
-    if target.startswith("/cdn-cgi") and is_control_path(target):
+    if (target.startswith(RESERVED_PATH) or origin.startswith(_API_ORIGIN)) and is_control(origin[7:], target):
         guard.check_control(origin, headers.get(hdrs.ORIGIN), headers.get("Sec-Fetch-Site"))
     if message.method == "OPTIONS":
         private_network = headers.get("Access-Control-Request-Private-Network")

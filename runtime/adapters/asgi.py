@@ -16,8 +16,8 @@ from urllib.parse import quote
 from ..core.body import Body
 from ..core.errors import RefusedError
 from ..core.request import incoming_request
+from ..core.reserved import is_control
 from ..core.response import Response, wire_body, wire_head
-from .host_guard import is_control_path
 from .response_head import EMPTY_STATUSES, body_length, require_sendable, sendable_headers
 
 if TYPE_CHECKING:
@@ -144,7 +144,7 @@ class _Exchange:
         if self._guard is None:
             return f"{scope.get('scheme', 'http')}://{named.lower()}{target}"
         origin = self._guard.require_origin(headers.get(b"host"))
-        if is_control_path(target):
+        if is_control(origin.removeprefix("http://"), target):
             self._guard.check_control(origin, headers.get(b"origin"), headers.get(b"sec-fetch-site"))
         if scope["method"] == "OPTIONS":
             private_network = headers.get(b"access-control-request-private-network")

@@ -17,7 +17,6 @@ from ..core.request import AUTHORITY
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-CONTROL_PATH = "/cdn-cgi"
 KNOWN_HOSTS_MAX = 1024
 """Spellings of allowed hosts that are remembered; `*.localhost` has no end."""
 
@@ -70,9 +69,9 @@ class HostGuard:
             RefusedError: 403, the Origin is not the one called, or the browser says so.
         """
         if origin is not None and origin.lower() != own_origin:
-            raise RefusedError(403, f"{CONTROL_PATH}/ does not answer pages of another origin.")
+            raise RefusedError(403, "Edge's own routes do not answer pages of another origin.")
         if fetch_site is not None and fetch_site.lower() not in {"same-origin", "none"}:
-            raise RefusedError(403, f"{CONTROL_PATH}/ does not answer pages of another origin.")
+            raise RefusedError(403, "Edge's own routes do not answer pages of another origin.")
 
     def check_preflight(self, own_origin: str, origin: str | None, private_network: str | None) -> None:
         """Refuse what a browser asks before it lets a public site's page call this machine.
@@ -95,8 +94,3 @@ class HostGuard:
         except ValueError:
             return False
         return address.is_loopback or self._is_wildcard or str(address) in self._names
-
-
-def is_control_path(path: str) -> bool:
-    """True for Edge's own routes; `path` as received, with or without its query."""
-    return path.startswith(CONTROL_PATH) and path[len(CONTROL_PATH) : len(CONTROL_PATH) + 1] in {"", "/", "?"}

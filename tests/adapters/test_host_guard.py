@@ -6,8 +6,9 @@ import itertools
 
 import pytest
 
-from edge.runtime.adapters.host_guard import KNOWN_HOSTS_MAX, HostGuard, is_control_path
+from edge.runtime.adapters.host_guard import KNOWN_HOSTS_MAX, HostGuard
 from edge.runtime.core.errors import RefusedError
+from edge.runtime.core.reserved import is_control
 from edge.runtime.core.response import Response
 from edge.wrangler_config.worker_config import ServerSettings
 
@@ -79,17 +80,40 @@ def test_remembered_hosts_are_bounded(guard):
     assert len(guard._known) <= KNOWN_HOSTS_MAX
 
 
-@pytest.mark.parametrize("path", ["/cdn-cgi", "/cdn-cgi/", "/cdn-cgi/x", "/cdn-cgi?x"])
+@pytest.mark.parametrize(
+    "path", ["/cdn-cgi", "/cdn-cgi/", "/cdn-cgi/x", "/cdn-cgi?x", "/cdn-cgi/api/v1", "/cdn-cgi/ingestx"]
+)
 def test_control_paths(path):
-    assert is_control_path(path)
+    assert is_control("localhost", path)
 
 
 @pytest.mark.parametrize("path", ["/", "/cdn-cgix", "/x/cdn-cgi/", "/CDN-CGI/", "//cdn-cgi/"])
 def test_user_paths(path):
-    assert not is_control_path(path)
+    assert not is_control("localhost", path)
 
 
-HOSTS = {"own": ("localhost", True), "foreign": ("evil.example", False)}
+@pytest.mark.parametrize("host", ["api.localhost", "api.localhost:8787", "api.localhost.", "api.localhost.:8787"])
+def test_every_path_of_the_api_host_is_a_control_path(host):
+    assert is_control(host, "/")
+
+
+@pytest.mark.parametrize(
+    "host", ["api.localhost.evil", "api.localhostx", "x.api.localhost", "flights.ingest.localhost"]
+)
+def test_other_hosts_are_not_the_api(host):
+    assert not is_control(host, "/")
+
+
+@pytest.mark.parametrize("path", ["/cdn-cgi/ingest", "/cdn-cgi/ingest/flights", "/cdn-cgi/ingest/flights/v1?x"])
+def test_streams_endpoints_ask_their_own_cors_settings(path):
+    assert not is_control("localhost", path)
+
+
+HOSTS = {
+    "own": ("localhost", True),
+    "the API's": ("api.localhost", True),
+    "foreign": ("evil.example", False),
+}
 ORIGINS = {
     "none": (None, True),
     "own": ("http://localhost", True),
@@ -108,7 +132,8 @@ SITES = {
     "same-site": ("same-site", False),
     "cross-site": ("cross-site", False),
 }
-TABLE = list(itertools.product(HOSTS, ORIGINS, SITES, ["/", "/cdn-cgi/explorer"]))
+PATHS = ["/", "/cdn-cgi/explorer", "/cdn-cgi/api/client/v4/user", "/cdn-cgi/ingest/flights"]
+TABLE = list(itertools.product(HOSTS, ORIGINS, SITES, PATHS))
 
 
 class Open:
@@ -124,7 +149,8 @@ async def test_only_own_pages_reach_control_routes(serving, exchange, host, orig
     lines += [f"Sec-Fetch-Site: {site}"] if site else []
     async with serving(Open()) as server:
         raw = await exchange(server, "\r\n".join([*lines, "", ""]).encode())
-    is_reached = is_own_host and (path == "/" or (is_own_origin and is_own_site))
+    is_own_page = (is_own_origin if origin != "http://localhost" else host == "localhost") and is_own_site
+    is_reached = is_own_host and (is_own_page or not is_control(host, path))
     assert raw.startswith(b"HTTP/1.1 200 " if is_reached else b"HTTP/1.1 403 ")
 
 

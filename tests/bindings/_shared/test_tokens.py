@@ -133,6 +133,8 @@ def test_an_unknown_permission_is_named_with_the_nearest() -> None:
 def test_what_cannot_be_made_says_why(store: TokenStore) -> None:
     with pytest.raises(TokenError, match="A token needs a permission"):
         store.create()
+    with pytest.raises(TokenError, match="for some streams only can only send"):
+        store.create(SEND, "Workers Pipelines Write", stream_ids=[STREAM])
     with pytest.raises(TokenError, match="more than 0 s, not -1 s"):
         store.create(SEND, expires_s=-1)
     with pytest.raises(TokenError, match="'nobody' is no e-mail address"):

@@ -1,0 +1,310 @@
+"""Cloudflare's REST API of pipelines, on the same objects as the commands and edge.toml.
+
+Ids in paths are 32 hex digits, never names: wrangler looks a name up by `?name=`. Of the older product only the empty
+list is here, which wrangler asks for after the new one.
+Source: spec "Cloudflare API", 3; Cloudflare API reference, "Pipelines".
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from functools import wraps
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import msgspec
+
+from ...runtime.core.errors import UnsupportedError
+from .._shared.permissions import PIPELINES_READ, PIPELINES_WRITE
+from .._shared.rest import PAGES, Answer, ApiError, Query, Route, page_of
+from .catalogue import (
+    InvalidNameError,
+    NoSuchObjectError,
+    ObjectExistsError,
+    StillReferencedError,
+    TooManyObjectsError,
+    UnknownTableError,
+)
+from .ids import is_id
+from .lock import PartitionInUseError
+from .objects import HttpIngest
+from .rest_bodies import (
+    HttpBody,
+    InvalidBodyError,
+    PipelineCreate,
+    RollingPolicyBody,
+    SinkCreate,
+    SinkFormatBody,
+    SqlBody,
+    StreamChange,
+    StreamCreate,
+    StreamFormat,
+)
+from .rest_shapes import pipeline_shape, sink_shape, stream_shape, table_shapes
+from .schema_json import SchemaError
+from .sink_types import find_sink_type, sink_type_name, sink_type_names
+from .sql import sql_error
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from .._shared.rest import Call, Handler
+    from .admin import PipelinesAdmin
+    from .catalogue_snapshot import Kind
+    from .objects import PipelineObject, SinkObject, StreamObject
+
+    T = TypeVar("T", StreamObject, SinkObject, PipelineObject)
+
+INVALID = 2
+NOT_FOUND: dict[Kind, int] = {"pipeline": 1000, "stream": 1016, "sink": 1015}
+_ERRORS: tuple[tuple[type[Exception], int, int], ...] = (
+    (InvalidNameError, 400, INVALID),
+    (InvalidBodyError, 400, INVALID),
+    (SchemaError, 400, INVALID),
+    (TooManyObjectsError, 400, INVALID),
+    (msgspec.ValidationError, 400, INVALID),
+    (sql_error.UnknownTableError, 400, 1014),
+    (UnknownTableError, 400, 1014),
+    (sql_error.SqlError, 400, 1001),
+    (ObjectExistsError, 409, 1003),
+    (PartitionInUseError, 409, 1003),
+    (StillReferencedError, 400, 1030),
+)
+"""What a call may run into -> status and code; the first that fits."""
+
+_BASE = "/accounts/{account_id}/pipelines"
+_V1 = f"{_BASE}/v1"
+_NAMED = (*PAGES, Query("name"))
+_LISTED = (*_NAMED, Query("pipeline_id"))
+_FORCE = (Query("force"),)
+
+
+def routes(admin: PipelinesAdmin) -> Sequence[Route]:
+    """Every route of pipelines, over the objects of one state folder."""
+    streams, sinks, pipelines = StreamCalls(admin), SinkCalls(admin), PipelineCalls(admin)
+
+    def reading(path: str, handler: Handler, query: tuple[Query, ...] = ()) -> Route:
+        return Route("GET", path, _coded(handler), PIPELINES_READ, query=query, invalid_code=INVALID)
+
+    def writing(
+        method: str, path: str, handler: Handler, body: type | None = None, query: tuple[Query, ...] = ()
+    ) -> Route:
+        return Route(method, path, _coded(handler), PIPELINES_WRITE, body, query, INVALID)
+
+    return (
+        reading(_BASE, list_legacy),
+        reading(f"{_V1}/streams", streams.list, _LISTED),
+        writing("POST", f"{_V1}/streams", streams.create, StreamCreate),
+        reading(f"{_V1}/streams/{{stream_id}}", streams.get),
+        writing("PATCH", f"{_V1}/streams/{{stream_id}}", streams.change, StreamChange),
+        writing("DELETE", f"{_V1}/streams/{{stream_id}}", streams.delete, query=_FORCE),
+        reading(f"{_V1}/sinks", sinks.list, _LISTED),
+        writing("POST", f"{_V1}/sinks", sinks.create, SinkCreate),
+        reading(f"{_V1}/sinks/{{sink_id}}", sinks.get),
+        writing("DELETE", f"{_V1}/sinks/{{sink_id}}", sinks.delete, query=_FORCE),
+        reading(f"{_V1}/pipelines", pipelines.list, _NAMED),
+        writing("POST", f"{_V1}/pipelines", pipelines.create, PipelineCreate),
+        reading(f"{_V1}/pipelines/{{pipeline_id}}", pipelines.get),
+        writing("DELETE", f"{_V1}/pipelines/{{pipeline_id}}", pipelines.delete),
+        Route("POST", f"{_V1}/validate_sql", _coded(pipelines.validate), PIPELINES_READ, SqlBody, (), INVALID),
+    )
+
+
+async def list_legacy(_call: Call) -> Answer:
+    """List pipelines of the older product: there are none."""
+    return Answer([], extra={"results": []})  # the SDK reads `results`, wrangler `result`
+
+
+class StreamCalls:
+    """Operations on streams. Changes are made in a thread: they wait for the disk."""
+
+    def __init__(self, admin: PipelinesAdmin) -> None:
+        self._admin = admin
+
+    async def list(self, call: Call) -> Answer:
+        """List streams."""
+        used = _used_by(self._admin, call)
+        found = [one for one in _named(self._admin.catalogue.streams(), call) if used is None or one.id in used]
+        return page_of(call, found, lambda stream: stream_shape(stream, call.origin))
+
+    async def get(self, call: Call) -> dict[str, Any]:
+        """Get a stream."""
+        return stream_shape(self._require(call), call.origin)
+
+    async def create(self, call: Call) -> dict[str, Any]:
+        """Create a stream."""
+        body: StreamCreate = call.body
+        stream = await asyncio.to_thread(
+            self._admin.create_stream,
+            body.name,
+            call.now,
+            schema=body.checked_schema(),
+            http=(body.http or HttpBody()).over(HttpIngest()),
+            worker_binding=body.worker_binding is None or body.worker_binding.enabled,
+            timestamp_format=(body.format or StreamFormat("json")).timestamp_format,
+        )
+        return stream_shape(stream, call.origin)
+
+    async def change(self, call: Call) -> dict[str, Any]:
+        """Change a stream's HTTP settings or its binding."""
+        body: StreamChange = call.body
+        body.check()
+        stream = self._require(call)
+        changed = replace(
+            stream,
+            http=(body.http or HttpBody()).over(stream.http),
+            worker_binding=stream.worker_binding if body.worker_binding is None else body.worker_binding.enabled,
+            modified_at=call.now,
+            version=stream.version + 1,
+        )
+        await asyncio.to_thread(self._admin.catalogue.change_stream, changed)
+        return stream_shape(changed, call.origin)
+
+    async def delete(self, call: Call) -> Answer:
+        """Delete a stream with the records in its log, and with `force` the pipelines that read it."""
+        stream = self._require(call)
+        await asyncio.to_thread(self._admin.delete_stream, stream.id, force=call.flag("force"))
+        return Answer(None)
+
+    def _require(self, call: Call) -> StreamObject:
+        stream = self._admin.catalogue.stream(_checked_id(call, "stream"))
+        return _required(stream, "stream", call)
+
+
+class SinkCalls:
+    """Operations on sinks. A sink never changes."""
+
+    def __init__(self, admin: PipelinesAdmin) -> None:
+        self._admin = admin
+
+    async def list(self, call: Call) -> Answer:
+        """List sinks."""
+        used = _used_by(self._admin, call)
+        found = [one for one in _named(self._admin.catalogue.sinks(), call) if used is None or one.id in used]
+        return page_of(call, found, sink_shape)
+
+    async def get(self, call: Call) -> dict[str, Any]:
+        """Get a sink, without its secrets."""
+        return sink_shape(self._require(call))
+
+    async def create(self, call: Call) -> dict[str, Any]:
+        """Create a sink."""
+        body: SinkCreate = call.body
+        name = sink_type_name(body.type)
+        kind = find_sink_type(name)
+        if kind is None:
+            types = ", ".join(sink_type_names())
+            raise InvalidBodyError(f"type: there is no sink type {body.type!r}. The types are: {types}.")
+        config = dict(body.config)
+        policy = msgspec.convert(config.pop("rolling_policy", None) or {}, RollingPolicyBody).checked()
+        msgspec.convert(config, kind.Config)
+        default = SinkFormatBody("parquet" if name == "r2_data_catalog" else "json")
+        sink = await asyncio.to_thread(
+            self._admin.create_sink,
+            body.name,
+            name,
+            call.now,
+            config=config,
+            sink_format=(body.format or default).checked(),
+            rolling_policy=policy,
+        )
+        return sink_shape(sink)
+
+    async def delete(self, call: Call) -> None:
+        """Delete a sink, and with `force` the pipelines that write to it."""
+        sink = self._require(call)
+        await asyncio.to_thread(self._admin.catalogue.delete_sink, sink.id, force=call.flag("force"))
+
+    def _require(self, call: Call) -> SinkObject:
+        sink = self._admin.catalogue.sink(_checked_id(call, "sink"))
+        return _required(sink, "sink", call)
+
+
+class PipelineCalls:
+    """Operations on pipelines. There is no update: one deletes and creates."""
+
+    def __init__(self, admin: PipelinesAdmin) -> None:
+        self._admin = admin
+
+    async def list(self, call: Call) -> Answer:
+        """List pipelines."""
+        return page_of(call, _named(self._admin.catalogue.pipelines(), call), self._shape)
+
+    async def get(self, call: Call) -> dict[str, Any]:
+        """Get a pipeline with its tables, and why it failed."""
+        pipeline = self._require(call)
+        return {
+            **self._shape(pipeline),
+            "failure_reason": None,
+            "tables": table_shapes(self._admin, pipeline.id),
+        }
+
+    async def create(self, call: Call) -> dict[str, Any]:
+        """Create a pipeline; it runs from now on."""
+        body: PipelineCreate = call.body
+        pipeline = await asyncio.to_thread(self._admin.create_pipeline, body.name, body.sql, call.now)
+        return self._shape(pipeline)
+
+    async def delete(self, call: Call) -> None:
+        """Delete a pipeline."""
+        pipeline = self._require(call)
+        await asyncio.to_thread(self._admin.catalogue.delete_pipeline, pipeline.id)
+
+    async def validate(self, call: Call) -> dict[str, Any]:
+        """Check the SQL of a pipeline that is not made yet."""
+        raise NotImplementedError
+
+    def _shape(self, pipeline: PipelineObject) -> dict[str, Any]:
+        return pipeline_shape(pipeline, "running")
+
+    def _require(self, call: Call) -> PipelineObject:
+        pipeline = self._admin.catalogue.pipeline(_checked_id(call, "pipeline"))
+        return _required(pipeline, "pipeline", call)
+
+
+def _coded(handler: Handler) -> Handler:
+    """The handler, its errors with Cloudflare's codes."""
+
+    @wraps(handler)
+    async def call_it(call: Call) -> Any:
+        try:
+            return await handler(call)
+        except NoSuchObjectError as error:
+            raise ApiError(404, NOT_FOUND[error.kind], error.message) from error
+        except (UnsupportedError, ImportError) as error:
+            raise ApiError(501, INVALID, str(error)) from error
+        except tuple(kind for kind, _, _ in _ERRORS) as error:
+            status, code = next((status, code) for kind, status, code in _ERRORS if isinstance(error, kind))
+            raise ApiError(status, code, getattr(error, "message", None) or str(error)) from error
+
+    return call_it
+
+
+def _checked_id(call: Call, kind: Kind) -> str:
+    text = call.params[f"{kind}_id"]
+    if not is_id(text):
+        raise ApiError(404, INVALID, f"The {kind} id must be 32 lower-case hex digits. A name is looked up by ?name=.")
+    return text
+
+
+def _required(found: T | None, kind: Kind, call: Call) -> T:
+    if found is None:
+        raise ApiError(404, NOT_FOUND[kind], f"There is no {kind} {call.params[f'{kind}_id']}.")
+    return found
+
+
+def _named(objects: Sequence[T], call: Call) -> list[T]:
+    """The objects whose name has the `name` of the query in it, case aside."""
+    wanted = call.query.get("name", "").casefold()
+    return [one for one in objects if wanted in one.name.casefold()]
+
+
+def _used_by(admin: PipelinesAdmin, call: Call) -> frozenset[str] | None:
+    """The tables of the pipeline in the query; None when it names none."""
+    pipeline_id = call.query.get("pipeline_id")
+    if pipeline_id is None:
+        return None
+    if not is_id(pipeline_id):
+        raise call.invalid("The query parameter 'pipeline_id' must be 32 lower-case hex digits.")
+    tables = admin.catalogue.tables_of(pipeline_id)
+    return frozenset((*tables.stream_ids, *tables.sink_ids))
