@@ -93,7 +93,7 @@ def _stream_problems(stream: Any, at: tuple[str | int, ...], folder: Path) -> It
                 yield Problem(f"{'.'.join(map(str, at))}.schema.{path}: {message}", at=(*at, "schema", *_steps(path)))
     if stream.schema_file is not None:
         yield from _schema_file_problems(folder / stream.schema_file, (*at, "schema_file"))
-    yield from _origin_problems(stream.http.cors.origins, (*at, "http", "cors", "origins"))
+    yield from origin_problems(stream.http.cors.origins, (*at, "http", "cors", "origins"))
     for key in ("request_bytes", "bytes_per_second", "requests_per_second"):
         yield from _above_zero(getattr(stream.limits, key), (*at, "limits", key))
     yield from _above_zero(stream.retention.backlog_bytes, (*at, "retention", "backlog_bytes"))
@@ -117,7 +117,8 @@ def _schema_file_problems(file: Path, at: tuple[str | int, ...]) -> Iterator[Pro
             yield Problem(f"{file.name}: {path}: {message}", at=at)
 
 
-def _origin_problems(origins: Iterable[str], at: tuple[str | int, ...]) -> Iterator[Problem]:
+def origin_problems(origins: Iterable[str], at: tuple[str | int, ...]) -> Iterator[Problem]:
+    """What is wrong with a stream's CORS origins; the REST API asks too."""
     origins = tuple(origins)
     if "*" in origins and len(origins) > 1:
         yield Problem('"*" allows every origin and stands alone. Leave the others out.', at=at)
