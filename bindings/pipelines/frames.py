@@ -88,12 +88,18 @@ class Frame:
         """The records as newline-delimited JSON, each line ended. Values are not decoded."""
         if self.flags & FLAG_LINES:
             return self.body
-        body = msgspec.json.format(self.body, indent=-1) if b"\n" in self.body else self.body
-        return b"".join(bytes(record) + b"\n" for record in _records_decoder.decode(body))
+        return lines_of_array(self.body)
 
     def records(self) -> Iterator[tuple[int, bytes]]:
         """Each record's offset and JSON text."""
         return enumerate(self.lines().split(b"\n")[:-1], self.first_offset)
+
+
+def lines_of_array(body: bytes) -> bytes:
+    """The items of a JSON array, one a line, each line ended. Values are not decoded."""
+    if b"\n" in body or b"\r" in body:
+        body = msgspec.json.format(body, indent=-1)
+    return b"".join(bytes(record) + b"\n" for record in _records_decoder.decode(body))
 
 
 def frame_head(

@@ -7,24 +7,31 @@ from contextlib import AsyncExitStack, asynccontextmanager, closing
 from typing import TYPE_CHECKING
 
 from ...runtime.core.errors import BackendError
+from .._shared.tokens import TokenStore
 from ..spec import Opened
+from .admin import PipelinesAdmin
 from .catalogue import Catalogue
 from .disk import Disk
 from .drain import OrphanDrain
 from .exporter import FILES_BYTES_MAX, remove_oldest_files
+from .ingest.backlog import BacklogWatch
+from .ingest.endpoint import StreamEndpoint
+from .ingest.events import EventsEndpoint
+from .ingest.idempotency import IdempotencyKeys
+from .ingest.intake import BoundStream, Intake
 from .open_streams import LocalStream, OpenStreams, loss_values
 from .segments import DamagedLogError
 from .stream import Stream
 from .stream_folders import StreamFolders
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Sequence
+    from collections.abc import AsyncIterator, Callable, Sequence
 
     from ...runtime.core.host import LocalHost
     from ..spec import Site
     from . import PipelineEntry
-    from .open_streams import OpenStream
-    from .records import Batch
+    from .objects import StreamObject
+    from .processing.processor import Processor
 
 CHECK_SECONDS = 1.0
 """How often it is asked whether a file is due."""
@@ -44,27 +51,34 @@ async def open_binding(entries: Sequence[PipelineEntry], site: Site) -> AsyncIte
     async with AsyncExitStack() as stack:
         catalogue = stack.enter_context(closing(Catalogue(host.state_dir)))
         streams = await stack.enter_async_context(OpenStreams(host, folders, catalogue))
+        keys = await stack.enter_async_context(
+            host.lease(("pipelines", "idempotency"), lambda: IdempotencyKeys(host, folders))
+        )
+        tokens = stack.enter_context(closing(TokenStore(host.state_dir, now=host.now)))
+        intake = Intake(host, keys, _processors(site))
         bound = {entry.binding: await streams.bound(entry.stream_id) for entry in entries}
         orphans = Orphans(host, folders)
         try:
             yield Opened(
-                env={name: Stream(BoundStream(stream)) for name, stream in bound.items()},
+                env={name: Stream(BoundStream(intake, stream)) for name, stream in bound.items()},
                 resources={entry.binding: entry.stream_id for entry in entries},
-                sources=[Delivery(host, folders, streams), orphans],
-                admin=folders,
+                sources=[Delivery(host, folders, streams), orphans, BacklogWatch(host, folders, streams)],
+                doors=[StreamEndpoint(streams, intake, tokens), EventsEndpoint(streams, intake, tokens)],
+                admin=PipelinesAdmin(host.state_dir, catalogue, folders),
             )
         finally:
             await orphans.drain()
 
 
-class BoundStream:
-    """StreamLog of a binding: what `send` hands over becomes one frame of the stream."""
+def _processors(site: Site) -> Callable[[StreamObject], Processor | None]:
+    """What finds a stream's `[ingest]` steps; loads nothing when there are none."""
+    declared = site.config.settings.products.get("ingest") if site.config else None
+    if declared is None:
+        return lambda _: None
+    from .processing.processor import Processor  # noqa: PLC0415 - for streams with steps
 
-    def __init__(self, stream: OpenStream) -> None:
-        self._stream = stream
-
-    def append(self, batch: Batch) -> Awaitable[None]:
-        return self._stream.append(batch.lines, batch.count, is_lines=True)
+    folder = site.config.path.parent
+    return lambda stream: Processor.of(declared, stream.name, folder)
 
 
 class Delivery:

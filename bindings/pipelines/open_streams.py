@@ -127,6 +127,17 @@ class OpenStream:
         self.object = known
         """As the catalogue has it."""
         self.log = log
+        self._undelivered_bytes = 0
+        self._looked_at_bytes = 0
+
+    @property
+    def undelivered_bytes(self) -> int:
+        """Of the log, what the slowest reader does not have yet: as last looked at, and what came since."""
+        return self._undelivered_bytes + self.log.durable_bytes - self._looked_at_bytes
+
+    def note_undelivered(self, undelivered_bytes: int, at_durable_bytes: int) -> None:
+        """What a look at the disk found, when the log had written so many bytes."""
+        self._undelivered_bytes, self._looked_at_bytes = undelivered_bytes, at_durable_bytes
 
     def append(self, body: bytes, count: int, *, is_lines: bool, extra: bytes = b"") -> Awaitable[None]:
         """Keep a request's records as one frame, whole or not at all; done once they are on disk.
@@ -154,6 +165,16 @@ class LocalStream:
         self._waiting_since: float | None = None
         self._delivered_bytes = 0
         self._is_first = True
+
+    @property
+    def durable_offset(self) -> int:
+        """The next offset of this partition: every record below it is on disk."""
+        return self._log.durable_offset
+
+    @property
+    def durable_bytes(self) -> int:
+        """Frame bytes written since opening."""
+        return self._log.durable_bytes
 
     def append(self, body: bytes, count: int, *, is_lines: bool, extra: bytes = b"") -> Awaitable[None]:
         if self.failure is not None:
@@ -200,6 +221,9 @@ class LocalStream:
 
 class StoppedStream:
     """A stream that was found damaged on opening: everything else runs, its sends say why they fail."""
+
+    durable_offset = 0
+    durable_bytes = 0
 
     def __init__(self, failure: DamagedStreamError) -> None:
         self._failure = failure

@@ -1,0 +1,68 @@
+"""How much of each open stream's log is not delivered yet: looked up on disk, where every reader keeps its cursor.
+
+Cursors count records, the limit counts bytes: within a segment its share of records is taken for its share of bytes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from ..log import DamagedStreamError
+from ..segments import base_offsets, segment_path
+from ..stream_folders import size_of
+
+if TYPE_CHECKING:
+    from ....runtime.core.host import LocalHost
+    from ..open_streams import OpenStream, OpenStreams
+    from ..stream_folders import StreamFolder, StreamFolders
+
+LOOK_SECONDS = 1.0
+
+
+class BacklogWatch:
+    """Source: tells each open stream how much of it waits, so that its gate can refuse what it has no room for."""
+
+    def __init__(self, host: LocalHost, folders: StreamFolders, streams: OpenStreams) -> None:
+        self._host = host
+        self._folders = folders
+        self._streams = streams
+
+    async def run(self) -> None:
+        while True:
+            for stream in self._streams.opened():
+                await self.look(stream)
+            await self._host.sleep(LOOK_SECONDS)
+
+    async def look(self, stream: OpenStream) -> None:
+        folder, slot = self._folders.folder(stream.object.id), self._host.process_slot
+        at_bytes, next_offset = stream.log.durable_bytes, stream.log.durable_offset
+        stream.note_undelivered(await asyncio.to_thread(undelivered_bytes, folder, slot, next_offset), at_bytes)
+
+
+def undelivered_bytes(folder: StreamFolder, own_partition: int, next_offset: int) -> int:
+    """Bytes of the stream's log that its slowest reader does not have; blocks.
+
+    Args:
+        next_offset: of the own partition. Of others the newest segment is left out: where they end is not known here.
+    """
+    return sum(
+        _undelivered_bytes(folder, number, next_offset if number == own_partition else None)
+        for number in folder.partitions()
+    )
+
+
+def _undelivered_bytes(folder: StreamFolder, number: int, next_offset: int | None) -> int:
+    try:
+        needed = min(folder.load_cursors(number).values(), default=0)
+    except DamagedStreamError:  # whoever reads with that cursor tells
+        needed = 0
+    path = folder.partition(number)
+    bases = base_offsets(path)
+    ends = bases[1:] if next_offset is None else [*bases[1:], next_offset]
+    total_bytes = 0
+    for base, end in zip(bases, ends, strict=False):
+        if end > max(base, needed):
+            share = (end - max(base, needed)) / (end - base)
+            total_bytes += int(size_of(segment_path(path, base)) * share)
+    return total_bytes

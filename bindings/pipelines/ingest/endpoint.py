@@ -1,0 +1,134 @@
+"""A stream's own HTTP endpoint: POST a JSON array of objects, answered once they are on disk.
+
+    http://{stream-id or name}.ingest.localhost:PORT/       and /v1
+    http://localhost:PORT/cdn-cgi/ingest/{stream-id or name}
+
+200 {"success":true,"result":{"committed":N}}, else {"success":false,"error":{"code":...,"message":...}}.
+Records that do not fit the schema are counted and dropped later, as hosted; the header `edge-dropped` says how many.
+Source: spec "Cloudflare API", 3.4; Cloudflare docs, Pipelines "Writing to streams"; decisions 1, 12, 13.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from urllib.parse import unquote
+
+from ....runtime.core.errors import BackendError
+from ....runtime.core.request import wire_method
+from ....runtime.core.response import Response
+from .body import read_body
+from .cors import cors_headers, preflight_headers
+from .credentials import require_stream, require_token
+from .intake import Sender, require_key
+from .refusal import (
+    ForbiddenError,
+    IngestError,
+    InvalidRecordsError,
+    MethodError,
+    UnknownStreamError,
+    refusal_of,
+)
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    from ....runtime.core.request import Request
+    from ..._shared.tokens import TokenStore
+    from ..open_streams import OpenStream, OpenStreams
+    from .idempotency import Answer
+    from .intake import Intake
+
+HOST_SUFFIX = ".ingest.localhost"
+PATH_PREFIX = "/cdn-cgi/ingest/"
+PATHS = frozenset({"/", "/v1", "/v1/"})
+"""Of a stream's own host."""
+ERRORS_SHOWN_MAX = 100
+"""Of a strict stream's refusal; the count tells of the others."""
+
+_JSON = {"content-type": "application/json"}
+
+
+class StreamEndpoint:
+    """Door: every stream's endpoint."""
+
+    def __init__(self, streams: OpenStreams, intake: Intake, tokens: TokenStore) -> None:
+        self._streams = streams
+        self._intake = intake
+        self._tokens = tokens
+
+    def claims(self, host: str, path: str) -> bool:
+        return path.startswith(PATH_PREFIX) or _name_of(host).endswith(HOST_SUFFIX)
+
+    async def fetch(self, request: Request) -> Response:
+        allowed: dict[str, str] = {}
+        try:
+            origin, id_or_name = _addressed(request.url)
+            stream = await self._require_stream(id_or_name)
+            allowed = cors_headers(stream.object.http.cors, request.headers, origin)
+            if wire_method(request) == "OPTIONS":
+                return Response(None, 204, headers=preflight_headers(allowed))
+            answer = await self._accept(stream, request)
+        except BackendError as error:
+            return _refused(refusal_of(error), allowed)
+        except IngestError as error:
+            return _refused(error, allowed)
+        return _accepted(answer, allowed)
+
+    async def _require_stream(self, id_or_name: str) -> OpenStream:
+        stream = await self._streams.find(id_or_name)
+        if stream is None:
+            raise UnknownStreamError(f"There is no stream {id_or_name[:64]!r}.")
+        if not stream.object.http.enabled:
+            raise ForbiddenError(f'Stream "{stream.object.name}" does not take records over HTTP (http.enabled).')
+        return stream
+
+    async def _accept(self, stream: OpenStream, request: Request) -> Answer:
+        headers, known = request.headers, stream.object
+        if (method := wire_method(request)) != "POST":
+            raise MethodError(method)
+        if known.http.authentication:
+            require_stream(require_token(self._tokens, headers.get("authorization")), known)
+        sender = Sender("ingest", require_key(headers.get("idempotency-key")))
+        body = await read_body(request, headers.get("content-encoding"), known.limits.request_bytes)
+        gate = self._intake.gate(stream)
+        gate.admit(len(body))
+        parcel = gate.pass_array(body)
+        return await self._intake.keep(stream, parcel, sender, parcel.count)
+
+
+def _addressed(url: str) -> tuple[str, str]:
+    """The origin that was called, and the stream's id or name.
+
+    Raises:
+        UnknownStreamError: this address is no stream's.
+    """
+    host_at = url.find("//") + 2
+    path_at = url.find("/", host_at)
+    path = url[path_at:].partition("?")[0]
+    if path.startswith(PATH_PREFIX):
+        return url[:path_at], unquote(path[len(PATH_PREFIX) :].removesuffix("/"))
+    if path not in PATHS:
+        raise UnknownStreamError("A stream's endpoint has the path / only.")
+    return url[:path_at], _name_of(url[host_at:path_at]).removesuffix(HOST_SUFFIX)
+
+
+def _name_of(host: str) -> str:
+    return host.partition(":")[0].rstrip(".")
+
+
+def _accepted(answer: Answer, allowed: dict[str, str]) -> Response:
+    headers = {**_JSON, **allowed}
+    if answer.dropped_count:
+        headers["edge-dropped"] = str(answer.dropped_count)
+    return Response(f'{{"success":true,"result":{{"committed":{answer.committed}}}}}', headers=headers)
+
+
+def _refused(refusal: IngestError, allowed: dict[str, str]) -> Response:
+    error: dict[str, Any] = {"code": refusal.code, "message": getattr(refusal, "message", str(refusal))}
+    if isinstance(refusal, InvalidRecordsError):
+        error["record_count"] = len(refusal.errors)
+        error["records"] = [
+            {"index": one.index, "kind": one.kind, "path": one.path} for one in refusal.errors[:ERRORS_SHOWN_MAX]
+        ]
+    headers = {**allowed, **refusal.headers}
+    return Response.from_json({"success": False, "error": error}, status=refusal.http_status, headers=headers)

@@ -1,0 +1,132 @@
+"""The way of a request's records into the log, the same for every door and for `send`: gate, key, one frame, sync."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from ..frame_extra import KEY_CHARACTERS_MAX, FrameExtra
+from .gate import Gate
+from .idempotency import Answer, RequestKey
+from .refusal import ForbiddenError, InvalidRequestError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from ....runtime.core.host import LocalHost
+    from ..objects import StreamObject
+    from ..open_streams import OpenStream
+    from ..processing.processor import Processor
+    from ..records import Batch
+    from .gate import Parcel
+    from .idempotency import IdempotencyKeys
+
+
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """What a request says of itself beside its records."""
+
+    source: str
+    """The door: "ingest", "v1", "otlp"."""
+    key: str = ""
+    """Its Idempotency-Key, empty for none."""
+
+
+class Intake:
+    """Gates of the open streams, and the keys they share."""
+
+    def __init__(
+        self,
+        host: LocalHost,
+        keys: IdempotencyKeys,
+        processor_of: Callable[[StreamObject], Processor | None] = lambda _: None,
+    ) -> None:
+        self._host = host
+        self._keys = keys
+        self._processor_of = processor_of
+        self._gates: dict[str, Gate] = {}
+
+    def gate(self, stream: OpenStream) -> Gate:
+        """The stream's gate; a new one when the stream was changed."""
+        gate = self._gates.get(stream.object.id)
+        if gate is None or (gate.known is not stream.object and gate.known != stream.object):
+            gate = self._gates[stream.object.id] = Gate(self._host, stream, self._processor_of(stream.object))
+        return gate
+
+    async def keep(self, stream: OpenStream, parcel: Parcel, sender: Sender, committed: int) -> Answer:
+        """Write a parcel, whole or not at all; the answer is there once it is on disk.
+
+        Args:
+            committed: what to answer, and to answer again for the same key.
+
+        Raises:
+            BackendError: the log is busy, full or broken; nothing was acknowledged.
+        """
+        answer = Answer(committed, parcel.dropped_count)
+        if sender.key:
+            return await self._keep_once(stream, parcel, sender, answer)
+        if parcel.count:
+            await stream.append(
+                parcel.body,
+                parcel.count,
+                is_lines=parcel.is_lines,
+                extra=_plain_extra(sender.source, parcel.schema_hash, parcel.dropped_count),
+            )
+        return answer
+
+    async def _keep_once(self, stream: OpenStream, parcel: Parcel, sender: Sender, answer: Answer) -> Answer:
+        async def write() -> Answer:
+            extra = FrameExtra(
+                idempotency_key=sender.key,
+                committed=answer.committed,
+                dropped_count=answer.dropped_count,
+                source=sender.source,
+                schema_hash=parcel.schema_hash,
+            )
+            if parcel.count:
+                await stream.append(parcel.body, parcel.count, is_lines=parcel.is_lines, extra=extra.encode())
+            return answer
+
+        return await self._keys.once(stream, RequestKey(stream.object.id, sender.source, sender.key), write)
+
+
+class BoundStream:
+    """StreamLog of a binding: what one `send` hands over becomes one frame."""
+
+    def __init__(self, intake: Intake, stream: OpenStream) -> None:
+        self._intake = intake
+        self._stream = stream
+
+    def append(self, batch: Batch) -> Awaitable[None]:
+        """See StreamLog.
+
+        Raises:
+            TooManyRequestsError, InvalidRecordsError, ForbiddenError: as over HTTP; nothing was kept.
+        """
+        stream = self._stream
+        if not stream.object.worker_binding:
+            raise ForbiddenError(f'Stream "{stream.object.name}" takes no records from bindings (worker_binding).')
+        gate = self._intake.gate(stream)
+        gate.admit(len(batch.lines))
+        parcel = gate.pass_lines(batch.lines, batch.count)
+        extra = _plain_extra("", parcel.schema_hash, parcel.dropped_count)
+        return stream.append(parcel.body, parcel.count, is_lines=True, extra=extra)
+
+
+def require_key(text: str | None) -> str:
+    """The Idempotency-Key of a request; empty when it has none.
+
+    Raises:
+        InvalidRequestError: it is empty, too long, or not printable ASCII.
+    """
+    if text is None:
+        return ""
+    if not text or len(text) > KEY_CHARACTERS_MAX or not (text.isascii() and text.isprintable()):
+        raise InvalidRequestError(f"Idempotency-Key must be 1 to {KEY_CHARACTERS_MAX} printable ASCII characters.")
+    return text
+
+
+@lru_cache(maxsize=1024)
+def _plain_extra(source: str, schema_hash: str, dropped_count: int) -> bytes:
+    return FrameExtra(source=source, schema_hash=schema_hash, dropped_count=dropped_count).encode()
