@@ -11,6 +11,7 @@ from .._shared.tokens import TokenStore
 from ..spec import Opened
 from .admin import PipelinesAdmin
 from .catalogue import Catalogue
+from .declared import declared_objects
 from .disk import Disk
 from .drain import OrphanDrain
 from .exporter import FILES_BYTES_MAX, remove_oldest_files
@@ -20,6 +21,7 @@ from .ingest.events import EventsEndpoint
 from .ingest.idempotency import IdempotencyKeys
 from .ingest.intake import BoundStream, Intake
 from .open_streams import LocalStream, OpenStreams, loss_values
+from .reconcile import reconcile
 from .segments import DamagedLogError
 from .stream import Stream
 from .stream_folders import StreamFolders
@@ -50,6 +52,9 @@ async def open_binding(entries: Sequence[PipelineEntry], site: Site) -> AsyncIte
     folders = StreamFolders(host.state_dir)
     async with AsyncExitStack() as stack:
         catalogue = stack.enter_context(closing(Catalogue(host.state_dir)))
+        if site.config is not None:
+            for warning in reconcile(catalogue, declared_objects(site.config), host.now()):
+                host.log.warning("catalogue_differs", text=warning)
         streams = await stack.enter_async_context(OpenStreams(host, folders, catalogue))
         keys = await stack.enter_async_context(
             host.lease(("pipelines", "idempotency"), lambda: IdempotencyKeys(host, folders))

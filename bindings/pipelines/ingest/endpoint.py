@@ -20,6 +20,7 @@ from .body import read_body
 from .cors import cors_headers, preflight_headers
 from .credentials import require_stream, require_token
 from .intake import Sender, require_key
+from .json_answer import json_response, told_records
 from .refusal import (
     ForbiddenError,
     IngestError,
@@ -42,8 +43,6 @@ HOST_SUFFIX = ".ingest.localhost"
 PATH_PREFIX = "/cdn-cgi/ingest/"
 PATHS = frozenset({"/", "/v1", "/v1/"})
 """Of a stream's own host."""
-ERRORS_SHOWN_MAX = 100
-"""Of a strict stream's refusal; the count tells of the others."""
 
 _JSON = {"content-type": "application/json"}
 
@@ -126,9 +125,6 @@ def _accepted(answer: Answer, allowed: dict[str, str]) -> Response:
 def _refused(refusal: IngestError, allowed: dict[str, str]) -> Response:
     error: dict[str, Any] = {"code": refusal.code, "message": getattr(refusal, "message", str(refusal))}
     if isinstance(refusal, InvalidRecordsError):
-        error["record_count"] = len(refusal.errors)
-        error["records"] = [
-            {"index": one.index, "kind": one.kind, "path": one.path} for one in refusal.errors[:ERRORS_SHOWN_MAX]
-        ]
+        error |= told_records(refusal)
     headers = {**allowed, **refusal.headers}
-    return Response.from_json({"success": False, "error": error}, status=refusal.http_status, headers=headers)
+    return json_response({"success": False, "error": error}, status=refusal.http_status, headers=headers)

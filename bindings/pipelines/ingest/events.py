@@ -19,10 +19,10 @@ import msgspec
 
 from ....runtime.core.errors import BackendError
 from ....runtime.core.request import wire_method
-from ....runtime.core.response import Response
 from .body import read_body
 from .credentials import require_stream, require_token
 from .intake import Sender, require_key
+from .json_answer import json_response, told_records
 from .json_guard import require_harmless, require_text
 from .refusal import (
     ForbiddenError,
@@ -38,6 +38,7 @@ from .refusal import (
 
 if TYPE_CHECKING:
     from ....runtime.core.request import Request
+    from ....runtime.core.response import Response
     from ..._shared.tokens import TokenStore
     from ..open_streams import OpenStream, OpenStreams
     from .intake import Intake
@@ -48,7 +49,6 @@ LOCAL_PATH = f"/cdn-cgi/api{PATH}"
 BODY_BYTES_MAX = 1024 * 1024
 """Unpacked. Source: the page, "Maximum payload size" (1 MB)."""
 LINES_TYPES = frozenset({"application/x-ndjson", "application/ndjson", "application/jsonl"})
-ERRORS_SHOWN_MAX = 100
 
 _FIELDS = {
     "timestamp": "must be a valid ISO 8601 string",
@@ -113,7 +113,7 @@ class EventsEndpoint:
         answer = await self._intake.keep(stream, gate.pass_array(array), sender, len(body))
         accepted = {"status": "accepted", "ingested_bytes": answer.committed, "stream_id": stream.object.id}
         dropped = {"edge-dropped": str(answer.dropped_count)} if answer.dropped_count else None
-        return Response.from_json(accepted, headers=dropped)
+        return json_response(accepted, headers=dropped)
 
     async def _require_stream(self, id_or_name: str | None) -> OpenStream:
         if not id_or_name:
@@ -200,7 +200,5 @@ def _refused(refusal: IngestError) -> Response:
     status = 400 if isinstance(refusal, TooLargeError) else refusal.http_status  # this API's own rule
     told: dict[str, Any] = {"error": refusal.word, "detail": getattr(refusal, "message", str(refusal))}
     if isinstance(refusal, InvalidRecordsError):
-        told["records"] = [
-            {"index": one.index, "kind": one.kind, "path": one.path} for one in refusal.errors[:ERRORS_SHOWN_MAX]
-        ]
-    return Response.from_json(told, status=status, headers=refusal.headers)
+        told |= told_records(refusal)
+    return json_response(told, status=status, headers=refusal.headers)
