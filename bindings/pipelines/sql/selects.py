@@ -128,7 +128,8 @@ def _parse_source(cursor: Cursor) -> Table | SubQuery:
     start = cursor.token.start
     if cursor.accept_symbol("("):
         query = _parse_inner(cursor)
-        return SubQuery(start, cursor.last_end, query, _parse_alias(cursor))
+        alias = _parse_alias(cursor)
+        return SubQuery(start, cursor.last_end, query, alias)
     if cursor.at_word("unnest"):
         raise cursor.refuse("UNNEST is only supported in a select list, not in FROM.")
     if cursor.at_word("lateral", "only", "values"):
@@ -136,12 +137,12 @@ def _parse_source(cursor: Cursor) -> Table | SubQuery:
     if cursor.token.kind == "string":
         raise cursor.refuse("Reading a file in FROM is not supported: name a stream.")
     name = cursor.expect_name("the name of a stream", RESERVED)
-    end = cursor.last_end
     if cursor.at_symbol("("):
         raise cursor.refuse(f"Table functions such as {name}() are not supported: name a stream.", start)
     if cursor.at_symbol("."):
         raise cursor.refuse("A stream has no catalog or schema in front of its name.", start)
-    return Table(start, end, name, _parse_alias(cursor))
+    alias = _parse_alias(cursor)
+    return Table(start, cursor.last_end, name, alias)
 
 
 def _parse_alias(cursor: Cursor) -> str | None:

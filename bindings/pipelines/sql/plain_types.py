@@ -1,0 +1,24 @@
+"""The engine's own string and list layouts as the plain ones every sink can write."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+
+def plain_field(field: pa.Field) -> pa.Field:
+    """The field with its type in plain layout; any row may be null."""
+    return pa.field(field.name, _plain(field.type))
+
+
+def _plain(type_: pa.DataType) -> pa.DataType:
+    if pa.types.is_string_view(type_) or pa.types.is_large_string(type_):
+        return pa.string()
+    if pa.types.is_binary_view(type_) or pa.types.is_large_binary(type_):
+        return pa.binary()
+    if pa.types.is_dictionary(type_):
+        return _plain(type_.value_type)
+    if pa.types.is_list(type_) or pa.types.is_large_list(type_):
+        return pa.list_(_plain(type_.value_type))
+    if pa.types.is_struct(type_):
+        return pa.struct([plain_field(each) for each in type_])
+    return type_
