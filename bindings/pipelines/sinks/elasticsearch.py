@@ -28,6 +28,7 @@ import msgspec
 
 from .addresses import problem_of_url
 from .http_target import HttpTarget
+from .object_config import config_of
 from .progress import publish_in_chunks
 from .row_staging import RowStager
 from .sink import Refused, SinkMisconfiguredError, SinkUnavailableError
@@ -83,7 +84,7 @@ class Config:
 
 
 def open_sink(sink: SinkObject, site: SinkSite) -> ElasticsearchSink:
-    return ElasticsearchSink(Config(**sink.config), site.host)
+    return ElasticsearchSink(config_of(Config, sink), site.host)
 
 
 class ElasticsearchSink:

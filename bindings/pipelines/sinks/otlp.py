@@ -39,6 +39,7 @@ from ..ingest.otlp_messages import (
 )
 from .addresses import problem_of_url
 from .http_target import HttpTarget
+from .object_config import config_of
 from .progress import publish_in_chunks
 from .row_staging import RowStager
 from .sink import Refused, SinkMisconfiguredError
@@ -81,7 +82,7 @@ class Config:
 
 
 def open_sink(sink: SinkObject, site: SinkSite) -> OtlpSink:
-    return OtlpSink(Config(**sink.config), site.host)
+    return OtlpSink(config_of(Config, sink), site.host)
 
 
 class OtlpSink:

@@ -20,6 +20,7 @@ import msgspec
 
 from .addresses import problem_of_url
 from .http_target import HttpTarget
+from .object_config import config_of
 from .progress import publish_in_chunks
 from .row_staging import RowStager
 from .sink import Refused, SinkMisconfiguredError, SinkUnavailableError
@@ -72,7 +73,7 @@ class Config:
 
 
 def open_sink(sink: SinkObject, site: SinkSite) -> SplunkHecSink:
-    return SplunkHecSink(Config(**sink.config), sink.id, site.host)
+    return SplunkHecSink(config_of(Config, sink), sink.id, site.host)
 
 
 class SplunkHecSink:

@@ -24,6 +24,7 @@ from uuid import UUID, uuid5
 
 from .addresses import problem_of_url
 from .http_target import HttpTarget
+from .object_config import config_of
 from .progress import publish_in_chunks
 from .row_staging import RowStager
 from .sink import Refused
@@ -75,7 +76,7 @@ class Config:
 
 
 def open_sink(sink: SinkObject, site: SinkSite) -> WebhookSink:
-    return WebhookSink(Config(**sink.config), site.host)
+    return WebhookSink(config_of(Config, sink), site.host)
 
 
 def signature_of(secrets: Sequence[str], time_s: int, body: bytes) -> str:
