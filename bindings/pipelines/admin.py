@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from .schema import Schema
+    from .sql_plans import PlannedInsert
     from .stream_folders import StreamFolder
 
 DELETED_MARK = "deleted"
@@ -80,13 +81,22 @@ class PipelinesAdmin:
         """Make a pipeline.
 
         Raises:
-            SqlError: the SQL is none a pipeline may have.
+            SqlError: the SQL is none a pipeline may have, or does not fit the columns of its streams.
             UnknownTableError: it names a stream or sink that does not exist.
+            UnsupportedError: the SQL engine is not installed.
             InvalidNameError, ObjectExistsError, TooManyObjectsError: it was not made.
         """
         pipeline = PipelineObject(id_of("pipeline", name), name, sql, now, now, started_at=now, origin="api")
+        self.plan_sql(sql)
         self.catalogue.add_pipeline(pipeline, table_names(sql))
         return pipeline
+
+    def plan_sql(self, sql: str) -> tuple[PlannedInsert, ...]:
+        """What each INSERT of a pipeline that is not made yet would write. Raises as `create_pipeline` does."""
+        self.catalogue.find_tables(table_names(sql))
+        from .sql_plans import plan_pipeline  # noqa: PLC0415 - the engine is loaded by who has SQL
+
+        return plan_pipeline(sql, self.catalogue.stream)
 
     def unprocessed_count(self, stream_id: str) -> int:
         """Records in the log that a reader has not delivered yet; of a stream nobody reads, all that the log holds.

@@ -22,7 +22,7 @@ from .._shared.sqlite_facts import Facts
 from .catalogue_snapshot import Snapshot, Tables, read_snapshot
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
 
     from .._shared.sqlite_facts import Connection
@@ -188,6 +188,15 @@ class Catalogue:
         with self._facts.write() as connection:
             _delete_table(connection, "sink", sink_id, force=force)
 
+    def find_tables(self, tables: TableNames) -> Tables:
+        """The ids of the tables that SQL names.
+
+        Raises:
+            UnknownTableError: one of them does not exist.
+        """
+        rows = self._facts.read("SELECT kind, name, id FROM objects")
+        return _found_tables(rows, tables)
+
     def add_pipeline(self, pipeline: PipelineObject, tables: TableNames) -> Tables:
         """Keep a new pipeline with the tables its SQL names, which it returns.
 
@@ -196,7 +205,7 @@ class Catalogue:
             InvalidNameError, ObjectExistsError, TooManyObjectsError: it was not made.
         """
         with self._facts.write() as connection:
-            found = _found_tables(connection, tables)
+            found = _found_tables(connection.execute("SELECT kind, name, id FROM objects"), tables)
             _add(connection, "pipeline", pipeline)
             _keep_tables(connection, pipeline.id, found)
         return found
@@ -209,7 +218,7 @@ class Catalogue:
             UnknownTableError: a table does not exist.
         """
         with self._facts.write() as connection:
-            found = _found_tables(connection, tables)
+            found = _found_tables(connection.execute("SELECT kind, name, id FROM objects"), tables)
             _change(connection, "pipeline", pipeline)
             _keep_tables(connection, pipeline.id, found)
         return found
@@ -291,20 +300,21 @@ def _delete_table(connection: Connection, kind: Kind, object_id: str, *, force: 
     _delete(connection, kind, object_id)
 
 
-def _found_tables(connection: Connection, tables: TableNames) -> Tables:
+def _found_tables(rows: Iterable[tuple[str, str, str]], tables: TableNames) -> Tables:
+    known: dict[str, dict[str, str]] = {}
+    for kind, name, object_id in rows:
+        known.setdefault(kind, {})[name] = object_id
     return Tables(
-        _found(connection, "stream", tables.streams),
-        _found(connection, "sink", tables.sinks),
+        _found("stream", "reads from", known.get("stream", {}), tables.streams),
+        _found("sink", "writes to", known.get("sink", {}), tables.sinks),
     )
 
 
-def _found(connection: Connection, kind: Kind, names: Iterable[str]) -> tuple[str, ...]:
-    known = dict(connection.execute("SELECT name, id FROM objects WHERE kind = ?", (kind,)))
+def _found(kind: str, verb: str, known: Mapping[str, str], names: Iterable[str]) -> tuple[str, ...]:
     for name in names:
         if name not in known:
-            place = "reads from" if kind == "stream" else "writes to"
             also = f"{kind.capitalize()}s there are: {', '.join(sorted(known))}." if known else f"There is no {kind}."
-            raise UnknownTableError(f'The SQL {place} "{name}", which is no {kind}. {also}', http_status=400)
+            raise UnknownTableError(f'The SQL {verb} "{name}", which is no {kind}. {also}', http_status=400)
     return tuple(dict.fromkeys(known[name] for name in names))
 
 
