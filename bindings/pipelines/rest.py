@@ -40,7 +40,7 @@ from .rest_bodies import (
     StreamCreate,
     StreamFormat,
 )
-from .rest_shapes import pipeline_shape, sink_shape, stream_shape, table_shapes
+from .rest_shapes import pipeline_shape, sink_shape, stream_shape, table_shapes, validation_shape
 from .schema_json import SchemaError
 from .sink_types import find_sink_type, sink_type_name, sink_type_names
 from .sql import sql_error
@@ -252,7 +252,8 @@ class PipelineCalls:
 
     async def validate(self, call: Call) -> dict[str, Any]:
         """Check the SQL of a pipeline that is not made yet."""
-        raise NotImplementedError
+        body: SqlBody = call.body
+        return validation_shape(self._admin.catalogue, await asyncio.to_thread(self._admin.plan_sql, body.sql))
 
     def _shape(self, pipeline: PipelineObject) -> dict[str, Any]:
         return pipeline_shape(pipeline, "running")
