@@ -13,8 +13,14 @@ from dataclasses import dataclass
 from struct import pack
 from typing import TYPE_CHECKING
 
-import pyarrow as pa
-import pyarrow.compute as pc
+from ...runtime.core.errors import UnsupportedError
+
+try:
+    import pyarrow as pa
+    import pyarrow.compute as pc
+except ModuleNotFoundError as error:
+    msg = "Pipelines need pyarrow, which is not installed. Run: pip install 'edge-workers[pipelines]'"
+    raise UnsupportedError(msg) from error
 
 from .columns_from_json import ArrowReader, can_read
 from .columns_from_rows import RowReader
@@ -75,7 +81,7 @@ class ColumnBuilder:
         if is_checked:
             try:
                 return Built(self._columns(lines))
-            except ValueError:
+            except (ValueError, ArithmeticError, RecursionError):
                 pass  # the claim is wrong: say which records are bad, as for any other lines
         checked = self._checker.check(lines)
         if not checked.errors:

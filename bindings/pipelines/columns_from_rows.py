@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
+from decimal import Context, Decimal, Inexact, InvalidOperation
 from itertools import accumulate, chain
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any
@@ -17,12 +18,16 @@ import pyarrow as pa
 
 from .columns_types import arrow_field, timestamp_type
 from .record_types import UNITS_PER_SECOND, column_unit, number_unit, record_type
+from .schema_json import PRECISION_MAX
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from .record_types import TimestampFormat
     from .schema import Field, Schema, TimestampUnit
+
+
+_EXACT = Context(prec=PRECISION_MAX, traps=[Inexact, InvalidOperation])
 
 
 class RowReader:
@@ -58,6 +63,10 @@ class RowReader:
             return pa.array([None if text == b"null" else text for text in texts], kind)
         if field.type == "timestamp":
             return _timestamps(values, field.unit, number_unit(field.unit, self._timestamp_format))
+        if field.type == "decimal128":
+            unit = Decimal((0, (1,), -(field.scale or 0)))
+            # pyarrow counts digits as written: 0.00e9 would have too many
+            values = [None if value is None else value.quantize(unit, context=_EXACT) for value in values]
         return pa.array(values, kind)
 
     def _struct_column(self, field: Field, kind: Any, values: list[Any]) -> pa.Array:

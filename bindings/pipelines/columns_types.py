@@ -8,14 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from ...runtime.core.errors import UnsupportedError
-from .record_types import column_unit
+import pyarrow as pa
 
-try:
-    import pyarrow as pa
-except ModuleNotFoundError as error:
-    msg = "Pipelines need pyarrow, which is not installed. Run: pip install 'edge-workers[pipelines]'"
-    raise UnsupportedError(msg) from error
+from .record_types import column_unit
 
 if TYPE_CHECKING:
     from .schema import Field, Schema, TimestampUnit
