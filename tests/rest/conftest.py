@@ -77,7 +77,7 @@ class Api:
         token: str | None = None,
         headers: dict[str, str] | None = None,
         body: Any = None,
-        raw: bytes | None = None,
+        raw: Any = None,
     ) -> Reply:
         """Ask under /client/v4; `{A}` in the path is our account's. With the good token unless told otherwise."""
         sent = {"authorization": f"Bearer {self.token if token is None else token}"} if headers is None else headers
