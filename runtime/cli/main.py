@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import click
 
-from ..core.errors import EdgeError
+from ..core.errors import BindingError, EdgeError
 
 if TYPE_CHECKING:
     from click.shell_completion import CompletionItem
@@ -21,7 +21,10 @@ COMMANDS = {
     "check": "Report every problem of the config and of the handler file.",
     "build": "Freeze the checked config for a faster start on Lambda.",
     "kv": "Read and write KV namespaces.",
-    "streams": "Show what streams hold.",
+    "streams": "Make streams, show what they hold, send to them.",
+    "sinks": "Make and show sinks: where pipelines write to.",
+    "pipelines": "Make and show pipelines: SQL between streams and sinks.",
+    "query": "Run SQL over what sinks delivered.",
     "token": "Make, list and revoke API tokens.",
     "complete": "Print a script that completes `edge` in your shell.",
 }
@@ -82,6 +85,8 @@ def _run(arguments: list[str] | None) -> int:
     except click.ClickException as error:
         error.show()
         return error.exit_code
+    except BindingError as error:
+        _say_error(error.message)  # without the name that a handler sees before it
     except EdgeError as error:
         _say_error(str(error))
     except Exception as error:

@@ -1,4 +1,4 @@
-"""`edge streams`: show what streams hold, beside a running server or without one; check and repair their logs."""
+"""`edge streams`: make streams, show what they hold, send to them, check and repair their logs; a server may run."""
 
 from __future__ import annotations
 
@@ -13,27 +13,34 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ...bindings.pipelines.catalogue import Catalogue
 from ...bindings.pipelines.disk import Disk
 from ...bindings.pipelines.fsck import check_partition, repair_partition
 from ...bindings.pipelines.lock import lock_partition
 from ...bindings.pipelines.log import DamagedStreamError
 from ...bindings.pipelines.segments import base_offsets, segment_path
-from ...bindings.pipelines.stream_folders import FILES_READER, StreamFolders, size_of
+from ...bindings.pipelines.stream_folders import FILES_READER, StreamFolders, StreamSummary, size_of
 from ..core.errors import BackendError
 from ..hosts.logs import printable
 from ..serve import load_config
 from .options import choice_of, config_options, state_folder_of, state_option
+from .streams_objects import create, delete, get
+from .streams_send import dead, send
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from ...bindings.pipelines.fsck import PartitionReport
-    from ...bindings.pipelines.stream_folders import StreamFolder, StreamSummary, TailedRecord
+    from ...bindings.pipelines.stream_folders import StreamFolder, TailedRecord
 
 
 @click.group(name="streams", help=__doc__)
 def command() -> None:
     pass
+
+
+for each in (create, get, delete, send, dead):
+    command.add_command(each)
 
 
 @command.command(name="list")
@@ -42,12 +49,13 @@ def command() -> None:
 @state_option
 def list_streams(*, is_json: bool, **where: Any) -> None:
     """List every stream: name, id, records, size, newest record."""
-    streams = _folders(**where).list()
+    folders = _folders(**where)
+    streams = _with_empty(folders.list(), Catalogue(folders.path.parent), folders)
     if is_json:
         click.echo(json.dumps([_as_json(stream) for stream in streams], indent=2))
         return
     if not streams:
-        click.echo("No stream holds anything yet.", err=True)
+        click.echo("There is no stream yet. Those of edge.toml are made when `edge dev` starts.", err=True)
         return
     rows = [("name", "id", "records", "log bytes", "newest record")]
     rows += [
@@ -167,6 +175,17 @@ def _folders(path: Path | None, environment: str | None, persist_to: Path | None
     if persist_to is not None:
         return StreamFolders(persist_to.absolute() / "state")
     return StreamFolders(state_folder_of(load_config(choice_of(path, environment)), None) / "state")
+
+
+def _with_empty(streams: list[StreamSummary], catalogue: Catalogue, folders: StreamFolders) -> list[StreamSummary]:
+    """The summaries, and those of streams that nobody has sent to yet."""
+    seen = {one.id for one in streams}
+    empty = [
+        StreamSummary(one.id, one.name, 0, 0, (), None, None, folders.folder(one.id).files)
+        for one in catalogue.streams()
+        if one.id not in seen
+    ]
+    return sorted([*streams, *empty], key=lambda one: one.name)
 
 
 def _as_json(stream: StreamSummary) -> dict[str, Any]:
