@@ -10,7 +10,7 @@ import msgspec
 from ..sinks.sink import Roll, StagedFile
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, MutableMapping
 
 
 @dataclass(slots=True)
@@ -29,6 +29,12 @@ class Tally:
     def count(self) -> int:
         return self.delivered + self.filtered + self.dead + self.lost
 
+    def add(self, other: Tally) -> None:
+        self.delivered += other.delivered
+        self.filtered += other.filtered
+        self.dead += other.dead
+        self.lost += other.lost
+
 
 @dataclass(frozen=True, slots=True)
 class Intent:
@@ -39,7 +45,7 @@ class Intent:
     """Of the staged files, inside the staging folder."""
     tallies: Mapping[int, Tally]
     """By partition."""
-    counters: Mapping[str, float] = field(default_factory=dict)
+    counters: MutableMapping[str, float] = field(default_factory=dict)
     errors: Mapping[tuple[str, str], int] = field(default_factory=dict)
     """(family, kind) -> how many records."""
 

@@ -1,0 +1,118 @@
+"""A plan becomes a running INSERT: its sink opened, its SQL compiled. Loads pyarrow and the engine."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ....runtime.core.errors import UnsupportedError
+from ..batcher import RollPolicy
+from ..sink_types import find_sink_type
+from ..sinks.sink import SinkMisconfiguredError
+from .columns import StreamColumns
+from .insert_runner import InsertParts
+from .staging import RollStaging
+from .transform import Check, PassThrough, compiled_query
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from ..disk import Disk
+    from ..objects import SinkObject, StreamObject
+    from ..sinks.sink import Sink, SinkSite
+    from .feed import Chunk, StreamFeed
+    from .plan import InsertPlan
+    from .store import DeliveryStore
+    from .transform import Transformed
+
+FIRST_INTERVAL_S = 1.0
+"""Of the first file after a start where the default interval is short: who sends one record and looks sees it."""
+SHORT_INTERVAL_S = 10.0
+FILE_BYTES = 256 * 1024 * 1024
+"""A file is closed here where the sink names no size: the staging folder holds one roll."""
+
+
+class Opener:
+    """Opens the INSERTs of one runner; streams' columns are shared between them."""
+
+    def __init__(
+        self, site: SinkSite, store: DeliveryStore, root: Path, *, disk: Disk, now: Callable[[], float]
+    ) -> None:
+        self._site = site
+        self._store = store
+        self._root = root
+        self._disk = disk
+        self._now = now
+        self._columns: dict[str, tuple[StreamObject, StreamColumns]] = {}
+
+    def open(self, plan: InsertPlan, feed: StreamFeed, fence: int) -> InsertParts:
+        """Blocks.
+
+        Raises:
+            EdgeError: it cannot run as it is; the text says why.
+        """
+        if plan.problem is not None:
+            raise plan.problem
+        assert plan.stream is not None, "a plan without a problem has its stream"
+        sink = self._open_sink(plan.sink) if plan.sink else None
+        root = self._root / plan.key.id
+        staging = RollStaging(plan.key, sink, store=self._store, root=root, fence=fence, disk=self._disk)
+        policy, inactivity_s = self._policy(plan.sink)
+        return InsertParts(
+            feed=feed,
+            transform=self._transform(plan, staging),
+            sink=sink,
+            staging=staging,
+            policy=policy,
+            inactivity_s=inactivity_s,
+            retention_s=plan.stream.retention.seconds,
+        )
+
+    def _transform(self, plan: InsertPlan, staging: RollStaging) -> Callable[[Chunk], Transformed]:
+        stream, pipeline, insert = plan.stream, plan.pipeline, plan.insert
+        assert stream is not None, "a plan without a problem has its stream"
+        if pipeline is None or insert is None:
+            return Check(self._columns_of(stream), stream.id, self._now)
+        if insert.is_pass_through and stream.schema is None and staging.takes_lines:
+            return PassThrough(stream.id)
+        return compiled_query(
+            insert,
+            self._columns_of(stream),
+            stream_id=stream.id,
+            insert_id=plan.key.id,
+            started_at=pipeline.started_at,
+            on_error=pipeline.on_error,
+            now=self._now,
+        )
+
+    def _columns_of(self, stream: StreamObject) -> StreamColumns:
+        known = self._columns.get(stream.id)
+        if known is None or known[0] != stream:
+            known = self._columns[stream.id] = (stream, StreamColumns(stream))
+        return known[1]
+
+    def _open_sink(self, sink: SinkObject) -> Sink:
+        try:
+            sink_type = find_sink_type(sink.type)
+        except ImportError as error:
+            raise UnsupportedError(
+                f"Sinks of type {sink.type} need {error.name}, which is not installed. {_install(sink.type)}"
+            ) from error
+        if sink_type is None:
+            raise SinkMisconfiguredError(f'Sink "{sink.name}" has the type {sink.type!r}, which Edge does not have.')
+        return sink_type.open_sink(sink, self._site)
+
+    def _policy(self, sink: SinkObject | None) -> tuple[RollPolicy, float | None]:
+        default_s = self._site.default_interval_s
+        if sink is None:
+            return RollPolicy(min(default_s, SHORT_INTERVAL_S), FILE_BYTES, FIRST_INTERVAL_S), None
+        asked = sink.rolling_policy
+        interval_s = default_s if asked.interval_seconds is None else asked.interval_seconds
+        is_short = asked.interval_seconds is None and default_s <= SHORT_INTERVAL_S
+        first_s = FIRST_INTERVAL_S if is_short else interval_s
+        return RollPolicy(interval_s, asked.file_size_bytes or FILE_BYTES, first_s), asked.inactivity_seconds
+
+
+def _install(sink_type: str) -> str:
+    extra = {"kafka": "kafka", "snowflake": "snowflake", "iceberg": "iceberg", "r2_data_catalog": "iceberg"}
+    return f"Run: pip install 'edge-workers[{extra.get(sink_type, 'pipelines')}]'"

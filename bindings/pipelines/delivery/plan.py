@@ -1,0 +1,72 @@
+"""What is to run: every INSERT of every pipeline in the catalogue, and a check of each stream nobody reads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ..ids import id_of
+from ..sql.statements import SqlError, parse_pipeline
+from .store import InsertKey
+
+if TYPE_CHECKING:
+    from ....runtime.core.errors import EdgeError
+    from ..catalogue import Catalogue
+    from ..objects import PipelineObject, SinkObject, StreamObject
+    from ..sql.statements import Insert
+
+
+@dataclass(frozen=True, slots=True)
+class InsertPlan:
+    """One INSERT with what it names. Equal plans need no restart."""
+
+    key: InsertKey
+    stream: StreamObject | None = None
+    pipeline: PipelineObject | None = None
+    """None: only the stream's schema is checked."""
+    insert: Insert | None = None
+    sink: SinkObject | None = None
+    problem: EdgeError | None = None
+    """Why it cannot run: its SQL makes no sense any more."""
+
+    @property
+    def name(self) -> str:
+        """For logs."""
+        if self.pipeline is not None:
+            return self.pipeline.name
+        return f"check of {self.stream.name}" if self.stream else "check"
+
+
+def decide_plan(catalogue: Catalogue) -> dict[str, InsertPlan]:
+    """Insert id -> plan."""
+    plans: list[InsertPlan] = []
+    for pipeline in catalogue.pipelines():
+        plans += _plans_of(pipeline, catalogue)
+    read = {plan.key.stream_id for plan in plans}
+    for stream in catalogue.streams():
+        if stream.schema is not None and stream.id not in read:
+            plans.append(InsertPlan(InsertKey(id_of("check", stream.id), "", 0, stream.id, ""), stream))
+    return {plan.key.id: plan for plan in plans}
+
+
+def _plans_of(pipeline: PipelineObject, catalogue: Catalogue) -> list[InsertPlan]:
+    try:
+        inserts = parse_pipeline(pipeline.sql)
+    except SqlError as error:
+        return [InsertPlan(_key(pipeline, 0, "", ""), pipeline=pipeline, problem=error)]
+    plans: list[InsertPlan] = []
+    for position, insert in enumerate(inserts):
+        stream, sink = catalogue.stream(insert.stream), catalogue.sink(insert.sink)
+        if stream is None or sink is None:
+            missing = f'stream "{insert.stream}"' if stream is None else f'sink "{insert.sink}"'
+            problem = SqlError(f"There is no {missing} any more. Make it again, or delete the pipeline.")
+            plans.append(InsertPlan(_key(pipeline, position, "", ""), pipeline=pipeline, problem=problem))
+            continue
+        key = _key(pipeline, position, stream.id, sink.id)
+        plans.append(InsertPlan(key, stream, pipeline, insert, sink))
+    return plans
+
+
+def _key(pipeline: PipelineObject, position: int, stream_id: str, sink_id: str) -> InsertKey:
+    insert_id = id_of("insert", f"{pipeline.id}/{position}/{stream_id}/{sink_id}")
+    return InsertKey(insert_id, pipeline.id, position, stream_id, sink_id)

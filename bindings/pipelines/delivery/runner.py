@@ -1,0 +1,239 @@
+"""The source that delivers: in one process at a time, every INSERT of every pipeline, from the log to its sink.
+
+It follows the catalogue: a new pipeline is started, an edited one goes on at its committed offsets, a removed one lets
+go of the log. What fails, fails alone: the others run on, and what failed is tried again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import shutil
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from ....runtime.core.errors import BackendError, EdgeError, UnsupportedError
+from ..disk import Disk
+from ..sinks.sink import SinkSite
+from ..stream_folders import FILES_READER
+from .feed import StreamFeed
+from .insert_runner import InsertParts, InsertRunner, reader_of
+from .lease import RunnerLease
+from .plan import InsertPlan, decide_plan
+from .store import DeliveryStore, FencedError, InsertState
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from pathlib import Path
+
+    from ....runtime.core.host import LocalHost
+    from ..catalogue import Catalogue
+    from ..stream_folders import StreamFolders
+    from .opening import Opener
+
+T = TypeVar("T")
+
+FOLLOW_S = 0.5
+"""How often the catalogue is asked for changes."""
+TRIM_S = 30.0
+"""How often logs are looked at that nothing is delivered from: retention ends there too."""
+THREADS = 3
+"""Blocking work of all INSERTs together: reading, SQL, writing files. The libraries let go of the interpreter."""
+SHUTDOWN_S = 8.0
+"""For the last rolls of a shutdown; what they do not reach stays in the log for the next start."""
+INTERVAL_S = 10.0
+"""Rolling interval of `edge dev` where a sink says nothing. `edge serve`: SERVE_INTERVAL_S."""
+SERVE_INTERVAL_S = 300.0
+"""Source: Cloudflare docs, Pipelines "Sinks" (roll interval)."""
+
+
+@dataclass(slots=True)
+class _Running:
+    plan: InsertPlan
+    runner: InsertRunner
+    task: asyncio.Task[None]
+
+
+class PipelineRunner:
+    """The Source. `run` waits until this process may lead, then delivers until it is cancelled."""
+
+    def __init__(
+        self,
+        host: LocalHost,
+        catalogue: Catalogue,
+        folders: StreamFolders,
+        *,
+        config_folder: Path,
+        default_interval_s: float = INTERVAL_S,
+        disk: Disk | None = None,
+    ) -> None:
+        self._host = host
+        self._catalogue = catalogue
+        self._folders = folders
+        self._site = SinkSite(host, config_folder, default_interval_s)
+        self._disk = disk or Disk()
+        self._store = DeliveryStore(host.state_dir)
+        self._folder = host.state_dir / "pipelines"
+        self._running: dict[str, _Running] = {}
+        self._feeds: dict[str, StreamFeed] = {}
+        self._fence = 0
+        self._opener: Opener | None = None
+        self._executor: ThreadPoolExecutor | None = None
+
+    async def run(self) -> None:
+        """Deliver. Nothing is opened or loaded before there is something to do."""
+        while not decide_plan(self._catalogue):
+            await self._host.sleep(FOLLOW_S)
+        lease = RunnerLease(self._store, self._folder, self._host)
+        self._executor = ThreadPoolExecutor(THREADS, thread_name_prefix="pipelines")
+        try:
+            while True:
+                self._fence = await lease.acquire()
+                self._host.log.debug("pipelines_led", fence=self._fence)
+                try:
+                    await self._lead(lease)
+                except FencedError as error:
+                    self._host.log.warning("pipelines_taken_over", fence=self._fence, reason=str(error))
+        finally:
+            lease.close()
+            self._executor.shutdown(wait=False, cancel_futures=True)
+
+    async def _lead(self, lease: RunnerLease) -> None:
+        keeping = self._host.spawn(lease.keep(), name="pipelines-lease")
+        following = self._host.spawn(self._follow(), name="pipelines-follow")
+        try:
+            await asyncio.wait({keeping, following}, return_when=asyncio.FIRST_COMPLETED)
+            for task in (keeping, following):
+                if task.done():
+                    task.result()  # raises
+        finally:
+            following.cancel()
+            await asyncio.wait({following})
+            await self._stop(list(self._running))
+            keeping.cancel()
+            await asyncio.wait({keeping})
+            with suppress(BackendError):
+                await asyncio.to_thread(lease.release)
+
+    async def _follow(self) -> None:
+        """Keep what runs as the catalogue says."""
+        version, trim_at = -1, 0.0
+        while True:
+            if (found := self._catalogue.version()) != version:
+                await self._apply(decide_plan(self._catalogue))
+                version = found
+            for one in list(self._running.values()):
+                if one.task.done():  # its end is a fence that passed on, or a defect
+                    one.task.result()
+            if (now := self._host.now()) >= trim_at:
+                trim_at = now + TRIM_S
+                await self._in_thread(self._trim, now)
+            await self._host.sleep(FOLLOW_S)
+
+    async def _apply(self, plans: dict[str, InsertPlan]) -> None:
+        changed = [key for key, one in self._running.items() if plans.get(key) != one.plan]
+        await self._stop(changed)
+        for stream_id in {plan.key.stream_id for plan in plans.values()}:
+            feed = self._feeds.setdefault(stream_id, StreamFeed(self._folders.folder(stream_id)))
+            feed.consumer_count = sum(plan.key.stream_id == stream_id for plan in plans.values())
+        await self._in_thread(self._settle, plans)
+        for key, plan in plans.items():
+            if key not in self._running:
+                self._start(plan)
+
+    def _start(self, plan: InsertPlan) -> None:
+        fence = self._fence
+
+        def open_parts() -> InsertParts:
+            return self._opened().open(plan, self._feeds[plan.key.stream_id], fence)
+
+        runner = InsertRunner(
+            plan.key,
+            plan.name,
+            open_parts,
+            host=self._host,
+            store=self._store,
+            fence=fence,
+            disk=self._disk,
+            in_thread=self._in_thread,
+        )
+        task = self._host.spawn(runner.run(), name=f"pipeline-{plan.name}")
+        self._running[plan.key.id] = _Running(plan, runner, task)
+
+    def _opened(self) -> Opener:
+        if self._opener is None:
+            try:
+                from .opening import Opener  # noqa: PLC0415 - loads pyarrow and the engine: for who has a pipeline
+            except ImportError as error:
+                raise UnsupportedError(
+                    f"Pipelines need {error.name}, which is not installed. Run: pip install 'edge-workers[pipelines]'"
+                ) from error
+            root = self._folder / "staging"
+            self._opener = Opener(self._site, self._store, root, disk=self._disk, now=self._host.now)
+        return self._opener
+
+    async def _stop(self, keys: Iterable[str]) -> None:
+        """Let INSERTs finish what they have, for SHUTDOWN_S at most."""
+        stopping = [self._running.pop(key) for key in keys]
+        if not stopping:
+            return
+        for one in stopping:
+            one.runner.stop()
+        tasks = {one.task for one in stopping}
+        late: set[asyncio.Task[None]] = set()
+        try:
+            _, late = await asyncio.wait(tasks, timeout=SHUTDOWN_S)
+        finally:
+            for task in late or {task for task in tasks if not task.done()}:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _settle(self, plans: dict[str, InsertPlan]) -> None:
+        """Give new INSERTs their place in the log, and forget removed ones. In a thread."""
+        known = {state.key.id: state for state in self._store.inserts()}
+        for key, plan in plans.items():
+            if key not in known:
+                self._inherit(plan, known.values())
+        for state in known.values():
+            if state.key.id not in plans:
+                self._forget(state, plans)
+        for stream_id in {plan.key.stream_id for plan in plans.values() if plan.pipeline and plan.stream}:
+            self._folders.folder(stream_id).remove_cursors(FILES_READER, self._disk)
+
+    def _inherit(self, plan: InsertPlan, known: Iterable[InsertState]) -> None:
+        """An edited pipeline's new INSERT goes on where its old ones are committed."""
+        starts: dict[int, int] = {}
+        for state in known:
+            if plan.pipeline and (state.key.pipeline_id, state.key.stream_id) == (plan.pipeline.id, plan.key.stream_id):
+                for partition, one in state.progress.items():
+                    starts[partition] = min(one.committed, starts.get(partition, one.committed))
+        if starts:
+            folder = self._folders.folder(plan.key.stream_id)
+            for partition, start in starts.items():
+                folder.save_cursor(reader_of(plan.key.id), partition, start, self._disk)
+            self._store.begin_insert(self._fence, plan.key, starts)
+
+    def _forget(self, state: InsertState, plans: dict[str, InsertPlan]) -> None:
+        """Let go of the log for an INSERT that is no more."""
+        key, folder = state.key, self._folders.folder(state.key.stream_id) if state.key.stream_id else None
+        is_read = any(plan.pipeline and plan.key.stream_id == key.stream_id for plan in plans.values())
+        if folder is not None and folder.path.is_dir():
+            if key.pipeline_id and not is_read:  # its records go out as files again, those delivered here do not
+                for partition, one in state.progress.items():
+                    folder.save_cursor(FILES_READER, partition, one.committed, self._disk)
+            folder.remove_cursors(reader_of(key.id), self._disk)
+        self._store.remove_insert(self._fence, key.id)
+        shutil.rmtree(self._folder / "staging" / key.id, ignore_errors=True)
+
+    def _trim(self, now: float) -> None:
+        for stream in self._catalogue.streams():
+            folder = self._folders.folder(stream.id)
+            if folder.path.is_dir():
+                with suppress(OSError, EdgeError):  # shown where the stream is read
+                    for partition in folder.partitions():
+                        folder.trim(partition, self._disk, written_before=now - stream.retention.seconds)
+
+    async def _in_thread(self, work: Callable[..., T], *arguments: Any) -> T:
+        assert self._executor is not None, "the runner runs"
+        return await asyncio.get_running_loop().run_in_executor(self._executor, work, *arguments)
