@@ -12,6 +12,7 @@ import zstandard
 
 from edge.bindings.pipelines.ids import id_of
 from edge.bindings.pipelines.objects import Retention, StreamLimits
+from edge.bindings.pipelines.open_streams import POLL_SECONDS
 from edge.bindings.pipelines.stream_folders import StreamFolders
 
 from .conftest import stream_object
@@ -186,6 +187,7 @@ async def test_a_stream_made_while_running_takes_records(ingest: Ingest) -> None
         catalogue.add_stream(stream_object("fresh"))
         assert (await ingest.post(ROWS, "fresh")).json == committed(2)
         catalogue.delete_stream(id_of("stream", "fresh"))
+        await ingest.host.advance(POLL_SECONDS)
         assert (await ingest.post(ROWS, "fresh")).status == 404
 
 
