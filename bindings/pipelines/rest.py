@@ -1,7 +1,7 @@
 """Cloudflare's REST API of pipelines, on the same objects as the commands and edge.toml.
 
-Ids in paths are 32 hex digits, never names: wrangler looks a name up by `?name=`. Of the older product only the empty
-list is here, which wrangler asks for after the new one.
+Ids in paths are 32 hex digits, never names: wrangler looks a name up by `?name=`. Of the older product there
+is nothing but the answers that say so: wrangler asks there, too.
 Source: spec "Cloudflare API", 3; Cloudflare API reference, "Pipelines".
 """
 
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
-from ...runtime.core.errors import UnsupportedError
+from ...runtime.core.errors import BindingError, UnsupportedError
 from .._shared.permissions import PIPELINES_READ, PIPELINES_WRITE
 from .._shared.rest import PAGES, Answer, ApiError, Query, Route, page_of
 from .catalogue import (
@@ -93,6 +93,9 @@ def routes(admin: PipelinesAdmin) -> Sequence[Route]:
 
     return (
         reading(_BASE, list_legacy),
+        reading(f"{_BASE}/{{pipeline_name}}", find_legacy),
+        writing("PUT", f"{_BASE}/{{pipeline_name}}", find_legacy),
+        writing("DELETE", f"{_BASE}/{{pipeline_name}}", find_legacy),
         reading(f"{_V1}/streams", streams.list, _LISTED),
         writing("POST", f"{_V1}/streams", streams.create, StreamCreate),
         reading(f"{_V1}/streams/{{stream_id}}", streams.get),
@@ -113,6 +116,11 @@ def routes(admin: PipelinesAdmin) -> Sequence[Route]:
 async def list_legacy(_call: Call) -> Answer:
     """List pipelines of the older product: there are none."""
     return Answer([], extra={"results": []})  # the SDK reads `results`, wrangler `result`
+
+
+async def find_legacy(call: Call) -> None:
+    """Find no pipeline of the older product: wrangler asks here for what the new one does not have."""
+    raise ApiError(404, NOT_FOUND["pipeline"], f"There is no pipeline {call.params['pipeline_name']}.")
 
 
 class StreamCalls:
@@ -276,7 +284,7 @@ def _coded(handler: Handler) -> Handler:
             raise ApiError(501, INVALID, str(error)) from error
         except tuple(kind for kind, _, _ in _ERRORS) as error:
             status, code = next((status, code) for kind, status, code in _ERRORS if isinstance(error, kind))
-            raise ApiError(status, code, getattr(error, "message", None) or str(error)) from error
+            raise ApiError(status, code, error.message if isinstance(error, BindingError) else str(error)) from error
 
     return call_it
 

@@ -28,6 +28,9 @@ WANTS = {
     ("GET", "/memberships"): ANYONE,
     ("POST", "/graphql"): ANYONE,
     ("GET", "/accounts/{account_id}/pipelines"): READ,
+    ("GET", "/accounts/{account_id}/pipelines/{pipeline_name}"): READ,
+    ("PUT", "/accounts/{account_id}/pipelines/{pipeline_name}"): WRITE,
+    ("DELETE", "/accounts/{account_id}/pipelines/{pipeline_name}"): WRITE,
     ("GET", f"{V1}/streams"): READ,
     ("POST", f"{V1}/streams"): WRITE,
     ("GET", f"{V1}/streams/{{stream_id}}"): READ,
@@ -138,7 +141,7 @@ async def test_every_route_answers_every_caller_as_the_table_says(api: Api) -> N
     assert set(headers) == set(CALLERS)
     for (method, pattern), caller, account in itertools.product(WANTS, CALLERS, ACCOUNTS):
         path = pattern.replace("{account_id}", ACCOUNTS[account])
-        for name in ("stream_id", "sink_id", "pipeline_id"):
+        for name in ("stream_id", "sink_id", "pipeline_id", "pipeline_name"):
             path = path.replace(f"{{{name}}}", "0" * 32)
         reply = await api.ask(method, path, headers=headers[caller], raw=b"{}" if method in {"POST", "PATCH"} else None)
         refusal = expected(caller, account, pattern, WANTS[method, pattern])
