@@ -6,7 +6,6 @@ Texts are wrangler's. Source: workers-sdk packages/workers-utils/src/config/vali
 from __future__ import annotations
 
 import re
-from dataclasses import fields
 from datetime import date
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
 
 SETTINGS_FILE = "edge.toml"
 _NAME = re.compile(r"[a-z0-9_][a-z0-9_-]*|")
-_LIMIT_SETTINGS = frozenset(field.name for field in fields(Limits))
+_LIMIT_SETTINGS = frozenset(Limits._fields)
 
 
 def check_level(level: Located, section_keys: frozenset[str], report: Diagnostics) -> None:

@@ -42,7 +42,7 @@ def freeze(config: WorkerConfig, folder: Path) -> str:
     def relative(path: Path) -> str:
         return os.path.relpath(path, folder).replace(os.sep, "/")
 
-    settings = {name: asdict(getattr(config.settings, name)) for name in _SECTIONS}
+    settings = {name: getattr(config.settings, name)._asdict() for name in _SECTIONS}
     references = {at: name for at, name in config.settings_references.items() if at.partition(".")[0] in _SECTIONS}
     for reference in references:
         _set(settings, reference.split("."), None)
@@ -60,7 +60,7 @@ def freeze(config: WorkerConfig, folder: Path) -> str:
         "secret_names": sorted(config.secret_names),
         "bindings": {section: [asdict(entry) for entry in entries] for section, entries in config.bindings.items()},
         "unsupported": config.unsupported,
-        "dev": asdict(config.dev),
+        "dev": config.dev._asdict(),
         "settings": settings,
         "settings_references": references,
         "warnings": config.warnings,

@@ -7,14 +7,15 @@ secret. pydantic is imported only where such a file exists: it costs 110 ms at s
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, make_dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from .known_keys import SETTINGS_KEYS, TOP_LEVEL_KEYS
 from .parse import Located
 from .product_settings import Sections, check_product
 from .settings_values import resolved, validated
-from .shape import expected, warn_of_unknown
+from .shape import expected, type_hints, warn_of_unknown
 from .worker_config import AwsSettings, Limits, ServerSettings, Settings
 
 if TYPE_CHECKING:
@@ -74,24 +75,34 @@ def check_settings(
         if not isinstance(value.value, dict):
             report.error(expected(value, "object"), value.at)
             continue
-        own, cloudflares = frozenset(f.name for f in fields(cls)), _CLOUDFLARE_KEYS.get(section, frozenset())
+        own, cloudflares = frozenset(cls._fields), _CLOUDFLARE_KEYS.get(section, frozenset())
         warn_of_unknown(value, own, report, elsewhere=cloudflares, other_file=place.wrangler_file)
-        if (one := validated(cls, resolved(value, variables, references, report), value, report)) is not None:
-            checked[section] = _in_range(one, value, report)
+        one = validated(_checked_type(cls), resolved(value, variables, references, report), value, report)
+        if one is not None:
+            checked[section] = _in_range(cls(**{name: getattr(one, name) for name in cls._fields}), value, report)
     sections = Sections({key: written(key) for key in product_keys}, variables, references, report)
     for product in products:
         checked.setdefault("products", {}).update(check_product(product, sections, place))
     return CheckedSettings(Settings(**checked), references)
 
 
+def _checked_type(cls: type[Any]) -> type[Any]:
+    """The section's named tuple as a dataclass, whose members pydantic reports by name."""
+    hints, defaults = type_hints(cls), cls()
+    return make_dataclass(
+        cls.__name__,
+        [(name, hints[name], field(default_factory=partial(getattr, defaults, name))) for name in cls._fields],
+    )
+
+
 def _in_range(section: Any, value: Located, report: Diagnostics) -> Any:
     """The section with its default for every number that is not above zero, each of which is warned about."""
     default = type(section)()
-    for one in fields(section):
-        number = getattr(section, one.name)
+    for name in section._fields:
+        number = getattr(section, name)
         if isinstance(number, int | float) and not isinstance(number, bool) and not number > 0:
-            standard = getattr(default, one.name)
-            text = f'"{value.name}.{one.name}" must be above 0 but got {number}; the default {standard} is used.'
-            report.warning(text, (*value.at, one.name))
-            section = replace(section, **{one.name: standard})
+            standard = getattr(default, name)
+            text = f'"{value.name}.{name}" must be above 0 but got {number}; the default {standard} is used.'
+            report.warning(text, (*value.at, name))
+            section = section._replace(**{name: standard})
     return section

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from ...wrangler_config.find import SETTINGS_NAMES
+from ..core.reserved import API_PATH
 from ..environment import VARIABLE
 from ..hosts.logs import configure, printable
 from ..hosts.redaction import is_secret_name
@@ -118,6 +119,15 @@ def say_state(folder: Path) -> None:
     say(f"State is in {folder}")
 
 
+def say_api(url: str, account_id: str) -> None:
+    """How wrangler and the SDK are pointed at this server; said when something asks its API for the first time."""
+    base = f"{url}{API_PATH}/client/v4"
+    say("The REST API was asked. To point wrangler and the cloudflare SDK at it:")
+    say(f"  export CLOUDFLARE_API_BASE_URL={base} CLOUDFLARE_BASE_URL={base}")
+    say(f"  export CLOUDFLARE_ACCOUNT_ID={account_id}")
+    say('  export CLOUDFLARE_API_TOKEN=$(edge token create --permission "All Write")')
+
+
 def url_of(opened: socket.socket) -> str:
     """Where a socket is reached: `http://127.0.0.1:8787`."""
     ip, port = opened.getsockname()[:2]
@@ -147,5 +157,5 @@ def _bracketed(resource: str) -> str:
 def _with_hosts(config: WorkerConfig, hosts: tuple[str, ...]) -> WorkerConfig:
     """The config with `--host-allow` added to the hosts it allows."""
     server = config.settings.server
-    server = replace(server, allowed_hosts=(*server.allowed_hosts, *hosts))
-    return replace(config, settings=replace(config.settings, server=server))
+    server = server._replace(allowed_hosts=(*server.allowed_hosts, *hosts))
+    return config._replace(settings=config.settings._replace(server=server))

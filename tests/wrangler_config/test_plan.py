@@ -6,7 +6,6 @@ import json
 import os
 import subprocess
 import sys
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -143,7 +142,7 @@ def test_changed_development_values_do_not_make_a_plan_stale(project: Project) -
     project.write(".dev.vars", "A=2")
     thawed = thaw(plan, ENTRIES)
     assert thawed is not None
-    assert replace(thawed, warnings=(), vars=config.vars, files=config.files) == config
+    assert thawed._replace(warnings=(), vars=config.vars, files=config.files) == config
 
 
 @pytest.mark.parametrize("what", ["load", "thaw"])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from itertools import count
 from typing import TYPE_CHECKING
 
@@ -68,7 +67,7 @@ async def open_aws(host: FakeHost, request: pytest.FixtureRequest) -> AsyncItera
         await host.client("dynamodb").call("CreateTable", table_definition(name))
         status, _, body = await host.client("s3").send("PUT", f"/{name}")
         assert status == 200, body
-        yield DynamoStore(host, replace(SETTINGS, kv_values_bucket=name), name)
+        yield DynamoStore(host, SETTINGS._replace(kv_values_bucket=name), name)
 
 
 @pytest.fixture(params=[open_local, open_aws], ids=["local", "aws"])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from base64 import b64decode
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +33,7 @@ ENTRY = PipelineEntry("STREAM", stream="flights")
 
 
 def with_aws(**aws: Any) -> WorkerConfig:
-    return replace(CONFIG, settings=Settings(aws=AwsSettings(**aws)))
+    return CONFIG._replace(settings=Settings(aws=AwsSettings(**aws)))
 
 
 class Service:
@@ -170,7 +169,7 @@ async def test_missing_stream_says_which_and_where_to_name_another() -> None:
     ("config", "name"),
     [
         (CONFIG, "edge-demo-production-flights"),
-        (replace(CONFIG, environment="prod"), "edge-demo-prod-flights"),
+        (CONFIG._replace(environment="prod"), "edge-demo-prod-flights"),
         (with_aws(stream_names={"STREAM": "mine"}), "mine"),
         (with_aws(stream_names={"flights": "mine"}), "mine"),
     ],

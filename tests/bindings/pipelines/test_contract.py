@@ -6,7 +6,7 @@ import asyncio
 import json
 from base64 import b64decode
 from contextlib import AsyncExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
@@ -63,7 +63,7 @@ async def open_local(stack: AsyncExitStack, state_dir: Path) -> Backend:
     opened = await stack.enter_async_context(local.open_binding([entry], Site(FakeHost(state_dir), CONFIG)))
 
     async def kept() -> list[Any]:
-        return [json.loads(record.json) async for record in opened.admin.tail("s", follow=False)]
+        return [json.loads(record.json) async for record in opened.admin.folders.tail("s", follow=False)]
 
     return Backend(opened.env["STREAM"], kept)
 
@@ -83,7 +83,7 @@ async def open_aws(stack: AsyncExitStack, service: str, moto_url: str) -> Backen
             "CreateDeliveryStream", {"DeliveryStreamName": name, "ExtendedS3DestinationConfiguration": destination}
         )
         kept = bucket_reader(clients["s3"], name)
-    config = replace(CONFIG, settings=Settings(aws=AwsSettings(stream=service, stream_names={"STREAM": name})))
+    config = CONFIG._replace(settings=Settings(aws=AwsSettings(stream=service, stream_names={"STREAM": name})))
     entry = PipelineEntry("STREAM", stream="s")
     opened = await stack.enter_async_context(aws.open_binding([entry], Site(host, config)))
     return Backend(opened.env["STREAM"], kept)
