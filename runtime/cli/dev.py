@@ -13,7 +13,7 @@ from ..hosts.state_folder import hold_state_folder
 from .options import config_options, listen_options, state_option, vars_options
 from .reload_on_save import reload_on_save
 from .serving import Serving, run_in_loop, serve_until_stopped
-from .startup import prepare, say, say_bindings, say_state, url_of
+from .startup import prepare, say, say_api, say_bindings, say_state, url_of
 from .stop_signals import StopSignals
 
 if TYPE_CHECKING:
@@ -57,6 +57,7 @@ async def _serve(serving: Serving, began_at: float) -> None:
         say_state(serving.start.folder)
         if app.live.failure is not None:
             app.host.log.error("worker_not_loaded", serving="nothing, until it is mended", exc_info=app.live.failure)
+        app.on_api_used = lambda: say_api(url, app.config.account_id)
         say(f"Ready on {url}")
 
     with StopSignals(serving.start.drain_seconds) as stop:
