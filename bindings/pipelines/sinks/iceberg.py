@@ -15,6 +15,7 @@ from .object_config import Credentials, config_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from ..objects import SinkObject
     from .iceberg_sink import IcebergSink
@@ -86,13 +87,13 @@ def open_sink(sink: SinkObject, site: SinkSite) -> IcebergSink:
 
     config = config_of(Config, sink)
     urls = () if config.allow_private_network else config.urls()
-    return IcebergSink(place_of(sink, site), sink, site, public_urls=urls)
+    return IcebergSink(place_of(sink, site.host.state_dir), sink, site, public_urls=urls)
 
 
-def place_of(sink: SinkObject, site: SinkSite) -> TablePlace:
+def place_of(sink: SinkObject, state_dir: Path) -> TablePlace:
     """Where the sink's table is. Raises as `open_sink`."""
     config = config_of(Config, sink)
-    folder = site.host.state_dir / FOLDER_NAME
+    folder = state_dir / FOLDER_NAME
     catalog: Mapping[str, str | None]
     match config.catalog.type:
         case "sqlite":

@@ -53,6 +53,8 @@ def sqlite_catalog(database: Path, warehouse: Path | str) -> dict[str, str]:
 
 def s3_properties(endpoint: str | None, region: str | None, credentials: Credentials | None) -> dict[str, str]:
     """How pyiceberg reaches the warehouse's files."""
+    if endpoint is not None and region is None:
+        region = "us-east-1"  # else the client asks AWS for it, whatever the endpoint is
     given = {"s3.endpoint": endpoint, "s3.region": region}
     if credentials is not None:
         given |= {

@@ -88,6 +88,25 @@ class Bucket:
         except FAILURES as error:
             raise sink_error(error, self.url) from error
 
+    def list(self, path: str, ending: str, on_count: Callable[[int], None]) -> dict[str, int]:
+        """Key -> bytes of every object below `path` whose key ends so; blocks. `on_count` hears how many so far.
+
+        Raises:
+            SinkUnavailableError, SinkMisconfiguredError: not all could be listed.
+        """
+        found: dict[str, int] = {}
+        try:
+            for some in obstore.list(self.store, path or None):
+                found |= {one["path"]: one["size"] for one in some if one["path"].endswith(ending)}
+                on_count(len(found))
+        except FAILURES as error:
+            raise sink_error(error, self.url) from error
+        return found
+
+    def open(self, key: str) -> obstore.ReadableFile:
+        """The object as a file, read in ranges; blocks."""
+        return obstore.open_reader(self.store, key)
+
     async def _create(self, file: StagedFile, path: Path) -> None:
         try:
             await self._put(file, path, mode="create")

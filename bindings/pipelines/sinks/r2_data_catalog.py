@@ -14,6 +14,8 @@ from .object_config import check_bucket_name, config_of
 from .r2 import FOLDER_NAME
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from ..objects import SinkObject
     from .iceberg_sink import IcebergSink
     from .sink import SinkSite
@@ -55,13 +57,13 @@ def open_sink(sink: SinkObject, site: SinkSite) -> IcebergSink:
     """
     from .iceberg_sink import IcebergSink  # noqa: PLC0415 - it loads pyiceberg: for opening a sink, not declaring one
 
-    return IcebergSink(place_of(sink, site), sink, site)
+    return IcebergSink(place_of(sink, site.host.state_dir), sink, site)
 
 
-def place_of(sink: SinkObject, site: SinkSite) -> TablePlace:
+def place_of(sink: SinkObject, state_dir: Path) -> TablePlace:
     """Where the sink's table is. Raises as `open_sink`."""
     config = config_of(Config, sink)
-    folder = site.host.state_dir / FOLDER_NAME / config.bucket / CATALOG_FOLDER
+    folder = state_dir / FOLDER_NAME / config.bucket / CATALOG_FOLDER
     if config.remote:
         catalog = {
             "type": "rest",

@@ -326,7 +326,7 @@ async def test_a_data_catalog_lives_in_its_bucket(runner: Any) -> None:
 
 def test_a_remote_data_catalog_is_the_accounts(runner: Any) -> None:
     config = {"bucket": "my-bucket", "table_name": "t", "account_id": "acc", "token": "secret", "remote": True}
-    place = r2_data_catalog.place_of(runner.sink("r2_data_catalog", **config), runner.site)
+    place = r2_data_catalog.place_of(runner.sink("r2_data_catalog", **config), runner.host.state_dir)
     assert place.catalog["uri"] == "https://catalog.cloudflarestorage.com/acc/my-bucket"
     assert place.catalog["warehouse"] == "acc_my-bucket"
     assert not (runner.host.state_dir / "r2").exists()
