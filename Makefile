@@ -52,7 +52,20 @@ unit: $(VENV)/.tests ## tests, without the slow ones
 fix: $(VENV)/.tests ## format and mend what lint can mend
 	@$(BIN)/ruff check --quiet --fix . ; $(BIN)/ruff format --quiet .
 
-slow: $(VENV)/.tests ## the long tests: 1,000 kills, 10,000 power-cut images ...
+# fakesnow pins duckdb and sqlglot to versions of its own, so it lives apart from the other tests' libraries.
+SNOWFLAKE := .venv-snowflake
+
+$(SNOWFLAKE)/.made: pyproject.toml | $(BIN)/python
+	@echo "Installing fakesnow into $(SNOWFLAKE) ..."
+	@$(BIN)/python -m venv $(SNOWFLAKE)
+	@$(SNOWFLAKE)/bin/pip install --quiet --disable-pip-version-check 'setuptools>=77'
+	@$(SNOWFLAKE)/bin/pip install --quiet --disable-pip-version-check --no-build-isolation -e ".[snowflake]" fakesnow==0.12.1 pyarrow==26.0.1
+	@touch $@
+
+.PHONY: snowflake-env
+snowflake-env: $(SNOWFLAKE)/.made ## what the slow tests of the Snowflake sink run in
+
+slow: $(VENV)/.tests snowflake-env ## the long tests: 1,000 kills, 10,000 power-cut images ...
 	@$(PYTEST) -m slow -o faulthandler_timeout=0
 
 oracle: $(VENV)/.tests ## compare with what Cloudflare ships
@@ -65,4 +78,4 @@ coverage: $(VENV)/.tests ## branch coverage of the fast tests
 	@$(BIN)/coverage run -m pytest --rootdir=tests -q tests && $(BIN)/coverage report --skip-covered
 
 clean: ## remove the environment and everything generated
-	@rm -rf $(VENV) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	@rm -rf $(VENV) $(SNOWFLAKE) build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
