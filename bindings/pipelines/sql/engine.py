@@ -63,8 +63,7 @@ def compile_insert(insert: Insert, input_schema: pa.Schema, *, started_at: float
         SqlError: a column or function does not exist, types do not fit, or two columns have one name.
     """
     visible = [each for each in input_schema if each.name not in HIDDEN_COLUMNS]
-    texts = [each.name for each in visible if _is_text(each.type)]
-    rewritten = rewrite(insert, texts, HIDDEN_COLUMNS, started_at)
+    rewritten = rewrite(insert, visible, HIDDEN_COLUMNS, started_at)
     shreds = [(column, list(wants), list(wants.values())) for column, wants in rewritten.shreds.items()]
     extracted = [
         pa.field(name, ARROW_TYPES[want.kind])
@@ -80,6 +79,7 @@ def compile_insert(insert: Insert, input_schema: pa.Schema, *, started_at: float
         frame = context.sql(rewritten.sql)
         plan = frame.execution_plan()
         schema = frame.schema()
+        _probe(context, plan)
     except Exception as exc:  # the engine raises bare Exception and ValueError for a refused query
         raise planning_error(insert, [each.name for each in visible], exc) from exc
     shredders = [(column, Extractor(wants)) for column, wants, _ in shreds]
@@ -115,10 +115,10 @@ class CompiledInsert:
         Raises:
             EngineError: the engine itself failed (memory, a defect); it says nothing about the records.
         """
-        inputs = self._inputs(batch)
         rows: list[pa.RecordBatch] = []
         bad: list[BadRow] = []
-        self._run_range(inputs, 0, rows, bad)
+        if batch.num_rows:
+            self._run_range(self._inputs(batch), 0, rows, bad)
         if not rows:
             return Outcome(pa.RecordBatch.from_pylist([], schema=self._rows_schema), tuple(bad))
         return Outcome(rows[0] if len(rows) == 1 else pa.concat_batches(rows), tuple(bad))
@@ -166,5 +166,10 @@ def _context() -> SessionContext:
     return context
 
 
-def _is_text(type_: pa.DataType) -> bool:
-    return bool(pa.types.is_string(type_) or pa.types.is_large_string(type_) or pa.types.is_string_view(type_))
+def _probe(context: SessionContext, plan: ExecutionPlan) -> None:
+    """Run without rows: what fails now fails for every record, so it is the query's fault and not theirs."""
+    try:
+        list(context.execute(plan, 0))
+    except Exception as exc:
+        if is_about_data(exc):  # array_positions, for one, cannot do nothing: an internal error, harmless with rows
+            raise

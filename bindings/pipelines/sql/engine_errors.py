@@ -43,7 +43,7 @@ def row_message(exc: Exception) -> str:
 def planning_error(insert: Insert, columns: Sequence[str], exc: Exception) -> SqlError:
     """The engine's refusal of a query, with the place of the name it is about."""
     text = _own_names_hidden(str(exc))
-    missing = re.search(r"No field named (.+?)\. ", text + " ")
+    missing = re.search(r"No field named (.+?)\.(?:\s|$)", text)
     if missing is not None:
         return _missing_column(insert, columns, missing.group(1))
     function = re.search(r"(?:Invalid function|[Ff]unction|call to) '(\w+)", text)
@@ -90,6 +90,7 @@ def _own_names_hidden(text: str) -> str:
 
 def _first_sentences(text: str) -> str:
     """Without the engine's own headings and its list of candidate functions."""
+    text = text.rsplit("caused by\n", maxsplit=1)[-1]
     text = re.sub(r"^(?:DataFusion error: )?(?:[A-Z][\w ]{3,40}: )+", "", text)
     text = text.split("\n")[0].split(" No function matches")[0].strip()
     return text if text.endswith((".", "?")) else f"{text}."
@@ -100,6 +101,7 @@ _ROW_MESSAGES = [
     (re.compile(r"[Cc]annot cast string '.*' to value of (\w+) type", re.DOTALL), "A text cannot be cast to {0}."),
     (re.compile(r"[Cc]annot cast (?:value|string) .* (?:to|as) (\w+)$", re.DOTALL), "A value cannot be cast to {0}."),
     (re.compile(r"[Cc]an't cast value .* to type (\w+)", re.DOTALL), "A value is out of the range of {0}."),
+    (re.compile(r"[Cc]annot cast value '.*' to value of (\w+) type", re.DOTALL), "A text cannot be cast to {0}."),
     (re.compile("[Dd]ivide by zero|division by zero"), "A number is divided by zero."),
     (re.compile("Error parsing timestamp|timestamp"), "A text is no timestamp of the expected form."),
     (re.compile("Error parsing date|[Dd]ate32|[Dd]ate64"), "A text is no date."),

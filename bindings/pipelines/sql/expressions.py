@@ -58,7 +58,7 @@ def _parse_prefix(cursor: Cursor) -> Expression:
         return _parse_steps(cursor, Literal(token.start, token.end, token.value))
     if token.kind == "number":
         cursor.take()
-        return Literal(token.start, token.end, _number(token.value))
+        return _parse_steps(cursor, Literal(token.start, token.end, _number(token.value)))
     if cursor.at_word("not"):
         cursor.take()
         inner = parse_expression(cursor, _NOT_POWER)

@@ -8,6 +8,7 @@ document (SQL NULL, or text that is no JSON) and b"" where the path leads nowher
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, TypeAlias
@@ -59,6 +60,7 @@ class _Node:
     slots: list[int] = field(default_factory=list)
     children: dict[Step, _Node] = field(default_factory=dict)
     keys: list[str] = field(default_factory=list)
+    """The string steps that can be the name of a Struct's field."""
     decode: Callable[[bytes], Any] = bytes
     """An object's bytes -> a Struct with a Raw for each of `keys`."""
 
@@ -67,7 +69,7 @@ class _Node:
         return not self.slots and len(self.keys) == len(self.children)
 
     def prepare(self) -> None:
-        self.keys = [step for step in self.children if isinstance(step, str)]
+        self.keys = [step for step in self.children if isinstance(step, str) and _FIELD_NAME.fullmatch(step)]
         fields = [(_name(n), msgspec.Raw, msgspec.field(default=_NOWHERE, name=key)) for n, key in enumerate(self.keys)]
         self.decode = msgspec.json.Decoder(msgspec.defstruct("Keys", fields, gc=False)).decode
         for child in self.children.values():
@@ -82,6 +84,9 @@ class _Node:
             if isinstance(step, int):
                 lists = _each(_decode_items, rows, lambda _: ())
                 child.visit([None if each is None else _item(each, step) for each in lists], found)
+            elif isinstance(step, str) and step not in self.keys:
+                objects = _each(_decode_object, rows, lambda _: {})
+                child.visit([None if each is None else bytes(each.get(step, _NOWHERE)) for each in objects], found)
             elif step is Inside.TEXT:
                 texts = _each(decode_text, rows, _none)
                 child.visit(
@@ -137,4 +142,6 @@ def _name(n: int) -> str:
 _BAD_JSON = (msgspec.DecodeError, RecursionError, UnicodeError)
 _NOWHERE = msgspec.Raw(b"")
 _decode_raw = msgspec.json.Decoder(msgspec.Raw).decode
+_FIELD_NAME = re.compile(r'[^\\"\x00-\x1f]*')
+_decode_object = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _decode_items = msgspec.json.Decoder(list[msgspec.Raw]).decode

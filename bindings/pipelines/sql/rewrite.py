@@ -16,12 +16,15 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 
+import pyarrow as pa
+
 from .functions import clock_call, documented_call
 from .json_chain import Chain, find_cast_chain, find_chain, without_parentheses
 from .json_kinds import Want
+from .json_refusals import refuse_json
 from .sql_error import error_at
-from .tokens import quote_name, quote_string, tokenize, words
-from .tree import Call, Cast, Column, Compare, Compound, FieldStep, JsonStep, Literal, SubQuery, Table, operands, walk
+from .tokens import quote_name, quote_string, tokenize
+from .tree import Call, Cast, Column, FieldStep, Literal, SubQuery, Table, operands
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -34,9 +37,6 @@ if TYPE_CHECKING:
     Origins: TypeAlias = Mapping[str, Origin]
 
 STREAM_TABLE = "__edge_stream"
-_NO_JSON_OPERAND = words("|| + - * / % ^ & | ~ !~ ~* !~* << >> # @> <@ []")
-
-_BINDS_TIGHTER = _NO_JSON_OPERAND - {"[]"} | {"::"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,8 +59,8 @@ class Rewritten:
     calls: list[JsonCall] = field(default_factory=list)
 
 
-def rewrite(insert: Insert, columns: Sequence[str], hidden: Sequence[str], started_at: float) -> Rewritten:
-    """The text to run. `columns`: those of the stream; `hidden`: carried through every level.
+def rewrite(insert: Insert, columns: Sequence[pa.Field], hidden: Sequence[str], started_at: float) -> Rewritten:
+    """The text to run. `columns`: those of the stream; `hidden`: names carried through every level.
 
     Raises:
         SqlError: a JSON value is used where its type is not known.
@@ -86,10 +86,11 @@ class _Scope:
 
 
 class _Rewriter:
-    def __init__(self, insert: Insert, columns: Sequence[str], hidden: Sequence[str], started_at: float) -> None:
+    def __init__(self, insert: Insert, columns: Sequence[pa.Field], hidden: Sequence[str], started_at: float) -> None:
         self._insert = insert
         self._text = _without_comments(insert.text)
-        self._stream_origins = {column: (column, ()) for column in columns}
+        self._types = {column.name: column.type for column in columns}
+        self._stream_origins = {column.name: (column.name, ()) for column in columns}
         self._hidden = hidden
         self._started_at = started_at
         self._shreds: dict[str, dict[Want, str]] = {}
@@ -121,7 +122,7 @@ class _Rewriter:
             items[-1] = (last, ", ".join((text, *map(quote_name, self._carried(is_outermost=is_outermost)))))
         edits: list[tuple[Span, str]] = [*items, (select.source, source)]
         if select.where is not None:
-            self._refuse_odd_binding(select.where)
+            refuse_json(self._text, select.where)
             edits.append((select.where, self._expression(select.where, scope)))
         return self._splice(select, edits), self._outputs(select, scope)
 
@@ -164,7 +165,7 @@ class _Rewriter:
     def _item(self, item: Item, scope: _Scope) -> str:
         if item.expression is None:
             return self._original(item)
-        self._refuse_odd_binding(item.expression)
+        refuse_json(self._text, item.expression)
         text = self._expression(item.expression, scope)
         original = self._original(item.expression)
         if item.alias is not None:
@@ -176,7 +177,6 @@ class _Rewriter:
         chain = find_chain(expression)
         if chain is not None:
             return self._chain(chain, scope)
-        self._refuse_json_operands(expression)
         match expression:
             case Literal(value=str(value)):
                 return quote_string(value)
@@ -208,6 +208,7 @@ class _Rewriter:
         origin = scope.origin(without_parentheses(chain.base))
         if origin is not None:
             column, path = origin
+            self._require_text(column, chain.base)
             wants = self._shreds.setdefault(column, {})
             want = Want(chain.kind, (*path, *chain.path), chain.query)
             count = sum(map(len, self._shreds.values()))
@@ -216,6 +217,12 @@ class _Rewriter:
         name = self._calls.setdefault((want, 0), f"__edge_json_call_{len(self._calls)}")
         return f"{name}({self._expression(chain.base, scope)})"
 
+    def _require_text(self, column: str, place: Span) -> None:
+        type_ = self._types[column]
+        if not (pa.types.is_string(type_) or pa.types.is_large_string(type_) or pa.types.is_string_view(type_)):
+            hint = f": write {column}.field" if pa.types.is_struct(type_) else ""
+            raise self._error(place, f"JSON is read from text, and {column} is {type_}{hint}.")
+
     def _dynamic(self, chain: Chain, scope: _Scope) -> str:
         name = self._calls.setdefault((Want(chain.kind, ()), len(chain.keys)), f"__edge_json_call_{len(self._calls)}")
         arguments = [self._expression(chain.base, scope)]
@@ -223,31 +230,6 @@ class _Rewriter:
             text = self._expression(key, scope)
             arguments += [f"arrow_typeof({text})", f"CAST({text} AS VARCHAR)"]
         return f"{name}({', '.join(arguments)})"
-
-    def _refuse_json_operands(self, expression: Expression) -> None:
-        """A bare JSON value has no type to compare or compute with."""
-        is_operator = isinstance(expression, Compare) or (
-            isinstance(expression, Compound) and expression.operator in _NO_JSON_OPERAND
-        )
-        for operand in operands(expression) if is_operator else ():
-            chain = find_chain(operand)
-            if chain is not None and chain.kind == "value":
-                raise self._error(
-                    operand,
-                    "This is a JSON value, which has no type to compare or compute with: use ->> (json_as_text) for "
-                    "its text, or cast it, as in (value->'a')::BIGINT.",
-                )
-
-    def _refuse_odd_binding(self, expression: Expression) -> None:
-        """`v->'a'::int` casts the key and `'x' || v->'a'` reads from 'x' || v, in PostgreSQL too: nobody means that."""
-        for step in (part for part in walk(expression) if isinstance(part, JsonStep)):
-            for operand, forbidden in ((step.left, Compound), (step.right, Compound | Cast)):
-                if isinstance(operand, forbidden) and getattr(operand, "operator", "::") in _BINDS_TIGHTER:
-                    raise self._error(
-                        operand,
-                        f"{self._original(operand)} binds tighter than {step.operator}: put parentheses around the "
-                        "JSON expression, as in (value->'a')::BIGINT.",
-                    )
 
     def _original(self, span: Span) -> str:
         return self._text[span.start : span.end]
