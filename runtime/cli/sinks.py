@@ -193,7 +193,8 @@ def _check(name: str, config: Mapping[str, Any]) -> None:
     try:
         msgspec.convert(dict(config), kind.Config)
     except msgspec.ValidationError as error:
-        raise EdgeError(f"These are no settings of a {name} sink: {error}.") from error
+        text = str(error).removesuffix(".")
+        raise EdgeError(f"These settings make no {name} sink: {text}.") from error
 
 
 def _format(given: Mapping[str, Any]) -> SinkFormat:

@@ -19,7 +19,13 @@ from ...bindings.pipelines.fsck import check_partition, repair_partition
 from ...bindings.pipelines.lock import lock_partition
 from ...bindings.pipelines.log import DamagedStreamError
 from ...bindings.pipelines.segments import base_offsets, segment_path
-from ...bindings.pipelines.stream_folders import FILES_READER, StreamFolders, StreamSummary, size_of
+from ...bindings.pipelines.stream_folders import (
+    FILES_READER,
+    TAIL_POLL_SECONDS,
+    StreamFolders,
+    StreamSummary,
+    size_of,
+)
 from ..core.errors import BackendError
 from ..hosts.logs import printable
 from ..serve import load_config
@@ -79,10 +85,16 @@ def list_streams(*, is_json: bool, **where: Any) -> None:
 def tail(stream: str, from_offset: int | None, *, is_json: bool, no_follow: bool, **where: Any) -> None:
     """Show the records of STREAM (id or name) that the log still holds, then new ones as they come."""
     folders = _folders(**where)
-    folders.require(stream)
+    known = Catalogue(folders.path.parent).stream(stream)
+    folder = folders.folder(known.id) if known else folders.require(stream)
+    if no_follow and not folder.path.exists():
+        click.echo(f"Nobody has sent to {stream} yet.", err=True)
+        return
 
     async def run() -> None:
-        async for record in folders.tail(stream, from_offset, follow=not no_follow):
+        while not folder.path.exists():  # noqa: ASYNC110 - another process makes it, with the first record
+            await asyncio.sleep(TAIL_POLL_SECONDS)
+        async for record in folders.tail(folder.id, from_offset, follow=not no_follow):
             sys.stdout.write(_record_as_json(record) if is_json else _record_line(record))
             if not no_follow:
                 sys.stdout.flush()
@@ -99,7 +111,9 @@ def tail(stream: str, from_offset: int | None, *, is_json: bool, no_follow: bool
 @state_option
 def fsck(stream: str, *, is_repair: bool, **where: Any) -> int:
     """Check every byte of STREAM (id or name), which must not be in use. Exits 1 when damage is left."""
-    folder = _folders(**where).require(stream)
+    folders = _folders(**where)
+    known = Catalogue(folders.path.parent).stream(stream)
+    folder = folders.require(known.id if known else stream)
     with ExitStack() as stack:
         for number in folder.partitions():
             stack.callback(os.close, lock_partition(folder.partition(number)))

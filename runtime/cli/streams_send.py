@@ -67,7 +67,10 @@ def send(stream: str, file: BinaryIO, **where: Any) -> None:
                         bar.update(size_bytes)
                 except EdgeError as error:
                     text = getattr(error, "message", None) or str(error)
-                    raise EdgeError(f"{text}\nBefore that, {count:,} records were sent; after it, none.") from error
+                    before = (
+                        f"The {count:,} records before were sent, the others not." if count else "Nothing was sent."
+                    )
+                    raise EdgeError(f"{text}\n{before}") from error
         return count
 
     count = asyncio.run(run())
