@@ -13,6 +13,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
 
 import msgspec
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 ExtraFields: TypeAlias = Literal["strip", "warn", "reject"]
 
 PATH_CHARS_MAX = 120
+RECORDS_AT_ONCE_MAX = 20_000
+"""Decoded together. More are checked in parts: `{}` takes 8 bytes for each field of the schema meanwhile."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,15 +100,34 @@ class RecordChecker:
         """
         if not isinstance(records, bytes):
             return self._check_each(records)
-        count = self._count_if_all_good(self._strict, records, is_lines=is_lines)
+        if records.count(b"\n" if is_lines else b"{") > RECORDS_AT_ONCE_MAX:
+            return self._check_in_parts(_lines(records) if is_lines else _elements(records))
+        return self._check_at_once(records, is_lines=is_lines)
+
+    def _check_in_parts(self, records: list[bytes]) -> Checked:
+        parts = [
+            self._check_at_once(
+                b"\n".join((*records[start : start + RECORDS_AT_ONCE_MAX], b"")), is_lines=True, first_index=start
+            )
+            for start in range(0, len(records), RECORDS_AT_ONCE_MAX)
+        ]
+        return Checked(
+            len(records),
+            tuple(chain.from_iterable(part.errors for part in parts)),
+            sum(part.unknown_field_count for part in parts),
+            next((part.unknown_field_path for part in parts if part.unknown_field_path), None),
+        )
+
+    def _check_at_once(self, body: bytes, *, is_lines: bool, first_index: int = 0) -> Checked:
+        count = self._count_if_all_good(self._strict, body, is_lines=is_lines)
         if count is not None:
             return Checked(count)
-        texts = _lines(records) if is_lines else _elements(records)
+        records = _lines(body) if is_lines else _elements(body)
         if self._strict is not self._generous and not self._is_unknown_bad:
-            count = self._count_if_all_good(self._generous, records, is_lines=is_lines)
+            count = self._count_if_all_good(self._generous, body, is_lines=is_lines)
             if count is not None:
-                return self._count_unknown(texts)
-        return self._check_each(texts)
+                return self._count_unknown(records)
+        return self._check_each(records, first_index)
 
     def _count_if_all_good(self, decoders: _Decoders, body: bytes, *, is_lines: bool) -> int | None:
         """None: something in it needs a closer look, which may find that nothing is wrong."""
@@ -146,10 +168,10 @@ class RecordChecker:
                 first = first or _finding_in(str(error))
         return Checked(len(records), (), count, first.path if first else None)
 
-    def _check_each(self, records: Sequence[bytes]) -> Checked:
+    def _check_each(self, records: Sequence[bytes], first_index: int = 0) -> Checked:
         errors: list[RecordError] = []
         unknown: list[_Finding] = []
-        for index, record in enumerate(records):
+        for index, record in enumerate(records, first_index):
             finding = self._finding_of(record)
             if finding is None:
                 continue
@@ -260,7 +282,9 @@ def _elements(body: bytes) -> list[bytes]:
     try:
         if not body.isascii():
             body.decode()
-        return [bytes(element) for element in _ELEMENTS.decode(body)]
+        if b"\n" in body:
+            body = body.replace(b"\n", b" ")  # in JSON only space between values: each element is one line now
+        return list(map(bytes, _ELEMENTS.decode(body)))
     except msgspec.ValidationError:
         raise MalformedBodyError(is_json=True) from None
     except (ValueError, RecursionError):

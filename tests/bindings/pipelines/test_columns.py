@@ -435,6 +435,19 @@ def test_wrong_claim_that_records_are_good_is_found_out(kind: dict[str, Any]) ->
     assert [(e.index, e.kind, e.path) for e in built.errors] == [(1, "type_mismatch", "$.a")]
 
 
+def test_wrong_claim_about_a_timestamp_is_found_out() -> None:
+    builder = ColumnBuilder(schema_of({"name": "at", **timestamp("second")}))
+    built = builder.build(lines_of('{"at":1}', '{"at":"soon"}'), is_checked=True)
+    assert [(e.index, e.kind, e.path) for e in built.errors] == [(1, "parse_failure", "$.at")]
+
+
+def test_nested_column_may_have_a_name_of_its_own() -> None:
+    inner = [{"name": "userId", "type": "string", "sql_name": "user_id"}]
+    schema = schema_of({"name": "s", "type": "struct", "sql_name": "S", "fields": inner})
+    built = ColumnBuilder(schema).build(lines_of('{"s":{"userId":"u"}}'))
+    assert built.batch.to_pylist() == [{"S": {"user_id": "u"}}]
+
+
 def test_what_arrow_refuses_is_read_the_other_way_and_then_tried_again() -> None:
     builder = ColumnBuilder(schema_of({"name": "at", **timestamp("second")}))
     for number in range(BATCHES_UNTIL_RETRY + 1):

@@ -10,7 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.bindings.pipelines.schema_json import schema_from_json
-from edge.bindings.pipelines.validation import Checked, MalformedBodyError, RecordChecker, RecordError
+from edge.bindings.pipelines.validation import (
+    RECORDS_AT_ONCE_MAX,
+    Checked,
+    MalformedBodyError,
+    RecordChecker,
+    RecordError,
+)
 
 if TYPE_CHECKING:
     from edge.bindings.pipelines.schema import Schema
@@ -334,3 +340,16 @@ def test_lines_array_and_single_records_are_judged_alike(records: list[str], ext
     one_by_one = checker.check(texts)
     assert checker.check(b"".join(text + b"\n" for text in texts)) == one_by_one
     assert checker.check(b"[" + b",\n".join(texts) + b"]", is_lines=False) == one_by_one
+
+
+@pytest.mark.parametrize("between", [b",", b"\n,\n"], ids=["compact", "on lines"])
+def test_many_records_are_checked_in_parts_and_keep_their_places(between: bytes) -> None:
+    records = [b'{"priority":1}'] * (RECORDS_AT_ONCE_MAX + 5)
+    records[3], records[-2], records[-1] = b'{"priority":"x"}', b'{"x":1}', b'{"md":5,\n"y":1}'
+    checked = RecordChecker(schema_of(PRIORITY)).check(b"[" + between.join(records) + b"]", is_lines=False)
+    assert checked.errors == (
+        RecordError(3, "type_mismatch", "$.priority", "Expected whole number or null, got string."),
+    )
+    assert (checked.count, checked.unknown_field_count, checked.unknown_field_path) == (len(records), 2, "$.x")
+    lines = b"".join(record.replace(b"\n", b"") + b"\n" for record in records)
+    assert RecordChecker(schema_of(PRIORITY)).check(lines) == checked
