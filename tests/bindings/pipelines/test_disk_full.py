@@ -78,7 +78,7 @@ async def test_full_disk_refuses_writes_serves_reads_and_heals(small_disk: Path)
     ballast = small_disk / "ballast"
     ballast.write_bytes(bytes(DISK_BYTES // 2))
     async with open_binding([PipelineEntry("STREAM", stream="s")], Site(FakeHost(small_disk), None)) as opened:
-        stream, folders = opened.env["STREAM"], opened.admin
+        stream, folders = opened.env["STREAM"], opened.admin.folders
         acknowledged = await fill(stream)
         assert acknowledged > 0
         with pytest.raises(BackendError, match="could not be written: No space left on device") as refusal:
@@ -103,7 +103,7 @@ async def test_full_disk_keeps_what_cannot_be_delivered_in_the_log(
     assert files_in(small_disk) == []
     host = FakeHost(small_disk)
     async with open_binding([PipelineEntry("STREAM", stream="s")], Site(host, None)) as opened:
-        assert len([record async for record in opened.admin.tail("s", follow=False)]) == acknowledged
+        assert len([record async for record in opened.admin.folders.tail("s", follow=False)]) == acknowledged
 
 
 async def test_control_a_log_that_ignores_a_full_disk_loses_acknowledged_records(
@@ -119,7 +119,7 @@ async def test_control_a_log_that_ignores_a_full_disk_loses_acknowledged_records
     async with open_binding([PipelineEntry("STREAM", stream="s")], Site(FakeHost(small_disk), None)) as opened:
         for n in range(80):
             await opened.env["STREAM"].send([{"n": n, "pad": "x" * 50_000}])
-        assert len([record async for record in opened.admin.tail("s", follow=False)]) < 80
+        assert len([record async for record in opened.admin.folders.tail("s", follow=False)]) < 80
 
 
 async def test_low_disk_refuses_before_writing_and_goes_on_when_there_is_room(
@@ -128,7 +128,7 @@ async def test_low_disk_refuses_before_writing_and_goes_on_when_there_is_room(
     free_bytes = partition_module.DISK_RESERVE_BYTES
     monkeypatch.setattr(Disk, "free_bytes", lambda _, __: free_bytes)
     async with open_binding([PipelineEntry("STREAM", stream="s")], Site(FakeHost(tmp_path), None)) as opened:
-        stream, folders = opened.env["STREAM"], opened.admin
+        stream, folders = opened.env["STREAM"], opened.admin.folders
         await stream.send([1])
         free_bytes -= 1
         with pytest.raises(BackendError, match="its disk has 16,777,215 bytes free") as refusal:
