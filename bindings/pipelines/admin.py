@@ -5,6 +5,7 @@ A change is seen by every process within a moment (`Catalogue.version`), so noth
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from contextlib import ExitStack
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
     from .stream_folders import StreamFolder
 
 DELETED_MARK = "deleted"
-"""A file in the folder of a stream that is deleted and whose log another process still holds."""
+"""A file in the folder of a deleted stream whose log another process still holds: where each partition ended then.
+That process may not know yet and keep records, which are acknowledged: a log that went on is not removed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +123,7 @@ class PipelinesAdmin:
         folder = self.folders.folder(stream_id)
         if not folder.path.is_dir():
             return True
-        (folder.path / DELETED_MARK).touch()
+        (folder.path / DELETED_MARK).write_text(json.dumps(_ends(folder)))
         try:
             _remove_log(folder)
         except PartitionInUseError:
@@ -155,15 +157,25 @@ def _unprocessed_count(folder: StreamFolder, number: int) -> int:
     bases = base_offsets(path)
     if not bases:
         return 0
-    newest = PartitionReader(path, bases[-1])
+    done = min(folder.load_cursors(number).values(), default=bases[0])
+    return max(0, _end(folder, number) - max(done, bases[0]))
+
+
+def _ends(folder: StreamFolder) -> dict[str, int]:
+    return {str(number): _end(folder, number) for number in folder.partitions()}
+
+
+def _end(folder: StreamFolder, number: int) -> int:
+    """The offset after the newest record; reads the newest segment."""
+    path = folder.partition(number)
+    newest = PartitionReader(path, max(base_offsets(path), default=0))
     for _ in newest.frames():
         pass  # leaves the reader at the end of the log
-    done = min(folder.load_cursors(number).values(), default=bases[0])
-    return max(0, newest.offset - max(done, bases[0]))
+    return newest.offset
 
 
 def _remove_log(folder: StreamFolder) -> None:
-    """Remove the folder, held by nobody else.
+    """Remove the folder of a deleted stream, held by nobody else; if its log went on, only the mark.
 
     Raises:
         PartitionInUseError: another process holds a partition; nothing was removed.
@@ -171,4 +183,9 @@ def _remove_log(folder: StreamFolder) -> None:
     with ExitStack() as stack:
         for number in folder.partitions():
             stack.callback(os.close, lock_partition(folder.partition(number)))
-        shutil.rmtree(folder.path)
+        mark = folder.path / DELETED_MARK
+        if json.loads(mark.read_bytes()) == _ends(folder):
+            doomed = folder.path.rename(folder.path.with_name(f"{DELETED_MARK}-{folder.id}"))
+            shutil.rmtree(doomed)  # under another name: who opens the stream meanwhile begins a new log
+        else:
+            mark.unlink()

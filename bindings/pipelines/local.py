@@ -52,6 +52,9 @@ async def open_binding(entries: Sequence[PipelineEntry], site: Site) -> AsyncIte
     folders = StreamFolders(host.state_dir)
     async with AsyncExitStack() as stack:
         catalogue = stack.enter_context(closing(Catalogue(host.state_dir)))
+        admin = PipelinesAdmin(host.state_dir, catalogue, folders)
+        if host.process_slot == 0:
+            admin.remove_deleted_logs()
         if site.config is not None:
             for warning in reconcile(catalogue, declared_objects(site.config), host.now()):
                 host.log.warning("catalogue_differs", text=warning)
@@ -69,7 +72,7 @@ async def open_binding(entries: Sequence[PipelineEntry], site: Site) -> AsyncIte
                 resources={entry.binding: entry.stream_id for entry in entries},
                 sources=[Delivery(host, folders, streams), orphans, BacklogWatch(host, folders, streams)],
                 doors=[StreamEndpoint(streams, intake, tokens), EventsEndpoint(streams, intake, tokens)],
-                admin=PipelinesAdmin(host.state_dir, catalogue, folders),
+                admin=admin,
             )
         finally:
             await orphans.drain()

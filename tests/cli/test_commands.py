@@ -168,7 +168,7 @@ def test_kv_says_what_is_wrong(edge: Edge, project: Path, worker: Any, arguments
 
 
 def test_an_unknown_stream_is_named_with_the_known_ones(edge: Edge, project: Path) -> None:
-    assert "No stream holds anything yet." in edge("streams", "list", cwd=project).stderr
+    assert "There is no stream yet." in edge("streams", "list", cwd=project).stderr
     found = edge("streams", "tail", "nope", "--no-follow", cwd=project)
     assert (found.returncode, found.stdout) == (1, "")
     assert "There is no stream 'nope'" in found.stderr
@@ -192,5 +192,5 @@ def test_the_shell_completes_commands_and_options(tmp_path: Path) -> None:
         )
         return [line.partition(",")[2] for line in told.stdout.splitlines()]
 
-    assert complete("edge s", 1) == ["serve", "streams"]
+    assert complete("edge s", 1) == ["serve", "streams", "sinks"]
     assert "--persist-to" in complete("edge dev --p", 2)

@@ -66,6 +66,20 @@ async def test_a_log_that_is_held_goes_when_its_holder_has_let_go(
     admin.create_stream(STREAM_ID, 2.0, origin="binding")
 
 
+async def test_a_log_that_its_holder_went_on_with_is_kept(
+    admin: PipelinesAdmin, open_partition: Callable[..., Any]
+) -> None:
+    admin.catalogue.add_stream(StreamObject(STREAM_ID, "flights", 1.0, 1.0))
+    partition = open_partition(0)
+    await partition.send(1)
+    admin.delete_stream(STREAM_ID)
+    await partition.send(2)
+    partition.log.close()
+    for _ in range(2):
+        admin.remove_deleted_logs()
+        assert partition.read() == [b"1", b"2"]
+
+
 async def test_a_refused_deletion_leaves_the_log(admin: PipelinesAdmin, open_partition: Callable[..., Any]) -> None:
     admin.catalogue.add_stream(StreamObject(STREAM_ID, "flights", 1.0, 1.0))
     admin.create_sink(
