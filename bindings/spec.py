@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -15,8 +14,7 @@ if TYPE_CHECKING:
     from ..wrangler_config.worker_config import WorkerConfig
 
 
-@dataclass(frozen=True, slots=True, repr=False, eq=False)
-class BindingSpec:
+class BindingSpec(NamedTuple):
     """What a folder says of itself; `SPEC` in its `__init__.py`.
 
     `entry` is a frozen dataclass of the standard library: one entry of the wrangler section, checked by
@@ -32,8 +30,7 @@ class BindingSpec:
     """Sections whose opened `admin` objects this one needs; opened first and given as `Site.peers`."""
 
 
-@dataclass(frozen=True, slots=True, repr=False, eq=False)
-class Site:
+class Site(NamedTuple):
     """What a binding is opened with. Never grows with products: a product's need goes into its own port."""
 
     host: Any
@@ -41,7 +38,7 @@ class Site:
     config: WorkerConfig
     worker: WorkerCaller | None = None
     """The Worker as sources see it; None where nothing may call it (the CLI)."""
-    peers: Mapping[str, Any] = field(default_factory=dict)
+    peers: Mapping[str, Any] = {}
 
 
 class WorkerCaller(Protocol):
@@ -73,13 +70,12 @@ class EventClaim(Protocol):
     async def handle(self, event: Mapping[str, Any], worker: WorkerCaller) -> Any: ...
 
 
-@dataclass(frozen=True, slots=True, repr=False, eq=False)
-class Opened:
+class Opened(NamedTuple):
     """What `open_binding(entries, site)` yields."""
 
     env: Mapping[str, Any]
     """Names for `env`."""
-    resources: Mapping[str, str] = field(default_factory=dict)
+    resources: Mapping[str, str] = {}
     """Binding name -> what it is bound to, for the table at start: {"STREAM": "flights"}."""
     sources: Sequence[Source] = ()
     doors: Sequence[Door] = ()

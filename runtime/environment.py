@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..bindings.registry import has_api, opener_of, sections, spec_of
 from ..bindings.spec import Site
@@ -17,7 +16,7 @@ from .core.env import Env
 from .core.js_proxy import js_value
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Sequence
+    from collections.abc import AsyncIterator, Mapping, Sequence
 
     from ..bindings.spec import Door, EventClaim, Opened, Source, WorkerCaller
     from ..wrangler_config.worker_config import WorkerConfig
@@ -28,8 +27,7 @@ VARIABLE = "Environment Variable"
 """Kind of a row whose resource is a value."""
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class BindingRow:
+class BindingRow(NamedTuple):
     """One line of the table printed at start: `env.NAME (resource)  kind`."""
 
     name: str
@@ -37,18 +35,18 @@ class BindingRow:
     kind: str
 
 
-@dataclass(slots=True, repr=False, eq=False)
 class Environment:
     """The open bindings of one Worker."""
 
-    env: Env
-    host: Host
-    rows: tuple[BindingRow, ...]
-    doors: tuple[Door, ...]
-    events: tuple[EventClaim, ...]
-    admins: dict[str, Any]
-    _sources: tuple[Source, ...]
-    _running: list[asyncio.Task[None]] = field(default_factory=list)
+    def __init__(self, env: Env, host: Host, rows: tuple[BindingRow, ...], opened: Mapping[str, Opened]) -> None:
+        self.env = env
+        self.host = host
+        self.rows = rows
+        self.doors: tuple[Door, ...] = _joined(one.doors for one in opened.values())
+        self.events: tuple[EventClaim, ...] = _joined(one.events for one in opened.values())
+        self.admins = {section: one.admin for section, one in opened.items()}
+        self._sources: tuple[Source, ...] = _joined(one.sources for one in opened.values())
+        self._running: list[asyncio.Task[None]] = []
 
     def start_sources(self) -> None:
         """Start background work; call when the worker can be called."""
@@ -111,15 +109,7 @@ async def open_environment(
         values = {name: js_value(value) for name, value in config.vars.items()}
         for one in opened.values():
             values.update(one.env)
-        environment = Environment(
-            env=Env(values, config.unsupported),
-            host=host,
-            rows=(*rows, *_var_rows(config)),
-            doors=_joined(one.doors for one in opened.values()),
-            events=_joined(one.events for one in opened.values()),
-            admins={section: one.admin for section, one in opened.items()},
-            _sources=_joined(one.sources for one in opened.values()),
-        )
+        environment = Environment(Env(values, config.unsupported), host, (*rows, *_var_rows(config)), opened)
         try:
             yield environment
         finally:

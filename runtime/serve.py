@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 from ..bindings.registry import sections, spec_of
 from ..wrangler_config.find import find_environment
@@ -37,13 +36,12 @@ if TYPE_CHECKING:
     from .rest.app import RestApi
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class ConfigChoice:
+class ConfigChoice(NamedTuple):
     """Which config to read, and what the command line puts over it."""
 
     path: Path | None = None
     environment: str | None = None
-    var_overrides: Mapping[str, str] = field(default_factory=dict)
+    var_overrides: Mapping[str, str] = {}
     env_files: Sequence[Path] = ()
 
 
@@ -65,8 +63,7 @@ def load_config(choice: ConfigChoice) -> WorkerConfig:
     )
 
 
-@dataclass(frozen=True, slots=True, repr=False)
-class _Stage:
+class _Stage(NamedTuple):
     """An open environment and the config it was opened for."""
 
     config: WorkerConfig
@@ -309,7 +306,8 @@ async def open_aws_app(path: Path) -> AsyncIterator[App]:
     from .hosts.json_log import JsonLog  # noqa: PLC0415 - only where Lambda is
 
     choice = ConfigChoice(path)
-    config = thaw(plan_path(path, find_environment(choice.environment)), _entry_types()) or load_config(choice)
+    plan = plan_path(path, find_environment(choice.environment))
+    config = thaw(plan, lambda section: spec_of(section).entry) or load_config(choice)
     log = JsonLog()
     log.hide(str(config.vars[name]) for name in config.secret_names if name in config.vars)
     host = LambdaMachine(log, region=config.settings.aws.region)

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import json
 import os
-from dataclasses import asdict
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +21,7 @@ from ..runtime.core.errors import ConfigError
 from .worker_config import AwsSettings, DevSettings, Limits, ServerSettings, Settings, WorkerConfig
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
 PLAN_VERSION = 1
@@ -38,6 +37,7 @@ def plan_path(wrangler_file: Path, environment: str | None) -> Path:
 
 def freeze(config: WorkerConfig, folder: Path) -> str:
     """The config as JSON text for a file in `folder`."""
+    from dataclasses import asdict  # noqa: PLC0415 - costs a Lambda start 1 ms, and thawing needs none of it
 
     def relative(path: Path) -> str:
         return os.path.relpath(path, folder).replace(os.sep, "/")
@@ -68,10 +68,13 @@ def freeze(config: WorkerConfig, folder: Path) -> str:
     return json.dumps(plan, indent=2) + "\n"
 
 
-def thaw(plan_file: Path, sections: Mapping[str, type[Any]]) -> WorkerConfig | None:
+def thaw(plan_file: Path, entry_type: Callable[[str], type[Any]]) -> WorkerConfig | None:
     """The config a plan holds; None when there is no usable plan, and the config has to be loaded.
 
     Unusable is: no such file, cut short, of another version, or made from other text than the files now hold.
+
+    Args:
+        entry_type: section -> its entry dataclass; asked for the plan's own sections only.
 
     Raises:
         ConfigError: the settings refer to an environment variable that is not set.
@@ -98,7 +101,7 @@ def thaw(plan_file: Path, sections: Mapping[str, type[Any]]) -> WorkerConfig | N
         vars=values,
         secret_names=frozenset(plan["secret_names"]),
         bindings={
-            section: tuple(sections[section](**_with_tuples(entry)) for entry in entries)
+            section: tuple(entry_type(section)(**_with_tuples(entry)) for entry in entries)
             for section, entries in plan["bindings"].items()
         },
         unsupported=plan["unsupported"],

@@ -85,4 +85,4 @@ def test_any_json_in_the_settings_file(project: Project, content: dict[str, Any]
 @one_folder
 @given(GARBAGE)
 def test_bytes_as_a_plan_are_no_plan(project: Project, data: bytes) -> None:
-    assert thaw(project.write("wrangler.plan.json", data), {}) is None
+    assert thaw(project.write("wrangler.plan.json", data), {}.__getitem__) is None

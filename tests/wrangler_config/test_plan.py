@@ -41,7 +41,7 @@ def test_a_thawed_plan_is_the_config(project: Project) -> None:
     )
     project.write("edge.toml", '[server]\nallowed_hosts = ["a.test"]\n[aws]\nstream_names = { S = "x" }\n')
     config = project.load()
-    assert thaw(written(config), ENTRIES) == config
+    assert thaw(written(config), ENTRIES.__getitem__) == config
 
 
 def test_the_plan_of_an_environment_has_a_file_of_its_own(project: Project) -> None:
@@ -49,7 +49,7 @@ def test_the_plan_of_an_environment_has_a_file_of_its_own(project: Project) -> N
     config = project.load("prod")
     assert written(config).name == "wrangler.prod.plan.json"
     assert written(project.load()).name == "wrangler.plan.json"
-    assert thaw(written(config), ENTRIES) == config
+    assert thaw(written(config), ENTRIES.__getitem__) == config
 
 
 def test_a_plan_may_be_moved_with_its_files(project: Project, tmp_path: Path) -> None:
@@ -57,7 +57,7 @@ def test_a_plan_may_be_moved_with_its_files(project: Project, tmp_path: Path) ->
     written(project.load())
     moved = tmp_path.with_name(f"{tmp_path.name}-moved")
     tmp_path.rename(moved)
-    thawed = thaw(moved / "wrangler.plan.json", ENTRIES)
+    thawed = thaw(moved / "wrangler.plan.json", ENTRIES.__getitem__)
     moved.rename(tmp_path)
     assert thawed is not None
     assert (thawed.path, thawed.main) == (moved / "wrangler.jsonc", moved / "entry.py")
@@ -67,7 +67,7 @@ def test_a_plan_may_lie_in_another_folder(project: Project) -> None:
     project.config()
     config = project.load()
     path = project.write("build/out.json", freeze(config, project.folder / "build"))
-    assert thaw(path, ENTRIES) == config
+    assert thaw(path, ENTRIES.__getitem__) == config
 
 
 def test_values_from_files_stay_out_of_the_plan_and_come_from_the_process(
@@ -82,7 +82,7 @@ def test_values_from_files_stay_out_of_the_plan_and_come_from_the_process(
     (project.folder / ".dev.vars").unlink()
     monkeypatch.setenv("EDGE_TEST_REGION", "eu-north-1")
     monkeypatch.setenv("TOKEN", "from-process")
-    thawed = thaw(plan, ENTRIES)
+    thawed = thaw(plan, ENTRIES.__getitem__)
     assert thawed is not None
     assert thawed.vars == {"PLAIN": "seen", "BOTH": "from-config", "TOKEN": "from-process"}
     assert thawed.secret_names == {"TOKEN", "BOTH"}
@@ -93,7 +93,7 @@ def test_missing_secrets_are_named(project: Project, monkeypatch: pytest.MonkeyP
     monkeypatch.delenv("TOKEN", raising=False)
     project.config()
     project.write(".dev.vars", "TOKEN=x")
-    thawed = thaw(written(project.load()), ENTRIES)
+    thawed = thaw(written(project.load()), ENTRIES.__getitem__)
     assert thawed is not None
     assert thawed.vars == {}
     assert thawed.warnings == ("Missing secrets: TOKEN. Set them as environment variables.",)
@@ -106,7 +106,7 @@ def test_a_missing_reference_is_an_error(project: Project, monkeypatch: pytest.M
     plan = written(project.load())
     monkeypatch.delenv("EDGE_TEST_REGION")
     with pytest.raises(ConfigError) as refused:
-        thaw(plan, ENTRIES)
+        thaw(plan, ENTRIES.__getitem__)
     assert str(refused.value) == (
         '"aws.region" refers to the environment variable EDGE_TEST_REGION, which is not set. Set it for this process.'
     )
@@ -118,7 +118,7 @@ def test_a_plan_that_does_not_match_is_not_used(project: Project, change: str) -
     if change == "settings-changed":
         project.write("edge.toml", "")
     plan = written(project.load())
-    assert thaw(plan, ENTRIES) is not None
+    assert thaw(plan, ENTRIES.__getitem__) is not None
     if change == "config":
         project.config(vars={"A": 1})
     elif change.startswith("settings"):
@@ -131,7 +131,7 @@ def test_a_plan_that_does_not_match_is_not_used(project: Project, change: str) -
         plan.write_text("[]")
     else:
         plan.unlink()
-    assert thaw(plan, ENTRIES) is None
+    assert thaw(plan, ENTRIES.__getitem__) is None
 
 
 def test_changed_development_values_do_not_make_a_plan_stale(project: Project) -> None:
@@ -140,7 +140,7 @@ def test_changed_development_values_do_not_make_a_plan_stale(project: Project) -
     config = project.load()
     plan = written(config)
     project.write(".dev.vars", "A=2")
-    thawed = thaw(plan, ENTRIES)
+    thawed = thaw(plan, ENTRIES.__getitem__)
     assert thawed is not None
     assert thawed._replace(warnings=(), vars=config.vars, files=config.files) == config
 
@@ -156,7 +156,7 @@ def test_neither_loading_nor_thawing_imports_pydantic(project: Project, what: st
         "from edge.wrangler_config.plan import thaw\n"
         "entries = {name: spec_of(name).entry for name in sections()}\n"
         "if sys.argv[1] == 'thaw':\n"
-        "    config = thaw(Path('wrangler.plan.json'), entries)\n"
+        "    config = thaw(Path('wrangler.plan.json'), entries.__getitem__)\n"
         "else:\n"
         "    from edge.wrangler_config.load import load\n"
         "    config = load(None, environment=None, sections=entries)\n"
