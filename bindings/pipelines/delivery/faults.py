@@ -15,6 +15,7 @@ POINTS = (
     "intent:before",
     "intent:after",
     "publish:before",
+    "publish:file",
     "publish:after",
     "commit:before",
     "commit:after",
@@ -24,7 +25,7 @@ POINTS = (
     "cursor:after",
     "trim:after",
 )
-"""In the order a roll passes them."""
+"""In the order a roll passes them; `publish:file` is behind each file of a local sink."""
 
 _WANTED, _, _times = os.environ.get("EDGE_FAULT", "").partition("#")
 _left = int(_times or 1)

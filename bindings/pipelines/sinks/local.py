@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Literal
 
 import msgspec
 
+from ..delivery.faults import reach
 from ..disk import Disk, write_all
 from .file_layout import TIME_PATTERN, FileLayout, require_inside
 from .file_stager import FileStager, published_files
@@ -106,6 +107,7 @@ class LocalSink:
             except OSError as error:
                 raise SinkUnavailableError(f"{target} could not be written: {error.strerror or error}.") from error
             touched.add(target.parent)
+            reach("publish:file")
         for parent in touched:
             self._disk.sync_folder(parent)
 

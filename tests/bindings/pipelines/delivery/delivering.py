@@ -1,0 +1,155 @@
+"""Processes to kill: each sends numbered records and delivers them to three sinks, dying where it is told.
+
+    python delivering.py        reads one JSON job a line, answers its child's exit status
+
+A job's child is forked from this process, which has loaded everything and started nothing: a kill costs the fifth of a
+second, not two. `control` names a way to be wrong, which the tests must notice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+import traceback
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from edge.bindings.pipelines.catalogue import Catalogue, TableNames
+from edge.bindings.pipelines.delivery import faults, insert_runner, opening, runner
+from edge.bindings.pipelines.delivery.store import DeliveryStore
+from edge.bindings.pipelines.ids import id_of
+from edge.bindings.pipelines.objects import PipelineObject, RollingPolicy, SinkFormat, SinkObject, StreamObject
+from edge.bindings.pipelines.open_streams import OpenStreams
+from edge.bindings.pipelines.schema import Field, Schema
+from edge.bindings.pipelines.stream_folders import StreamFolders
+from edge.runtime.hosts.local import LocalMachine
+from edge.runtime.testing.fake_host import RecordingLog
+
+assert opening, "loaded before the first fork"
+
+SCHEMA = Schema((Field("int64", "n", required=True), Field("string", "name"), Field("json", "more")))
+PIPELINES = {
+    "lines": ("raw", "json", "INSERT INTO lines SELECT * FROM raw"),
+    "rows": ("typed", "json", "INSERT INTO rows SELECT n, random() AS chance FROM typed WHERE n % 5 != 0"),
+    "table": ("typed", "parquet", "INSERT INTO table_ SELECT n, uuid() AS id FROM typed WHERE 60 / (n % 7) > 0"),
+}
+"""Name -> stream, format, SQL. `rows` leaves out every fifth; `table` fails on every seventh."""
+NOT_DELIVERED = 3
+"""Exit status of a process that ran out of patience."""
+BAD = b'{"n":"none"}\n'
+
+
+def declare(state_dir: Path) -> Catalogue:
+    """Streams, sinks and pipelines, on the first run."""
+    catalogue = Catalogue(state_dir)
+    if catalogue.pipelines():
+        return catalogue
+    catalogue.add_stream(StreamObject(id_of("stream", "raw"), "raw", 0.0, 0.0))
+    catalogue.add_stream(StreamObject(id_of("stream", "typed"), "typed", 0.0, 0.0, schema=SCHEMA))
+    for name, (stream, form, sql) in PIPELINES.items():
+        sink = name if name != "table" else "table_"
+        config = {"path": name, "partitioning": {"time_pattern": "%H-%M-%S"}}
+        policy = RollingPolicy(interval_seconds=0.02)
+        catalogue.add_sink(
+            SinkObject(id_of("sink", sink), sink, "local", 0.0, 0.0, config, SinkFormat(form), policy)  # type: ignore[arg-type]
+        )
+        pipeline = PipelineObject(id_of("pipeline", name), name, sql, 0.0, 0.0)
+        catalogue.add_pipeline(pipeline, TableNames((stream,), (sink,)))
+    return catalogue
+
+
+async def deliver(folder: Path, first: int, count: int, slot: int, patience_s: float) -> None:
+    """Send `count` records from `first` on to both streams, then wait until every one is committed."""
+    state_dir = folder / "state"
+    state_dir.mkdir(exist_ok=True)
+    host = LocalMachine(state_dir, RecordingLog(), process_slot=slot)
+    catalogue, folders = declare(state_dir), StreamFolders(state_dir)
+    delivery = runner.PipelineRunner(host, catalogue, folders, config_folder=folder)
+    async with OpenStreams(host, folders, catalogue) as streams:
+        task = host.spawn(delivery.run(), name="delivery")
+        raw, typed = await streams.require("raw"), await streams.require("typed")
+        with (folder / f"acknowledged.{slot}").open("ab", buffering=0) as ledger:
+            for n in range(first, first + count, 10):
+                numbers = range(n, min(n + 10, first + count))
+                lines = b"".join(b'{"n":%d,"name":"x","more":[%d]}\n' % (one, one) for one in numbers)
+                await raw.append(lines, len(numbers), is_lines=True)
+                await typed.append(lines + BAD, len(numbers) + 1, is_lines=True)
+                ledger.write(b"".join(b"%d\n" % one for one in numbers))
+                await asyncio.sleep(0.01)
+        async with asyncio.timeout(patience_s):
+            await until_delivered(state_dir, folders, task)
+        task.cancel()
+        with suppress(asyncio.CancelledError):
+            await task
+    await host.aclose()
+
+
+async def until_delivered(state_dir: Path, folders: StreamFolders, task: asyncio.Task[None]) -> None:
+    store = DeliveryStore(state_dir)
+    while not task.done():
+        inserts = store.inserts()
+        ends = {f.id: {p: runner.StreamFeed(f).durable(p) for p in f.partitions()} for f in folders.all()}
+        behind = [
+            one
+            for one in inserts
+            if {p: progress.committed for p, progress in one.progress.items()} != ends[one.key.stream_id]
+        ]
+        if len(inserts) == len(PIPELINES) and not behind:
+            return
+        await asyncio.sleep(0.01)
+    task.result()
+
+
+def go_wrong(control: str) -> None:
+    """Be wrong in the way a control names."""
+    store = DeliveryStore
+    if control == "no intent":  # what was staged is forgotten by a crash
+        store.intent = lambda *_: None  # type: ignore[method-assign, assignment]
+        insert_runner.InsertRunner._write_intent = lambda self, _: None  # type: ignore[method-assign]
+    elif control == "commit before publish":
+        publish = insert_runner.InsertRunner._publish
+
+        async def early(self: Any, intent: Any) -> None:
+            commit = self._commit
+            await self._thread(commit, intent, None)
+            self._commit = lambda *_: None
+            try:
+                await publish(self, intent)
+            finally:
+                del self._commit
+
+        insert_runner.InsertRunner._publish = early  # type: ignore[method-assign]
+
+
+def child(job: dict[str, Any]) -> None:
+    faults._WANTED, _, times = job.get("fault", "").partition("#")
+    faults._left = int(times or 1)
+    insert_runner.POLL_S = runner.FOLLOW_S = 0.01
+    go_wrong(job.get("control", ""))
+    patience_s = job.get("patience_s", 30.0)
+    asyncio.run(deliver(Path(job["folder"]), job["first"], job["count"], job.get("slot", 0), patience_s))
+
+
+def serve() -> None:
+    for line in sys.stdin:
+        job = json.loads(line)
+        if (pid := os.fork()) == 0:
+            status = 1
+            try:
+                child(job)
+                status = 0
+            except TimeoutError:
+                status = NOT_DELIVERED
+            except BaseException:  # noqa: BLE001 - told to whoever reads the test's output
+                traceback.print_exc()
+            finally:
+                sys.stderr.flush()
+                os._exit(status)
+        print(pid, os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)  # noqa: T201 - the answer
+
+
+if __name__ == "__main__":
+    serve()
