@@ -261,7 +261,7 @@ class PipelineCalls:
     async def validate(self, call: Call) -> dict[str, Any]:
         """Check the SQL of a pipeline that is not made yet."""
         body: SqlBody = call.body
-        return validation_shape(self._admin.catalogue, await asyncio.to_thread(self._admin.plan_sql, body.sql))
+        return await asyncio.to_thread(validation_shape, self._admin.catalogue, body.sql, call.now)
 
     def _shape(self, pipeline: PipelineObject) -> dict[str, Any]:
         return pipeline_shape(pipeline, "running")
@@ -280,7 +280,7 @@ def _coded(handler: Handler) -> Handler:
             return await handler(call)
         except NoSuchObjectError as error:
             raise ApiError(404, NOT_FOUND[error.kind], error.message) from error
-        except (UnsupportedError, ImportError) as error:
+        except (UnsupportedError, ImportError) as error:  # a sink's library, or the SQL engine, is not installed
             raise ApiError(501, INVALID, str(error)) from error
         except tuple(kind for kind, _, _ in _ERRORS) as error:
             status, code = next((status, code) for kind, status, code in _ERRORS if isinstance(error, kind))

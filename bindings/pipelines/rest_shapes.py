@@ -15,12 +15,9 @@ from .schema_json import schema_to_json
 from .sink_types import find_sink_type
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from .admin import PipelinesAdmin
     from .catalogue import Catalogue
     from .objects import PipelineObject, RollingPolicy, SinkFormat, SinkObject, StreamObject
-    from .sql_plans import PlannedInsert
 
 FILES_COMPRESSION = {"parquet": "zstd", "json": "uncompressed"}
 """What None means, by format."""
@@ -88,32 +85,24 @@ def table_shape(one: StreamObject | SinkObject, kind: str) -> dict[str, Any]:
     return {"id": one.id, "name": one.name, "type": kind, "version": version_of(one)}
 
 
-def validation_shape(catalogue: Catalogue, inserts: Sequence[PlannedInsert]) -> dict[str, Any]:
-    """The tables an SQL text names, and its INSERTs as the graph that a dashboard draws: stream, query, sink."""
+def validation_shape(catalogue: Catalogue, sql: str, now: float) -> dict[str, Any]:
+    """The tables an SQL text names, and its graph; blocks while the engine plans.
+
+    Raises:
+        SqlError: it is none a pipeline may have, or does not fit the columns of its streams.
+        ImportError: the SQL engine is not installed.
+    """
+    from .columns_types import arrow_schema_of  # noqa: PLC0415 - loads Arrow, for who has SQL
+    from .sql.check import check_pipeline  # noqa: PLC0415 - loads the engine, as above
+
+    streams, sinks = {s.name: s for s in catalogue.streams()}, {s.name: s for s in catalogue.sinks()}
+    columns = {name: arrow_schema_of(stream.schema) for name, stream in streams.items()}
+    checked = check_pipeline(sql, columns, sinks, started_at=now)
     tables: dict[str, Any] = {}
-    nodes: dict[str, dict[str, Any]] = {}
-    edges: list[dict[str, Any]] = []
-
-    def node(key: str, operator: str, description: str) -> int:
-        made = {"node_id": len(nodes), "operator": operator, "description": description, "parallelism": 1}
-        found: int = nodes.setdefault(key, made)["node_id"]
-        return found
-
-    for number, one in enumerate(inserts):
-        stream, sink = catalogue.stream(one.insert.stream), catalogue.sink(one.insert.sink)
-        if stream is None or sink is None:  # deleted meanwhile
-            continue
-        tables |= {stream.name: table_shape(stream, "stream"), sink.name: table_shape(sink, "sink")}
-        source = node(f"stream {stream.id}", "source", stream.name)
-        query = node(f"query {number}", "query", one.insert.select)
-        target = node(f"sink {sink.id}", "sink", sink.name)
-        made = ", ".join(f"{name} {kind}" for name, kind in one.columns)
-        edges += [_edge(source, query, stream.name), _edge(query, target, made)]
-    return {"tables": tables, "graph": {"nodes": list(nodes.values()), "edges": edges}}
-
-
-def _edge(source: int, target: int, what: str) -> dict[str, Any]:
-    return {"src_id": source, "dest_id": target, "edge_type": "forward", "key_type": "", "value_type": what}
+    for one in checked.inserts:
+        tables[one.stream] = table_shape(streams[one.stream], "stream")
+        tables[one.sink] = table_shape(sinks[one.sink], "sink")
+    return {"tables": tables, "graph": checked.graph}
 
 
 def version_of(one: StreamObject | SinkObject) -> int:
