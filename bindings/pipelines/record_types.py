@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from .schema import Field, TimestampUnit
 
 TimestampFormat: TypeAlias = Literal["rfc3339", "unix_millis"]
-ErrorKind: TypeAlias = Literal["missing_field", "type_mismatch", "parse_failure", "null_value", "unknown_field"]
-"""The first four as hosted; `unknown_field` only where the stream has `extra_fields = "reject"`."""
 
 INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
 FLOAT32_MAX = 3.4028235677973362e38

@@ -10,25 +10,24 @@ Source: spec "Pipelines" 1.4 (kinds of errors) and 5.4; the kinds are Arroyo's, 
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
-from functools import lru_cache
 from itertools import chain
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import msgspec
 
-from .record_types import ErrorKind, TimestampFormat, record_type
+from .findings import Finding, finding_in, shortened
+from .record_types import TimestampFormat, record_type
 from .value_limits import limited_fields
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from .findings import ErrorKind
     from .schema import Schema
 
 ExtraFields: TypeAlias = Literal["strip", "warn", "reject"]
 
-PATH_CHARS_MAX = 120
 RECORDS_AT_ONCE_MAX = 20_000
 """Decoded together. More are checked in parts: `{}` takes 8 bytes for each field of the schema meanwhile."""
 
@@ -158,19 +157,19 @@ class RecordChecker:
     def _count_unknown(self, records: Sequence[bytes]) -> Checked:
         """Of records that are all good, so that whatever the strict decoder refuses is a key that no field has."""
         count = 0
-        first: _Finding | None = None
+        first: Finding | None = None
         decode = self._strict.record.decode
         for record in records:
             try:
                 decode(record)
             except msgspec.ValidationError as error:
                 count += 1
-                first = first or _finding_in(str(error))
+                first = first or finding_in(str(error))
         return Checked(len(records), (), count, first.path if first else None)
 
     def _check_each(self, records: Sequence[bytes], first_index: int = 0) -> Checked:
         errors: list[RecordError] = []
-        unknown: list[_Finding] = []
+        unknown: list[Finding] = []
         for index, record in enumerate(records, first_index):
             finding = self._finding_of(record)
             if finding is None:
@@ -181,7 +180,7 @@ class RecordChecker:
                 unknown.append(finding)
         return Checked(len(records), tuple(errors), len(unknown), unknown[0].path if unknown else None)
 
-    def _finding_of(self, record: bytes) -> _Finding | None:
+    def _finding_of(self, record: bytes) -> Finding | None:
         """What is wrong with a record; an unknown field only when nothing else is."""
         row, finding = _decoded(self._strict.record, record)
         if finding is not None and finding.kind == "unknown_field" and not self._is_unknown_bad:
@@ -190,10 +189,10 @@ class RecordChecker:
             finding = finding or self._limit_broken_by(row) or unknown
         return finding or self._limit_broken_by(row)
 
-    def _limit_broken_by(self, row: Any) -> _Finding | None:
+    def _limit_broken_by(self, row: Any) -> Finding | None:
         for limited in self._limits:
             if (path := limited.broken_at(row)) is not None:
-                return _Finding(limited.limit.kind, _shortened(path), limited.limit.message)
+                return Finding(limited.limit.kind, shortened(path), limited.limit.message)
         return None
 
 
@@ -205,69 +204,19 @@ class _Decoders:
         self.array: msgspec.json.Decoder[list[Any]] = msgspec.json.Decoder(list[of])
 
 
-class _Finding(NamedTuple):
-    kind: ErrorKind
-    path: str
-    message: str
-
-
-def _decoded(decoder: msgspec.json.Decoder[Any], record: bytes) -> tuple[Any, _Finding | None]:
+def _decoded(decoder: msgspec.json.Decoder[Any], record: bytes) -> tuple[Any, Finding | None]:
     try:
         if not record.isascii():
             record.decode()
         return decoder.decode(record), None
     except msgspec.ValidationError as error:
-        return None, _finding_in(str(error))
+        return None, finding_in(str(error))
     except UnicodeDecodeError:
-        return None, _Finding("parse_failure", "$", "The record is not UTF-8.")
+        return None, Finding("parse_failure", "$", "The record is not UTF-8.")
     except RecursionError:
-        return None, _Finding("parse_failure", "$", "The record is nested too deep.")
+        return None, Finding("parse_failure", "$", "The record is nested too deep.")
     except ValueError:
-        return None, _Finding("parse_failure", "$", "The record is not JSON.")
-
-
-_REPORT = re.compile(r"(.*?)(?: - at `(\$.*)`)?", re.DOTALL)
-"""What msgspec says, and where."""
-_KEY = re.compile(r"Object (missing required|contains unknown) field `(.*)`", re.DOTALL)
-_WORDS = {
-    "str": "string",
-    "int": "whole number",
-    "float": "number",
-    "bool": "true or false",
-    "bytes": "base64 text",
-    "datetime": "RFC 3339 text",
-}
-"""msgspec's names of types, as a sender of JSON knows them."""
-
-
-@lru_cache(maxsize=1024)
-def _finding_in(report: str) -> _Finding:
-    """msgspec's report in our words. Reports hold names of types and keys, never values."""
-    match = _REPORT.fullmatch(report)
-    assert match is not None, "the pattern takes any text"
-    what, path = match[1], match[2] or "$"
-    if key := _KEY.fullmatch(what):
-        path = _shortened(f"{path}.{key[2]}")
-        if key[1] == "missing required":
-            return _Finding("missing_field", path, "A required field is missing.")
-        return _Finding("unknown_field", path, "The schema has no such field.")
-    kind: ErrorKind = "type_mismatch"
-    if what.startswith("Invalid "):
-        kind = "parse_failure"
-    elif what.endswith("got `null`") and path != "$":
-        kind = "null_value"
-    return _Finding(kind, _shortened(path), f"{_WORD.sub(_in_words, what)}.")
-
-
-_WORD = re.compile(r"`([^`]*)`")
-
-
-def _in_words(match: re.Match[str]) -> str:
-    return " or ".join(_WORDS.get(word, word) for word in match[1].split(" | "))
-
-
-def _shortened(path: str) -> str:
-    return path if len(path) <= PATH_CHARS_MAX else path[:PATH_CHARS_MAX] + "..."
+        return None, Finding("parse_failure", "$", "The record is not JSON.")
 
 
 def _lines(lines: bytes) -> list[bytes]:

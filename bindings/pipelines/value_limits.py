@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from decimal import Decimal
 
-    from .record_types import ErrorKind
+    from .findings import ErrorKind
     from .schema import Field
 
 _NANOSECONDS_SINCE = datetime(1677, 9, 21, 0, 12, 44, tzinfo=UTC)

@@ -209,8 +209,21 @@ def test_checker_and_builder_agree_on_which_records_are_good(stream: tuple[Schem
     kept = built.kept.to_pylist() if built.kept is not None else list(range(len(records)))
     assert kept == [index for index in range(len(records)) if index not in bad]
     built.batch.validate(full=True)
+    assert_null_all_the_way(*built.batch.columns)
     assert built.batch.num_rows == len(kept)
     assert built.batch.schema.equals(arrow_schema_of(schema))
+
+
+def assert_null_all_the_way(*columns: pa.Array) -> None:
+    """Where a struct is null, its children are: an engine may look at them alone."""
+    for column in columns:
+        if pa.types.is_struct(column.type):
+            children = [column.field(index) for index in range(column.type.num_fields)]
+            for child in children:
+                assert child.filter(column.is_null()).null_count == column.null_count
+            assert_null_all_the_way(*children)
+        elif pa.types.is_list(column.type):
+            assert_null_all_the_way(column.values)
 
 
 @given(streams())
@@ -235,6 +248,7 @@ def test_both_ways_to_read_give_equal_columns(stream: tuple[Schema, list[str]]) 
         except pa.ArrowInvalid:
             return  # the builder reads them the other way
         read.validate(full=True)
+        assert_null_all_the_way(*read.columns)
         assert read.equals(RowReader(schema, timestamp_format="rfc3339").read(lines))
 
 

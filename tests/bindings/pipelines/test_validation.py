@@ -272,6 +272,20 @@ def test_extra_fields_are_an_error_when_the_stream_rejects_them() -> None:
     assert checked.unknown_field_count == 0
 
 
+@pytest.mark.parametrize(
+    ("key", "path"),
+    [("x - at `$.y`", "$.x - at `$.y`"), ("Expected `int`, got `null`", None), ("x" * 1000, "$." + "x" * 118 + "...")],
+)
+def test_key_of_any_text_is_an_extra_field_and_no_error(key: str, path: str | None) -> None:
+    checked = RecordChecker(schema_of(PRIORITY)).check([json.dumps({key: 1}).encode()])
+    assert checked == Checked(1, (), 1, path or f"$.{key}")
+
+
+def test_key_made_to_confuse_costs_no_more_than_its_length() -> None:
+    record = json.dumps({" - at `$" * 100_000: 1}).encode()
+    assert RecordChecker(schema_of(PRIORITY)).check([record]).unknown_field_count == 1
+
+
 def test_what_is_wrong_counts_more_than_what_is_extra() -> None:
     schema = schema_of({"name": "u", "type": "uint64"}, PRIORITY)
     assert kind_and_path(schema, '{"x":1,"priority":"high"}') == ("type_mismatch", "$.priority")
