@@ -20,6 +20,7 @@ from .ingest.endpoint import StreamEndpoint
 from .ingest.events import EventsEndpoint
 from .ingest.idempotency import IdempotencyKeys
 from .ingest.intake import BoundStream, Intake
+from .ingest.otlp_endpoint import OtlpEndpoint
 from .open_streams import LocalStream, OpenStreams, loss_values
 from .reconcile import reconcile
 from .segments import DamagedLogError
@@ -71,7 +72,7 @@ async def open_binding(entries: Sequence[PipelineEntry], site: Site) -> AsyncIte
                 env={name: Stream(BoundStream(intake, stream)) for name, stream in bound.items()},
                 resources={entry.binding: entry.stream_id for entry in entries},
                 sources=[Delivery(host, folders, streams), orphans, BacklogWatch(host, folders, streams)],
-                doors=[StreamEndpoint(streams, intake, tokens), EventsEndpoint(streams, intake, tokens)],
+                doors=[door(streams, intake, tokens) for door in (StreamEndpoint, EventsEndpoint, OtlpEndpoint)],
                 admin=admin,
             )
         finally:

@@ -190,7 +190,7 @@ def _is_timestamp(raw: bytes) -> bool:
     if not _ISO_8601.fullmatch(text):
         return False
     try:
-        datetime.fromisoformat(text)
+        datetime.fromisoformat(text.upper())
     except ValueError:
         return False
     return True

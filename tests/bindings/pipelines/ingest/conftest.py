@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from contextlib import AsyncExitStack, closing
+import shutil
+from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ import pytest
 
 from edge.bindings._shared.tokens import TokenStore
 from edge.bindings.pipelines import PipelineEntry
-from edge.bindings.pipelines.catalogue import Catalogue
+from edge.bindings.pipelines.catalogue import FILE_NAME, Catalogue
 from edge.bindings.pipelines.ids import id_of
 from edge.bindings.pipelines.local import open_binding
 from edge.bindings.pipelines.objects import Cors, HttpIngest, StreamObject
@@ -97,10 +98,19 @@ def stream_object(name: str = "flights", **more: Any) -> StreamObject:
     return StreamObject(id_of("stream", name), name, 1.0, 1.0, http=http, **more)
 
 
+STREAMS = (
+    stream_object(),
+    stream_object("typed", schema=FLIGHT),
+    stream_object("strict", schema=FLIGHT, validation="strict"),
+    stream_object("guarded", http=HttpIngest(cors=Cors(("https://app.example",)))),
+    stream_object("closed", http=HttpIngest(enabled=False)),
+    stream_object("open", http=HttpIngest(authentication=False, cors=Cors(("*",)))),
+)
+
+
 @pytest.fixture
 def open_ingest(tmp_path: Path) -> Callable[..., Any]:
     """Open streams: `async with open_ingest(stream_object()) as ingest`. Bindings: STREAM, the first one."""
-    from contextlib import asynccontextmanager
 
     @asynccontextmanager
     async def open_it(*streams: StreamObject, state_dir: Path = tmp_path, **options: Any) -> AsyncIterator[Ingest]:
@@ -119,15 +129,20 @@ def open_ingest(tmp_path: Path) -> Callable[..., Any]:
     return open_it
 
 
+@pytest.fixture(scope="session")
+def catalogue_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A catalogue with every stream of `ingest`, made once: each stream costs a sync of the disk."""
+    state_dir = tmp_path_factory.mktemp("catalogue")
+    with closing(Catalogue(state_dir)) as catalogue:
+        for stream in STREAMS:
+            catalogue.add_stream(stream)
+    return state_dir / "pipelines" / FILE_NAME
+
+
 @pytest.fixture
-async def ingest(open_ingest: Callable[..., Any]) -> AsyncIterator[Ingest]:
+async def ingest(open_ingest: Callable[..., Any], catalogue_file: Path, tmp_path: Path) -> AsyncIterator[Ingest]:
     """`flights`, unstructured; `typed`, with a schema; `strict`, with the same one; all without a token."""
-    async with open_ingest(
-        stream_object(),
-        stream_object("typed", schema=FLIGHT),
-        stream_object("strict", schema=FLIGHT, validation="strict"),
-        stream_object("guarded", http=HttpIngest(cors=Cors(("https://app.example",)))),
-        stream_object("closed", http=HttpIngest(enabled=False)),
-        stream_object("open", http=HttpIngest(authentication=False, cors=Cors(("*",)))),
-    ) as opened:
+    (tmp_path / "pipelines").mkdir()
+    shutil.copy(catalogue_file, tmp_path / "pipelines")
+    async with open_ingest(STREAMS[0]) as opened:
         yield opened

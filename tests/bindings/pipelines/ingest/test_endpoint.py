@@ -95,14 +95,12 @@ async def test_an_empty_array_is_committed_and_writes_nothing(ingest: Ingest) ->
     ],
     ids=repr,
 )
-@pytest.mark.parametrize("stream", ["flights", "typed", "strict"])
-async def test_what_is_no_array_of_objects_is_refused_whole(
-    ingest: Ingest, stream: str, body: bytes, code: int
-) -> None:
-    answer = await ingest.post(body, stream)
-    assert (answer.status, answer.json["success"], answer.json["error"]["code"]) == (400, False, code)
-    assert answer.json["error"]["message"]
-    assert await ingest.kept(stream) == []
+async def test_what_is_no_array_of_objects_is_refused_whole(ingest: Ingest, body: bytes, code: int) -> None:
+    for stream in ("flights", "typed", "strict"):
+        answer = await ingest.post(body, stream)
+        assert (answer.status, answer.json["success"], answer.json["error"]["code"]) == (400, False, code)
+        assert answer.json["error"]["message"]
+        assert await ingest.kept(stream) == []
 
 
 async def test_the_item_that_is_no_object_is_named(ingest: Ingest) -> None:
@@ -187,7 +185,7 @@ async def test_a_stream_made_while_running_takes_records(ingest: Ingest) -> None
         catalogue.add_stream(stream_object("fresh"))
         assert (await ingest.post(ROWS, "fresh")).json == committed(2)
         catalogue.delete_stream(id_of("stream", "fresh"))
-        await ingest.host.advance(POLL_SECONDS)
+        await ingest.host.advance(2 * POLL_SECONDS)
         assert (await ingest.post(ROWS, "fresh")).status == 404
 
 

@@ -1,0 +1,88 @@
+"""OTLP/HTTP logs of any OpenTelemetry sender: `OTEL_EXPORTER_OTLP_LOGS_ENDPOINT` is this door's URL.
+
+    http://localhost:PORT/cdn-cgi/otlp/{stream-id or name}/v1/logs
+
+Each log record becomes one record (otlp.py). Records that do not fit the schema are told as rejected, so that a sender
+does not send them again. A token is asked for as at the stream's own endpoint.
+Source: OpenTelemetry, "OTLP Specification", "OTLP/HTTP".
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+from urllib.parse import unquote
+
+import msgspec
+
+from ....runtime.core.errors import BackendError, RefusedError, UnsupportedError
+from ....runtime.core.request import wire_method
+from .body import read_body
+from .credentials import require_stream, require_token
+from .intake import Sender
+from .otlp import answer, failure, records_of
+from .refusal import ForbiddenError, IngestError, MethodError, UnknownStreamError, refusal_of
+
+if TYPE_CHECKING:
+    from ....runtime.core.request import Request
+    from ....runtime.core.response import Response
+    from ..._shared.tokens import TokenStore
+    from ..open_streams import OpenStream, OpenStreams
+    from .intake import Intake
+
+PATH_PREFIX = "/cdn-cgi/otlp/"
+PATH_SUFFIX = "/v1/logs"
+
+_encoder = msgspec.json.Encoder()
+
+
+class OtlpEndpoint:
+    """Door: logs for every stream."""
+
+    def __init__(self, streams: OpenStreams, intake: Intake, tokens: TokenStore) -> None:
+        self._streams = streams
+        self._intake = intake
+        self._tokens = tokens
+
+    def claims(self, host: str, path: str) -> bool:  # noqa: ARG002 - the Door port's signature
+        return path.startswith(PATH_PREFIX) and path.endswith(PATH_SUFFIX)
+
+    async def fetch(self, request: Request) -> Response:
+        content_type = request.headers.get("content-type")
+        try:
+            return await self._accept(request, content_type)
+        except BackendError as error:
+            refusal = refusal_of(error)
+        except IngestError as error:
+            refusal = error
+        except (RefusedError, UnsupportedError) as error:
+            return failure(content_type, error.http_status, str(error))
+        message = getattr(refusal, "message", str(refusal))
+        response = failure(content_type, refusal.http_status, message, retry_after_s=refusal.retry_after_s)
+        for name, value in refusal.headers.items():
+            response.headers[name] = value
+        return response
+
+    async def _accept(self, request: Request, content_type: str | None) -> Response:
+        if (method := wire_method(request)) != "POST":
+            raise MethodError(method)
+        headers = request.headers
+        stream = await self._require_stream(request.url)
+        if stream.object.http.authentication:
+            require_stream(require_token(self._tokens, headers.get("authorization")), stream.object)
+        body = await read_body(request, headers.get("content-encoding"), stream.object.limits.request_bytes)
+        gate = self._intake.gate(stream)
+        gate.admit(len(body))
+        parcel = gate.pass_array(_encoder.encode(records_of(body, content_type)))
+        kept = await self._intake.keep(stream, parcel, Sender("otlp"), parcel.count)
+        message = "Records that do not fit the stream's schema are dropped." if kept.dropped_count else ""
+        return answer(content_type, rejected_count=kept.dropped_count, message=message)
+
+    async def _require_stream(self, url: str) -> OpenStream:
+        path = url[url.find("/", url.find("//") + 2) :].partition("?")[0]
+        id_or_name = unquote(path[len(PATH_PREFIX) : -len(PATH_SUFFIX)])
+        stream = await self._streams.find(id_or_name)
+        if stream is None:
+            raise UnknownStreamError(f"There is no stream {id_or_name[:64]!r}.")
+        if not stream.object.http.enabled:
+            raise ForbiddenError(f'Stream "{stream.object.name}" does not take records over HTTP (http.enabled).')
+        return stream
