@@ -322,6 +322,10 @@ def test_key_that_is_there_twice_has_its_last_value() -> None:
     assert column_of(struct, '{"x":1,"x":2}', '{"x":1},"a":{"y":2}') == [{"x": 2, "y": None}, {"x": None, "y": 2}]
 
 
+def test_white_space_between_values_changes_nothing() -> None:
+    assert column_of({"type": "int32"}, "\r1", " 2 \t", "3\r") == [1, 2, 3]
+
+
 def test_one_bad_record_in_ten_thousand_is_named_and_the_others_arrive() -> None:
     records = [f'{{"n":{number}}}' for number in range(10_000)]
     records[5_000] = '{"n":"five thousand"}'
