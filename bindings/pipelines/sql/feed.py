@@ -19,9 +19,16 @@ if TYPE_CHECKING:
 class Feed(pads.InMemoryDataset):  # type: ignore[misc]  # pyarrow ships no types
     """A data set of one batch, exchanged between runs. One thread at a time."""
 
-    def __init__(self, schema: pa.Schema) -> None:
+    def __init__(self, schema: pa.Schema, rows_at_once: int) -> None:
         super().__init__(schema.empty_table())
+        self.rows_at_once = rows_at_once
         self.batch = pa.RecordBatch.from_pylist([], schema=schema)
+        self.taken_count = 0
+        """Rows of the batch that the query has been given."""
+
+    def exchange(self, batch: pa.RecordBatch) -> None:
+        self.batch = batch
+        self.taken_count = 0
 
     def scanner(self, columns: Sequence[str] | None = None, **_: Any) -> pads.Scanner:
         """Asked while planning, for the schema of the columns only."""
@@ -37,16 +44,21 @@ class _Fragment:
         self._feed = feed
 
     def scanner(self, _schema: pa.Schema, columns: Sequence[str] | None = None, **_: Any) -> _Scan:
-        return _Scan(_select(self._feed.batch, columns))
+        return _Scan(self._feed, columns)
 
 
 class _Scan:
-    def __init__(self, batch: pa.RecordBatch) -> None:
-        self._batch = batch
-        self.projected_schema = batch.schema
+    def __init__(self, feed: Feed, columns: Sequence[str] | None) -> None:
+        self._feed = feed
+        self._batch = _select(feed.batch, columns)
+        self.projected_schema = self._batch.schema
 
     def to_batches(self) -> Iterator[pa.RecordBatch]:
-        return iter([self._batch])
+        feed = self._feed
+        for start in range(0, self._batch.num_rows, feed.rows_at_once):
+            part = self._batch.slice(start, feed.rows_at_once)
+            feed.taken_count = start + part.num_rows
+            yield part
 
 
 def _select(batch: pa.RecordBatch, columns: Sequence[str] | None) -> pa.RecordBatch:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from .json_kinds import CAST_KINDS, Inside
+from .jsonpath import plain_steps
 from .tree import Call, Cast, Compound, Expression, JsonStep, Literal
 
 if TYPE_CHECKING:
@@ -53,8 +54,7 @@ def find_chain(expression: Expression) -> Chain | None:
     if isinstance(expression, Call) and expression.name in QUERY_FUNCTIONS and len(expression.arguments) == 2:
         query = without_parentheses(expression.arguments[1])
         if isinstance(query, Literal) and isinstance(query.value, str):
-            inner = _longer(expression.arguments[0], (), QUERY_FUNCTIONS[expression.name])
-            return replace(inner, query=query.value)
+            return _query(expression.arguments[0], QUERY_FUNCTIONS[expression.name], query.value)
     return None
 
 
@@ -72,6 +72,15 @@ def without_parentheses(expression: Expression) -> Expression:
     while isinstance(expression, Compound) and expression.operator == "()" and len(expression.operands) == 1:
         expression = expression.operands[0]
     return expression
+
+
+def _query(document: Expression, kind: Kind, query: str) -> Chain:
+    """A JSONPath. Where it names one value and asks for its string, it is a path like any other: read with them."""
+    chain = _longer(document, (), kind)
+    steps = plain_steps(query)
+    if kind != "node_str" or steps is None:
+        return replace(chain, query=query)
+    return replace(chain, kind="str", path=(*chain.path, *steps))
 
 
 def _longer(left: Expression, keys: tuple[Expression, ...], kind: Kind) -> Chain:

@@ -14,13 +14,15 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgspec
-import pyarrow as pa
 
+from .json_columns import BAD_JSON, column_maker
 from .json_kinds import Inside
-from .json_values import ARROW_TYPES, converter, decode_text
+from .json_values import decode_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+
+    import pyarrow as pa
 
     from .json_kinds import Step, Want
 
@@ -31,8 +33,7 @@ class Extractor:
     """Takes every wanted value out of a column of JSON texts."""
 
     def __init__(self, wants: Sequence[Want]) -> None:
-        self._wants = wants
-        self._converters = [converter(want) for want in wants]
+        self._makers = [column_maker(want) for want in wants]
         self._root = _Node()
         for slot, want in enumerate(wants):
             node = self._root
@@ -49,10 +50,7 @@ class Extractor:
             self._root.visit_keys(texts, _nowhere_if_json, found)
         else:
             self._root.visit(_documents(texts), found)
-        return [
-            pa.array(_each(convert, found[slot], _none), type=ARROW_TYPES[want.kind])
-            for slot, (want, convert) in enumerate(zip(self._wants, self._converters, strict=True))
-        ]
+        return [make(found[slot]) for slot, make in enumerate(self._makers)]
 
 
 @dataclass(slots=True)
@@ -107,14 +105,14 @@ def _each(function: Callable[[Any], Any], rows: Sequence[Any], otherwise: Callab
     """`function` of each row; `otherwise` of the rows it refuses; None stays None."""
     try:
         return [None if row is None else function(row) for row in rows]
-    except _BAD_JSON:
+    except BAD_JSON:
         return [None if row is None else _one(function, row, otherwise) for row in rows]
 
 
 def _one(function: Callable[[Any], Any], row: Any, otherwise: Callable[[Any], Any]) -> Any:
     try:
         return function(row)
-    except _BAD_JSON:
+    except BAD_JSON:
         return otherwise(row)
 
 
@@ -139,7 +137,6 @@ def _name(n: int) -> str:
     return f"key{n}"
 
 
-_BAD_JSON = (msgspec.DecodeError, RecursionError, UnicodeError)
 _NOWHERE = msgspec.Raw(b"")
 _decode_raw = msgspec.json.Decoder(msgspec.Raw).decode
 _FIELD_NAME = re.compile(r'[^\\"\x00-\x1f]*')

@@ -65,6 +65,21 @@ def parse_jsonpath(text: str) -> tuple[Segment, ...]:
     return segments
 
 
+def plain_steps(text: str) -> tuple[str | int, ...] | None:
+    """The names and indexes of a JSONPath that has nothing else, `$.a.b[0]`; None for any other, or none at all."""
+    try:
+        segments = parse_jsonpath(text)
+    except JsonPathError:
+        return None
+    steps: list[str | int] = []
+    for segment in segments:
+        selector = segment.selectors[0]
+        if segment.is_descendant or len(segment.selectors) > 1 or not isinstance(selector, str | int):
+            return None
+        steps.append(selector)
+    return None if any(isinstance(step, int) and step < 0 for step in steps) else tuple(steps)
+
+
 def parse_segments(text: str, at: int) -> tuple[tuple[Segment, ...], int]:
     """Segments from `at` on, and where they end."""
     found: list[Segment] = []
