@@ -249,10 +249,11 @@ def _plain(name: str, value: Any) -> Any:
 
 
 def _fill(target: Any, message: Message) -> None:
-    """Set a protobuf message's fields from a struct."""
+    """Set a protobuf message's fields from a struct. Which member of AnyValue is set says its type, even when empty."""
+    is_any = isinstance(message, AnyValue)
     for name in message.__struct_fields__:
         value = getattr(message, name)
-        if value is None:
+        if value is None or not (value or is_any):
             continue
         if isinstance(value, list):
             for item in value:

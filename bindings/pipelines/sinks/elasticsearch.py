@@ -17,6 +17,7 @@ Source: Elasticsearch API docs, "Bulk"; OpenSearch docs, "Bulk".
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import re
 from dataclasses import dataclass, field
@@ -112,14 +113,15 @@ class ElasticsearchSink:
     async def publish(self, roll: Roll, folder: Path) -> Published:
         async def send(chunk: Chunk, file: StagedFile) -> Sequence[Refused]:
             adds_time = self._config.timestamp and TIMESTAMP not in file.facts["columns"]
-            return await self._send(
-                [_Document.of(row, roll.stream_id, self._config.index, adds_time) for row in chunk.rows]
-            )
+            return await self._send(await asyncio.to_thread(self._documents_of, chunk, roll.stream_id, adds_time))
 
         return await publish_in_chunks(roll, folder, send, bytes_max=self._config.chunk_bytes, rows_max=CHUNK_ROWS_MAX)
 
     async def aclose(self) -> None:
         """Nothing is held: connections are the host's."""
+
+    def _documents_of(self, chunk: Chunk, stream_id: str, adds_time: bool) -> list[_Document]:
+        return [_Document.of(row, stream_id, self._config.index, adds_time) for row in chunk.rows]
 
     async def _send(self, documents: Sequence[_Document]) -> list[Refused]:
         """Have every document taken or refused."""

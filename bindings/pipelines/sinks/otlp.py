@@ -14,6 +14,7 @@ Source: OpenTelemetry, "OTLP Specification", "OTLP/HTTP"; "Logs Data Model".
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Mapping  # noqa: TC003 - pydantic reads Config's annotations at run time
 from dataclasses import dataclass, field
@@ -114,9 +115,8 @@ class OtlpSink:
         """Nothing is held: connections are the host's."""
 
     async def _send(self, rows: Sequence[StagedRow], stream_id: str) -> list[Refused]:
-        request = export_request(rows, stream_id, self._config.resource)
         try:
-            body = encode_message(request, self._config.encoding)
+            body = await asyncio.to_thread(self._body_of, rows, stream_id)
         except UnsupportedError as error:
             raise SinkMisconfiguredError(str(error)) from error
         answer = await self._target.post("", body, {})
@@ -130,6 +130,9 @@ class OtlpSink:
         return _refuse(
             rows, f"http_{answer.status}", f"{self._target.name} answered {answer.status} to this row alone."
         )
+
+    def _body_of(self, rows: Sequence[StagedRow], stream_id: str) -> bytes:
+        return encode_message(export_request(rows, stream_id, self._config.resource), self._config.encoding)
 
     def _rejected(self, rows: Sequence[StagedRow], partial: ExportLogsPartialSuccess | None) -> list[Refused]:
         count = int(partial.rejected_log_records) if partial else 0
