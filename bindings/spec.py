@@ -39,6 +39,8 @@ class Site(NamedTuple):
     worker: WorkerCaller | None = None
     """The Worker as sources see it; None where nothing may call it (the CLI)."""
     peers: Mapping[str, Any] = {}
+    is_preview: bool = False
+    """`edge dev`: what is slow for the sake of others (a file every five minutes) is quick."""
 
 
 class WorkerCaller(Protocol):

@@ -103,7 +103,8 @@ async def open_environment(
             entries = config.bindings.get(section, ())
             if is_preview:
                 entries = tuple(e.as_preview() if hasattr(e, "as_preview") else e for e in entries)
-            site = Site(host, config, worker, {name: opened[name].admin for name in spec.uses if name in opened})
+            peers = {name: opened[name].admin for name in spec.uses if name in opened}
+            site = Site(host, config, worker, peers, is_preview)
             one = opened[section] = await stack.enter_async_context(opener_of(section, platform)(entries, site))
             rows += [BindingRow(name, one.resources.get(name, ""), spec.title) for name in one.env]
         values = {name: js_value(value) for name, value in config.vars.items()}

@@ -41,6 +41,7 @@ class FileExporter:
         self._disk = disk
         self._file_bytes = file_bytes
         self._is_exporting = Lock()
+        self._is_piped = False
         disk.make_folder(folder.files)
         for leftover in folder.files.glob(f".{partition}-*.tmp"):
             disk.unlink(leftover)
@@ -59,11 +60,18 @@ class FileExporter:
     def export(self, until: int) -> int:
         """Deliver every record below `until`, which must be durable; returns how many there were.
 
+        None while a pipeline reads the stream: its sink has them.
+
         Raises:
             OSError: a file could not be written; what was delivered stays, the rest is delivered by the next call.
             BackendError: the log is damaged.
         """
         with self._is_exporting:
+            if self._folder.is_piped():
+                self._is_piped, self.offset = True, until
+                return 0
+            if self._is_piped:  # no more: what its pipelines committed was noted as this reader's cursor
+                self._is_piped, self.offset = False, self._folder.load_cursor(READER, self._partition)
             start = self.offset
             while self.offset < until:
                 if self._reader.offset != self.offset:  # an earlier call failed half-way

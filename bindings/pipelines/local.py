@@ -12,6 +12,7 @@ from ..spec import Opened
 from .admin import PipelinesAdmin
 from .catalogue import Catalogue
 from .declared import declared_objects
+from .delivery.runner import INTERVAL_S, SERVE_INTERVAL_S, PipelineRunner
 from .disk import Disk
 from .drain import OrphanDrain
 from .exporter import FILES_BYTES_MAX, remove_oldest_files
@@ -67,11 +68,18 @@ async def open_binding(entries: Sequence[PipelineEntry], site: Site) -> AsyncIte
         intake = Intake(host, keys, _processors(site))
         bound = {entry.binding: await streams.bound(entry.stream_id) for entry in entries}
         orphans = Orphans(host, folders)
+        runner = PipelineRunner(
+            host,
+            catalogue,
+            folders,
+            config_folder=site.config.path.parent if site.config else host.state_dir,
+            default_interval_s=INTERVAL_S if site.is_preview else SERVE_INTERVAL_S,
+        )
         try:
             yield Opened(
                 env={name: Stream(BoundStream(intake, stream)) for name, stream in bound.items()},
                 resources={entry.binding: entry.stream_id for entry in entries},
-                sources=[Delivery(host, folders, streams), orphans, BacklogWatch(host, folders, streams)],
+                sources=[Delivery(host, folders, streams), orphans, BacklogWatch(host, folders, streams), runner],
                 doors=[door(streams, intake, tokens) for door in (StreamEndpoint, EventsEndpoint, OtlpEndpoint)],
                 admin=admin,
             )

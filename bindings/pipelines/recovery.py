@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from .disk import write_all, write_file
 from .frames import lost_frames
 from .segments import HEADER_BYTES, DamagedLogError, Scan, SegmentHeader, base_offsets, scan_segment, segment_path
-from .stream_folders import FILES_READER
+from .stream_folders import FILES_READER, is_piped
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -59,9 +59,9 @@ def recover(folder: StreamFolder, partition: int, disk: Disk, now: Callable[[], 
 
 
 def reader_offsets(folder: StreamFolder, partition: int) -> dict[str, int]:
-    """The next offset of every reader, by all that is known. With no other reader, records go out as files."""
+    """The next offset of every reader, by all that is known."""
     cursors = folder.load_cursors(partition)
-    if cursors and FILES_READER not in cursors:
+    if is_piped(cursors):
         return cursors
     return {**cursors, FILES_READER: max(cursors.get(FILES_READER, 0), folder.delivered_until(partition))}
 

@@ -31,11 +31,13 @@ from .reader import PartitionReader
 from .segments import base_offsets, segment_path
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
     from pathlib import Path
 
 FILES_READER = "files"
-"""The reader that writes records out as files; it also leaves file names behind."""
+"""The reader that writes records out as files; it also leaves file names behind. Idle while a pipeline reads."""
+PIPELINE_READER = "pipeline-"
+"""How the names of pipelines' readers begin."""
 OFFSET_MAX = 2**63
 TAIL_POLL_SECONDS = 0.25
 _STREAM_ID = re.compile(r"[0-9a-f]{32}")
@@ -140,6 +142,8 @@ class StreamFolder:
     def load_cursors(self, partition: int) -> dict[str, int]:
         """The next offset of every reader that has a cursor. A damaged one of the files reader counts as none.
 
+        While a pipeline reads the stream nothing goes out as files, so that reader's cursor says nothing.
+
         Raises:
             DamagedStreamError: another reader's cursor is no offset.
         """
@@ -153,7 +157,13 @@ class StreamFolder:
             except DamagedStreamError:
                 if reader != FILES_READER:
                     raise
+        if is_piped(cursors):
+            cursors.pop(FILES_READER, None)
         return cursors
+
+    def is_piped(self) -> bool:
+        """Whether a pipeline reads the stream."""
+        return next(self.cursors.glob(f"{PIPELINE_READER}*"), None) is not None
 
     def delivered_until(self, partition: int) -> int:
         """The offset after the newest delivered file that is still there; 0 when there is none."""
@@ -188,8 +198,10 @@ class StreamFolder:
             return 0
         folder = self.partition(partition)
         with self._trimming():
-            readers = [entry.name.partition(".")[0] for entry in self.cursors.glob(f"*.{partition}")]
-            needed = min((self.load_cursor(reader, partition) for reader in readers if reader), default=0)
+            cursors = self.load_cursors(partition)
+            if not is_piped(cursors):
+                cursors.setdefault(FILES_READER, 0)  # it has no cursor before its first file
+            needed = min(cursors.values())
             bases = base_offsets(folder)
             done: list[int] = []
             for base, next_base in pairwise(bases):
@@ -274,6 +286,11 @@ class StreamFolders:
             if not follow:
                 return
             await sleep(TAIL_POLL_SECONDS)
+
+
+def is_piped(readers: Iterable[str]) -> bool:
+    """Whether one of these readers is a pipeline, so that nothing goes out as files."""
+    return any(reader.startswith(PIPELINE_READER) for reader in readers)
 
 
 def size_of(path: Path) -> int:

@@ -28,6 +28,7 @@ from ....runtime.core.errors import BackendError, EdgeError
 from ..batcher import Backlog, decide_roll
 from ..dead_letters import DeadLetter
 from ..sinks.sink import Published, SinkMisconfiguredError, SinkUnavailableError
+from ..stream_folders import PIPELINE_READER
 from .faults import reach
 from .store import FencedError
 
@@ -173,7 +174,7 @@ class InsertRunner:
 
     def _begin_partition(self, partition: int) -> None:
         key = self._key
-        start = self._parts.feed.folder.begin_cursor(reader_of(key.id), partition, self._disk)
+        start = self._parts.feed.folder.begin_cursor(reader_of(key), partition, self._disk)
         self._store.begin_insert(self._fence, key, {partition: start})
         self._parts.staging.add_partition(partition, start)
 
@@ -257,7 +258,7 @@ class InsertRunner:
         folder, before = self._parts.feed.folder, self._host.now() - self._parts.retention_s
         for partition, until in intent.roll.until.items():
             reach("cursor:before")
-            folder.save_cursor(reader_of(self._key.id), partition, until, self._disk)
+            folder.save_cursor(reader_of(self._key), partition, until, self._disk)
             reach("cursor:after")
             folder.trim(partition, self._disk, written_before=before)
             reach("trim:after")
@@ -281,8 +282,8 @@ class InsertRunner:
         committed = {partition: one.committed for partition, one in state.progress.items()}
         folder = self._parts.feed.folder
         for partition, offset in committed.items():  # a crash may have come between the commit and the cursor
-            if folder.load_cursor(reader_of(self._key.id), partition) != offset:
-                folder.save_cursor(reader_of(self._key.id), partition, offset, self._disk)
+            if folder.load_cursor(reader_of(self._key), partition) != offset:
+                folder.save_cursor(reader_of(self._key), partition, offset, self._disk)
         self._parts.staging.begin(state.epoch + 1, committed)
         self._first_at = self._last_at = 0.0
 
@@ -320,6 +321,6 @@ class InsertRunner:
             stopping.cancel()
 
 
-def reader_of(insert_id: str) -> str:
+def reader_of(key: InsertKey) -> str:
     """The name of an INSERT's cursors."""
-    return f"pipeline-{insert_id}"
+    return f"{PIPELINE_READER}{key.id}" if key.pipeline_id else f"check-{key.id}"

@@ -198,8 +198,6 @@ class PipelineRunner:
         for state in known.values():
             if state.key.id not in plans:
                 self._forget(state, plans)
-        for stream_id in {plan.key.stream_id for plan in plans.values() if plan.pipeline and plan.stream}:
-            self._folders.folder(stream_id).remove_cursors(FILES_READER, self._disk)
 
     def _inherit(self, plan: InsertPlan, known: Iterable[InsertState]) -> None:
         """An edited pipeline's new INSERT goes on where its old ones are committed."""
@@ -211,7 +209,7 @@ class PipelineRunner:
         if starts:
             folder = self._folders.folder(plan.key.stream_id)
             for partition, start in starts.items():
-                folder.save_cursor(reader_of(plan.key.id), partition, start, self._disk)
+                folder.save_cursor(reader_of(plan.key), partition, start, self._disk)
             self._store.begin_insert(self._fence, plan.key, starts)
 
     def _forget(self, state: InsertState, plans: dict[str, InsertPlan]) -> None:
@@ -219,10 +217,10 @@ class PipelineRunner:
         key, folder = state.key, self._folders.folder(state.key.stream_id) if state.key.stream_id else None
         is_read = any(plan.pipeline and plan.key.stream_id == key.stream_id for plan in plans.values())
         if folder is not None and folder.path.is_dir():
-            if key.pipeline_id and not is_read:  # its records go out as files again, those delivered here do not
+            if key.pipeline_id and not is_read:  # records go out as files again, but not those delivered here
                 for partition, one in state.progress.items():
                     folder.save_cursor(FILES_READER, partition, one.committed, self._disk)
-            folder.remove_cursors(reader_of(key.id), self._disk)
+            folder.remove_cursors(reader_of(key), self._disk)
         self._store.remove_insert(self._fence, key.id)
         shutil.rmtree(self._folder / "staging" / key.id, ignore_errors=True)
 
