@@ -58,7 +58,7 @@ class ProductSettings(NamedTuple):
     frozen dataclass of the standard library. D may declare
 
     - `REST: ClassVar[str]`: the field that takes every member D has no field for, with `rest_type(members)`, a
-      classmethod: a RestType, a Problem, or None to leave them unchecked.
+      classmethod: a RestType, a Problem, or None to leave them unchecked; `rest_types()`, another, gives all by `type`.
     - `MISPLACED: ClassVar[frozenset[str]]`: keys that belong in the wrangler file.
     """
 

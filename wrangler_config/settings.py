@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from .diagnostics import Diagnostics
     from .section import ProductSettings, SettingsPlace
 
-_SECTIONS: dict[str, type[Any]] = {"server": ServerSettings, "limits": Limits, "aws": AwsSettings}
+CORE_SECTIONS: dict[str, type[Any]] = {"server": ServerSettings, "limits": Limits, "aws": AwsSettings}
 _CLOUDFLARE_KEYS = {"limits": frozenset({"cpu_ms", "subrequests"})}
 
 
@@ -55,7 +55,7 @@ def check_settings(
     product_keys = frozenset(key for product in products for key in product.types)
     known = SETTINGS_KEYS | product_keys
     misplaced: dict[str, Any] = {"elsewhere": TOP_LEVEL_KEYS - known, "other_file": place.wrangler_file}
-    warn_of_unknown(top, known | {"env"}, report, name="top-level", **misplaced)
+    warn_of_unknown(top, known | {"env", "$schema"}, report, name="top-level", **misplaced)
     chosen = top.member("env").member(environment) if environment else Located(None)
     for one in (top.member("env"), chosen):
         if one.value is not None and not isinstance(one.value, dict):
@@ -68,7 +68,7 @@ def check_settings(
 
     references: dict[str, str] = {}
     checked: dict[str, Any] = {}
-    for section, cls in _SECTIONS.items():
+    for section, cls in CORE_SECTIONS.items():
         value = written(section)
         if value.value is None:
             continue
@@ -77,7 +77,7 @@ def check_settings(
             continue
         own, cloudflares = frozenset(cls._fields), _CLOUDFLARE_KEYS.get(section, frozenset())
         warn_of_unknown(value, own, report, elsewhere=cloudflares, other_file=place.wrangler_file)
-        one = validated(_checked_type(cls), resolved(value, variables, references, report), value, report)
+        one = validated(checked_type(cls), resolved(value, variables, references, report), value, report)
         if one is not None:
             checked[section] = _in_range(cls(**{name: getattr(one, name) for name in cls._fields}), value, report)
     sections = Sections({key: written(key) for key in product_keys}, variables, references, report)
@@ -86,7 +86,7 @@ def check_settings(
     return CheckedSettings(Settings(**checked), references)
 
 
-def _checked_type(cls: type[Any]) -> type[Any]:
+def checked_type(cls: type[Any]) -> type[Any]:
     """The section's named tuple as a dataclass, whose members pydantic reports by name."""
     hints, defaults = type_hints(cls), cls()
     return make_dataclass(

@@ -111,6 +111,12 @@ class SinkDeclaration:
             return Problem(f'There is no sink type "{name}". The types are: {types}.', at=("type",))
         return RestType(found.Config, tuple(found.SECRETS))
 
+    @classmethod
+    def rest_types(cls) -> dict[str, RestType]:
+        """Type name -> its own settings, of every type whose library is installed."""
+        found = {name: cls.rest_type({"type": name}) for name in sink_type_names()}
+        return {name: one for name, one in found.items() if isinstance(one, RestType)}
+
 
 @dataclass(frozen=True, slots=True)
 class PipelineDeclaration:

@@ -2,32 +2,56 @@
 
 from __future__ import annotations
 
+import json
 import os
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from ...wrangler_config.diagnostics import ERROR_MARK, WARNING_MARK, bullet, warning_block
-from ..core.errors import HandlerError
+from ..core.errors import ConfigError, HandlerError
 from ..error_trace import format_error
-from ..serve import load_config
-from .options import choice_of, config_options, vars_options
+from ..serve import load_config, product_settings
+from .options import choice_of, config_options, state_folder_of, vars_options
 from .portability import notes_on
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from ...wrangler_config.worker_config import WorkerConfig
+
 
 @click.command(name="check", help=__doc__)
+@click.option("--schema", "wants_schema", is_flag=True, help="Print the JSON Schema of edge.toml, for editors.")
 @config_options
 @vars_options
-def command(path: Path | None, environment: str | None, **variables: Any) -> None:
+def command(path: Path | None, environment: str | None, *, wants_schema: bool, **variables: Any) -> None:
+    if wants_schema:
+        from ...wrangler_config.settings_schema import settings_schema  # noqa: PLC0415 - for this option alone
+
+        click.echo(json.dumps(settings_schema(product_settings()), indent=2))
+        return
     config = load_config(choice_of(path, environment, variables["overrides"], variables["env_files"]))
     blocks = [warning_block(config)]
+    if config.settings.products:
+        _check_pipelines(config)
     if config.main is not None:
         blocks.append(_check_handler(config.main))
     found = "\n\n".join(filter(None, blocks))
     click.echo(found or f"{_shown(config.path)}: no problems found.", err=bool(found))
+
+
+def _check_pipelines(config: WorkerConfig) -> None:
+    """What takes the SQL engine, or the state folder, to see.
+
+    Raises:
+        ConfigError: SQL does not fit the columns of its stream, or a schema differs from the stream's there is.
+    """
+    from ...bindings.pipelines.declared_start import start_problems  # noqa: PLC0415 - only where something is declared
+
+    if problems := start_problems(config, state_folder_of(config, None) / "state"):
+        lines = "\n".join(map(bullet, problems))
+        raise ConfigError(f"{ERROR_MARK} Checking what {_shown(config.path.parent / 'edge.toml')} declares:\n{lines}")
 
 
 def _check_handler(file: Path) -> str:

@@ -1,0 +1,91 @@
+"""`edge check` of what edge.toml declares: all that would stop a pipeline, before it starts."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from edge.bindings.pipelines.catalogue import Catalogue
+from edge.bindings.pipelines.declared import declared_objects
+from edge.bindings.pipelines.reconcile import reconcile
+from edge.runtime.cli.main import main
+from edge.runtime.serve import ConfigChoice, load_config
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+DECLARED = """
+[streams.flights]
+schema = { fields = [{ name = "carrier", type = "string" }] }
+[sinks.far]
+type = "local"
+path = "out"
+[[pipelines]]
+name = "far"
+sql = "INSERT INTO far SELECT carrier FROM flights"
+"""
+
+
+@pytest.fixture
+def check(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Callable[..., tuple[Any, str]]:
+    """`edge check` with this edge.toml: exit code, and what is said."""
+    monkeypatch.chdir(project)
+
+    def run(edge_toml: str) -> tuple[Any, str]:
+        (project / "edge.toml").write_text(edge_toml)
+        with pytest.raises(SystemExit) as ended:
+            main(["check"])
+        output, errors = capsys.readouterr()
+        return ended.value.code, output + errors
+
+    return run
+
+
+def test_a_whole_declaration_has_no_problems(check: Callable[..., tuple[Any, str]], project: Path) -> None:
+    assert check(DECLARED) == (0, "wrangler.jsonc: no problems found.\n")
+    assert not (project / ".edge").exists()
+
+
+def test_every_problem_of_the_sections_is_told_and_the_exit_code_is_1(check: Callable[..., tuple[Any, str]]) -> None:
+    code, said = check(DECLARED.replace("INTO far", "INTO fra").replace('"local"', '"locl"'))
+    assert code == 1
+    assert 'edge.toml:5:1: There is no sink type "locl".' in said
+    assert 'edge.toml:9:1: SQL of "far", line 1, column 13: There is no sink "fra". Did you mean "far"?' in said
+
+
+def test_sql_that_does_not_fit_its_streams_columns_is_told(check: Callable[..., tuple[Any, str]]) -> None:
+    code, said = check(DECLARED.replace("SELECT carrier", "SELECT crrier"))
+    assert code == 1
+    assert "Checking what edge.toml declares:" in said
+    assert 'SQL of "far", line 1, column 24: There is no column crrier. Did you mean carrier?' in said
+
+
+def test_an_ingest_step_that_cannot_work_is_told(check: Callable[..., tuple[Any, str]]) -> None:
+    code, said = check(DECLARED + '[[ingest.steps]]\ntype = "mask"\npattern = "("')
+    assert code == 1
+    assert "'(' is no regular expression" in said
+
+
+def test_a_schema_that_differs_from_the_streams_is_told_with_the_way_to_go(
+    check: Callable[..., tuple[Any, str]], project: Path
+) -> None:
+    check(DECLARED)
+    config = load_config(ConfigChoice(project / "wrangler.jsonc"))
+    reconcile(Catalogue(project / ".edge" / "state"), declared_objects(config), 1.0)
+    assert check(DECLARED)[0] == 0
+    code, said = check(DECLARED.replace('"string"', '"json"'))
+    assert code == 1
+    assert 'The schema of stream "flights" differs from the one it was made with' in said
+    assert "Declare a new stream with the new schema, or delete this one" in said
+
+
+def test_the_schema_for_editors_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["check", "--schema"])
+    assert ended.value.code == 0
+    assert {"streams", "sinks", "pipelines", "ingest"} <= set(json.loads(capsys.readouterr().out)["properties"])
