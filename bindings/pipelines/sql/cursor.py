@@ -11,13 +11,16 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
 DEPTH_MAX = 100
-"""Parentheses, sub-selects and operators inside each other: more is a mistake, or an attack on the stack."""
+"""Parentheses, sub-selects and right sides inside each other: more is a mistake, or an attack on the stack."""
+CHAIN_MAX = 200
+"""Operators in a row, `a OR b OR c ...`: each makes the tree one deeper."""
 
 
 class Cursor:
     def __init__(self, text: str) -> None:
         self.text = text
         self.depth = 0
+        self.chain = 0
         self._tokens = tokenize(text)
         self._at = 0
 
@@ -85,7 +88,9 @@ class Cursor:
 
     def expected(self, what: str) -> SqlError:
         found = "the text ends" if self.token.kind == "end" else f"{self.text[self.token.start : self.token.end]!r} is"
-        return self.refuse(f"Expected {what}, but {found} here.")
+        is_reserved_word = self.token.kind == "word" and what == "an expression"
+        hint = f' A column of this name is quoted: "{self.token.value}".' if is_reserved_word else ""
+        return self.refuse(f"Expected {what}, but {found} here.{hint}")
 
     def refuse(self, message: str, offset: int | None = None) -> SqlError:
         return error_at(self.text, self.token.start if offset is None else offset, message)
@@ -100,3 +105,8 @@ class Cursor:
         self.depth += 1
         if self.depth > DEPTH_MAX:
             raise self.refuse(f"Nested more than {DEPTH_MAX} deep: split it with WITH.")
+
+    def longer(self) -> None:
+        self.chain += 1
+        if self.chain > CHAIN_MAX:
+            raise self.refuse(f"More than {CHAIN_MAX} operators in a row: use IN, or split it with WITH.")

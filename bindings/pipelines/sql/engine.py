@@ -68,7 +68,9 @@ def compile_insert(insert: Insert, input_schema: pa.Schema, *, started_at: float
     try:
         plan = Plan(rewritten.sql, pa.schema([*visible, *HIDDEN_FIELDS, *extracted]), rewritten.calls)
         plan.probe()
-    except Exception as exc:  # the engine raises bare Exception and ValueError for a refused query
+    except Exception as exc:
+        if type(exc) not in (Exception, ValueError):  # what the engine raises for a query it refuses
+            raise
         raise planning_error(insert, [each.name for each in visible], exc) from exc
     return CompiledInsert(rewritten, plan)
 

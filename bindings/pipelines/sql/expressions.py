@@ -32,10 +32,13 @@ _SYMBOL_POWER = {
 def parse_expression(cursor: Cursor, power: int = 0) -> Expression:
     """The expression at the cursor, as far as operators bind tighter than `power`."""
     cursor.deeper()
+    chain = cursor.chain
     left = _parse_prefix(cursor)
     while (longer := _parse_infix(cursor, left, power)) is not None:
         left = longer
+        cursor.longer()
     cursor.depth -= 1
+    cursor.chain = chain
     return left
 
 
@@ -129,6 +132,8 @@ def _parse_name(cursor: Cursor) -> Expression:
 def _parse_steps(cursor: Cursor, base: Expression) -> Expression:
     """`[index]`, `.field` and `::type` after an expression, which bind tighter than any operator."""
     while True:
+        if cursor.at_symbol("[", ".", "::"):
+            cursor.longer()
         if cursor.accept_symbol("["):
             index = _parse_index(cursor)
             base = Compound(base.start, cursor.last_end, "[]", (base, *index))

@@ -143,9 +143,22 @@ def test_null_struct_gives_null_fields(value: Any) -> None:
     assert value("address['inner']['b'] IS NULL", {"address": outer}) is True
 
 
+def test_null_struct_inside_a_list_of_a_slice_gives_null_fields(rows: Any) -> None:
+    items = pa.StructArray.from_arrays(
+        [pa.array(["a", "b", "hidden"])], names=["f"], mask=pa.array([False, False, True])
+    )
+    lists = pa.ListArray.from_arrays(pa.array([0, 1, 1, 3]), items, mask=pa.array([False, True, False]))
+    found = rows("SELECT a[2].f AS x, array_length(a) AS n FROM s", {"a": lists.slice(1)})
+    assert found == [{"x": None, "n": None}, {"x": None, "n": 2}]
+
+
 @pytest.mark.parametrize(
     ("expression", "expected"),
     [
+        ("2 = ANY([1, 2])", True),
+        ("(1 = 1) IS NOT TRUE", False),
+        ("TIMESTAMP '2020-01-01' < now()", True),
+        ("arrow_cast(0, 'Timestamp(Microsecond, Some(\"UTC\"))') < now()", True),
         ("5 / 2", 2),
         ("5 / 2.0", 2.5),
         ("1.9::INT", 1),
@@ -244,3 +257,9 @@ def test_nothing_in_the_context_reads_files() -> None:
     (insert,) = parse_pipeline('INSERT INTO k SELECT * FROM "/etc/passwd.csv"')
     compiled = compile_insert(insert, pa.schema([("n", pa.int64())]), started_at=0)
     assert compiled.output_schema.names == ["n"]
+
+
+def test_the_longest_chain_that_is_parsed_also_runs(rows: Any) -> None:
+    chain = " OR ".join(f"n = {number}" for number in range(100))
+    assert len(rows(f"SELECT n FROM s WHERE {'(' * 20}{chain}{')' * 20}", NUMBERS)) == 3
+    assert rows("SELECT " + " || ".join(["t"] * 200) + " AS x FROM s", {"t": pa.array(["a"])}) == [{"x": "a" * 200}]

@@ -156,6 +156,9 @@ REFUSED = [
     ("INSERT INTO k SELECT __edge_offset FROM s", "Names that begin with __edge_", "__edge_offset"),
     ('INSERT INTO k SELECT a AS "__EDGE_x" FROM s', "Names that begin with __edge_", '"__EDGE_x"'),
     ("INSERT INTO k SELECT a FROM s WHERE", "Expected an expression, but the text ends here", ""),
+    ("INSERT INTO k SELECT a FROM s WHERE " + " OR ".join(["a"] * 300), "More than 200 operators in a row", "OR"),
+    ("INSERT INTO k SELECT a" + "[1]" * 300 + " FROM s", "More than 200 operators in a row", "["),
+    ("INSERT INTO k SELECT offset FROM s", "Expected an expression, but 'offset' is here. A column", "offset"),
     ("INSERT INTO k SELECT " + "(" * 200 + "a" + ")" * 200 + " FROM s", "Nested more than 100 deep", "("),
 ]
 
