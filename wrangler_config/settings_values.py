@@ -12,7 +12,7 @@ import json
 import os
 from dataclasses import fields, is_dataclass
 from types import NoneType, UnionType
-from typing import TYPE_CHECKING, Annotated, Any, Literal, Union, get_args, get_origin
+from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin
 
 from .shape import choices, expected, expected_one_of, plain, type_hints, warn_of_unknown
 
@@ -68,7 +68,7 @@ def validated(cls: type[Any], resolved_value: Any, value: Located, report: Diagn
                 continue
             located, hint = found
             told.add(located.at)
-            if one["type"] == "missing" or (one["type"] == "union_tag_not_found" and located.value is None):
+            if one["type"] == "missing" or (located.value is None and located.at[-1] == "type"):
                 owner = value.at if len(located.at) <= len(value.at) + 1 else located.at[:-1]
                 report.error(f'"{located.name}" is a required field.', owner)
             elif one["type"] == "value_error":
@@ -101,7 +101,7 @@ def _place(value: Located, hint: Any, steps: tuple[int | str, ...]) -> tuple[Loc
             chosen = _kind(hint, value)
             if chosen is None:  # no such tag: `type` itself is wrong
                 return value.member("type"), Literal[tuple(tags)]
-            if step not in (chosen.__name__, value.value["type"]):
+            if step != chosen.__name__:
                 return None  # a finding about another member of the union
             hint = chosen
             continue
@@ -128,9 +128,8 @@ def _kind(hint: Any, value: Located) -> Any:
 
 def _tags(hint: Any) -> dict[str, Any]:
     """Of a union of dataclasses, each with a `type: Literal[...]`: tag -> dataclass. Empty for every other hint."""
-    union = get_args(hint)[0] if get_origin(hint) is Annotated else hint
-    members = [one for one in get_args(union) if one is not NoneType]
-    if get_origin(union) not in (Union, UnionType) or len(members) < 2 or not all(map(is_dataclass, members)):
+    members = [one for one in get_args(hint) if one is not NoneType]
+    if get_origin(hint) not in (Union, UnionType) or len(members) < 2 or not all(map(is_dataclass, members)):
         return {}
     return {tag: one for one in members for tag in choices(type_hints(one)["type"])}
 

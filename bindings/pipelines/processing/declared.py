@@ -14,9 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping  # noqa: TC003 - pydantic reads the annotations at run time
 from dataclasses import dataclass, field
-from typing import Annotated, Literal, TypeAlias
-
-from pydantic import Discriminator
+from typing import Literal, TypeAlias
 
 ParseFormat: TypeAlias = Literal["json", "logfmt", "key_value", "csv", "regex", "syslog", "cef", "user_agent", "url"]
 OnFailure: TypeAlias = Literal["keep", "drop", "dead_letter"]
@@ -151,7 +149,7 @@ Step: TypeAlias = ParseStep | EnrichStep | MaskStep | FilterStep | SampleStep | 
 
 @dataclass(frozen=True, slots=True)
 class IngestDeclaration:
-    steps: tuple[Annotated[Step, Discriminator("type")], ...] = ()
+    steps: tuple[Step, ...] = ()
 
     def of(self, stream: str) -> tuple[Step, ...]:
         """The steps of one stream, in order."""
