@@ -8,11 +8,12 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from .catalogue import Catalogue, TableNames
+from .delivery.status import DeliveryStatus
 from .ids import id_of
 from .lock import PartitionInUseError, lock_partition
 from .objects import HttpIngest, PipelineObject, RollingPolicy, SinkFormat, SinkObject, StreamObject
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from .delivery.status import PipelineStatus
     from .schema import Schema
     from .sql_plans import PlannedInsert
     from .stream_folders import StreamFolder
@@ -44,6 +46,11 @@ class PipelinesAdmin:
     @classmethod
     def of(cls, state_dir: Path) -> PipelinesAdmin:
         return cls(state_dir, Catalogue(state_dir), StreamFolders(state_dir))
+
+    def status_of(self, pipeline_id: str) -> PipelineStatus:
+        """Whether a pipeline delivers, and if not, why."""
+        with closing(DeliveryStatus(self.state_dir, self.folders)) as status:
+            return status.of_pipeline(pipeline_id)
 
     def create_stream(
         self, name: str, now: float, *, schema: Schema | None = None, http: HttpIngest | None = None, **more: Any

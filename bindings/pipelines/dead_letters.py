@@ -81,6 +81,10 @@ class DeadLetters:
     def __init__(self, state_dir: Path) -> None:
         self._facts = delivery_facts(state_dir)
 
+    def close(self) -> None:
+        """Let go of the file; the next call opens it again."""
+        self._facts.close()
+
     def list(self, stream_id: str, *, after: int = 0, limit: int = PAGE_COUNT) -> list[DeadLetter]:
         """The oldest first, those with an `id` above `after`."""
         rows = self._facts.read(

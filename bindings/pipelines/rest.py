@@ -40,6 +40,7 @@ from .rest_bodies import (
     StreamCreate,
     StreamFormat,
 )
+from .rest_ingest import INGEST_PATHS
 from .rest_shapes import pipeline_shape, sink_shape, stream_shape, table_shapes, validation_shape
 from .schema_json import SchemaError
 from .sink_types import find_sink_type, sink_type_name, sink_type_names
@@ -71,6 +72,9 @@ _ERRORS: tuple[tuple[type[Exception], int, int], ...] = (
     (StillReferencedError, 400, 1030),
 )
 """What a call may run into -> status and code; the first that fits."""
+
+DESCRIBED_PATHS = INGEST_PATHS
+"""What is served outside of `/client/v4`: doors, which answer for themselves."""
 
 _BASE = "/accounts/{account_id}/pipelines"
 _V1 = f"{_BASE}/v1"
@@ -236,14 +240,16 @@ class PipelineCalls:
 
     async def list(self, call: Call) -> Answer:
         """List pipelines."""
-        return page_of(call, _named(self._admin.catalogue.pipelines(), call), self._shape)
+        found = _named(self._admin.catalogue.pipelines(), call)
+        return await asyncio.to_thread(page_of, call, found, self._shape)  # a status is read from the disk
 
     async def get(self, call: Call) -> dict[str, Any]:
         """Get a pipeline with its tables, and why it failed."""
         pipeline = self._require(call)
+        status = await asyncio.to_thread(self._admin.status_of, pipeline.id)
         return {
-            **self._shape(pipeline),
-            "failure_reason": None,
+            **pipeline_shape(pipeline, status.status),
+            "failure_reason": status.failure_reason,
             "tables": table_shapes(self._admin, pipeline.id),
         }
 
@@ -251,7 +257,7 @@ class PipelineCalls:
         """Create a pipeline; it runs from now on."""
         body: PipelineCreate = call.body
         pipeline = await asyncio.to_thread(self._admin.create_pipeline, body.name, body.sql, call.now)
-        return self._shape(pipeline)
+        return await asyncio.to_thread(self._shape, pipeline)
 
     async def delete(self, call: Call) -> None:
         """Delete a pipeline."""
@@ -264,7 +270,7 @@ class PipelineCalls:
         return await asyncio.to_thread(validation_shape, self._admin.catalogue, body.sql, call.now)
 
     def _shape(self, pipeline: PipelineObject) -> dict[str, Any]:
-        return pipeline_shape(pipeline, "running")
+        return pipeline_shape(pipeline, self._admin.status_of(pipeline.id).status)
 
     def _require(self, call: Call) -> PipelineObject:
         pipeline = self._admin.catalogue.pipeline(_checked_id(call, "pipeline"))

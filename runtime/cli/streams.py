@@ -7,13 +7,14 @@ import json
 import os
 import sys
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from ...bindings.pipelines.catalogue import Catalogue
+from ...bindings.pipelines.delivery.status import DeliveryStatus
 from ...bindings.pipelines.disk import Disk
 from ...bindings.pipelines.fsck import check_partition, repair_partition
 from ...bindings.pipelines.lock import lock_partition
@@ -118,12 +119,27 @@ def fsck(stream: str, *, is_repair: bool, **where: Any) -> int:
         for number in folder.partitions():
             stack.callback(os.close, lock_partition(folder.partition(number)))
         try:
-            return _check_stream(folder, is_repair=is_repair)
+            is_damaged = _check_stream(folder, is_repair=is_repair)
+            return int(is_damaged or not _accounts_add_up(folder, folders))
         except OSError as error:
             raise BackendError(f"{error.filename or folder.path}: {error.strerror or error}.") from error
 
 
-def _check_stream(folder: StreamFolder, *, is_repair: bool) -> int:
+def _accounts_add_up(folder: StreamFolder, folders: StreamFolders) -> bool:
+    """Print what became of every record, for each INSERT that reads the stream, and whether it adds up."""
+    with closing(DeliveryStatus(folders.path.parent, folders)) as status:
+        accounts = status.accounts(folder)
+    for one in accounts:
+        what = f"pipeline {one.pipeline_id}, INSERT {one.position + 1}" if one.pipeline_id else "check of the schema"
+        click.echo(
+            f"{what}, partition {one.partition}: accepted {one.accepted} = delivered {one.delivered} + filtered "
+            f"{one.filtered} + dead {one.dead} + lost {one.lost} + in the log {one.in_log}"
+            f"{'' if one.is_balanced else '   THIS DOES NOT ADD UP'}"
+        )
+    return all(one.is_balanced for one in accounts)
+
+
+def _check_stream(folder: StreamFolder, *, is_repair: bool) -> bool:
     is_damaged = False
     try:
         folder.load_meta()
@@ -144,7 +160,7 @@ def _check_stream(folder: StreamFolder, *, is_repair: bool) -> int:
             click.echo(f"  repaired: {lost_count} offsets lost, none will be given out again")
         elif report.damages:
             is_damaged = True
-    return int(is_damaged)
+    return is_damaged
 
 
 class _Progress:
@@ -177,7 +193,7 @@ def _say_report(report: PartitionReport) -> None:
     for damage in report.damages:
         click.echo(f"  damaged: {damage.path}, bytes {damage.start} to {damage.end}: {damage.reason}")
         if damage.lost_count:
-            delivered_count = max(0, min(report.readers[FILES_READER], damage.next_offset) - damage.first_offset)
+            delivered_count = max(0, min(report.readers.get(FILES_READER, 0), damage.next_offset) - damage.first_offset)
             click.echo(
                 f"    lost: {damage.lost_count} offsets, {damage.first_offset} to {damage.next_offset - 1}; "
                 f"{delivered_count} of them were delivered to files"

@@ -98,6 +98,7 @@ class PipelineRunner:
         finally:
             lease.close()
             self._executor.shutdown(wait=False, cancel_futures=True)
+            self._store.close()
 
     async def _lead(self, lease: RunnerLease) -> None:
         keeping = self._host.spawn(lease.keep(), name="pipelines-lease")

@@ -97,6 +97,10 @@ class DeliveryStore:
     def __init__(self, state_dir: Path) -> None:
         self._facts = delivery_facts(state_dir)
 
+    def close(self) -> None:
+        """Let go of the file; the next call opens it again."""
+        self._facts.close()
+
     def lease(self) -> Lease:
         rows = self._facts.read("SELECT fence, holder FROM lease")
         return Lease(*rows[0]) if rows else Lease(0, "")
