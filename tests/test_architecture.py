@@ -22,7 +22,7 @@ FUNCTION_LINES_MAX = 70
 
 OWNERS = {
     "aiohttp": r"runtime/adapters/aiohttp_\w+\.py|runtime/hosts/(outbound|aws|closing)\w*\.py|runtime/testing/\w+\.py",
-    "pydantic": r"wrangler_config/\w+\.py|bindings/pipelines/processing/declared\.py",
+    "pydantic": r"wrangler_config/\w+\.py",
     "structlog": r"runtime/hosts/logs\.py",
     "mangum": r"runtime/adapters/aws_lambda\w*\.py",
     "sqlite3": r"bindings/_shared/(sqlite|tokens)\w*\.py|bindings/\w+/local\.py",
