@@ -135,10 +135,12 @@ class ElasticsearchSink:
             if failure := self._target.failure_of(answer):
                 raise failure
             again: list[_Document] = []
+            why = ""
             for document, item in zip(documents, _items_of(answer, len(documents), self._target.name), strict=True):
                 match _verdict(item):
                     case "again":
                         again.append(document)
+                        why = item.error.type
                     case "refused":
                         refused.append(document.refused(item))
                     case "misconfigured":
@@ -147,7 +149,7 @@ class ElasticsearchSink:
             if not again:
                 return refused
             documents = again
-        msg = f"{self._target.name} is too busy for {len(documents)} documents after {ITEM_TRIES_MAX} tries."
+        msg = f"{self._target.name} did not take {len(documents)} documents in {ITEM_TRIES_MAX} tries: {why}."
         raise SinkUnavailableError(msg)
 
     async def _send_halves(self, documents: Sequence[_Document]) -> list[Refused]:

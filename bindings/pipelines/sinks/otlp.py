@@ -146,9 +146,15 @@ class OtlpSink:
         return _refuse(rows, "partially_rejected", msg)
 
     def _partial_success_in(self, answer: Answer) -> ExportLogsPartialSuccess | None:
-        """A body that is no such answer is taken for none: collectors answer as they like, and 200 is what counts."""
+        """What the answer says beyond 200. Collectors word it as they like, so one that cannot be read says nothing;
+        but a page in HTML is a login form or a proxy's, and nobody took the records."""
+        content_type = answer.headers.get("content-type", "")
+        if content_type.startswith("text/html"):
+            msg = f"{self._target.name} answered with a web page, as no collector does. Check the sink's url."
+            raise SinkMisconfiguredError(msg)
+        encoding = "json" if content_type.startswith(CONTENT_TYPES["json"]) else self._config.encoding
         try:
-            return decode_response(answer.body, self._config.encoding).partial_success
+            return decode_response(answer.body, encoding).partial_success
         except RefusedError:
             return None
 

@@ -114,7 +114,7 @@ class SplunkHecSink:
     async def _send(self, events: Sequence[tuple[StagedRow, bytes]]) -> list[Refused]:
         answer = await self._target.post("/services/collector/event", b"".join(text for _, text in events), {})
         said = _said_in(answer)
-        if answer.is_ok and said.code in {None, 0}:
+        if answer.is_ok and said.code == 0:
             if self._config.acknowledgement:
                 await self._wait_for_ack(said)
             return []
@@ -160,6 +160,9 @@ class SplunkHecSink:
     def _failure_of(self, answer: Answer, said: _Said) -> Exception:
         if said.code in MISCONFIGURED_CODES:
             msg = f"{self._target.name} says {said.text!r} (code {said.code}). Check the sink's token and settings."
+            return SinkMisconfiguredError(msg)
+        if answer.is_ok and said.code is None:
+            msg = f"{self._target.name} did not answer as a collector does: {answer.shown!r}. Check the sink's url."
             return SinkMisconfiguredError(msg)
         failure = self._target.failure_of(answer)
         return failure or SinkUnavailableError(f"{self._target.name} says {said.text!r} (code {said.code}).")

@@ -137,7 +137,9 @@ async def test_documents_that_stay_too_many_wait_for_a_later_try(cluster: Cluste
     cluster.item_error = (429, "es_rejected_execution_exception")
     far = sink()
     roll = stage.roll(far, ROWS)
-    with pytest.raises(SinkUnavailableError, match="too busy for 6 documents after 5 tries"):
+    with pytest.raises(
+        SinkUnavailableError, match="did not take 6 documents in 5 tries: es_rejected_execution_exception"
+    ):
         await far.publish(roll, stage.folder)
     cluster.item_error = None
     assert (await far.publish(roll, stage.folder)).rows_written == len(ROWS)

@@ -116,6 +116,38 @@ async def test_other_inserts_in_the_side_topic_do_not_count(cluster: Cluster, si
     assert len(cluster.messages(far.topic)) == len(ROWS)
 
 
+async def test_a_full_queue_is_waited_for(
+    cluster: Cluster, sink: Any, stage: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = kafka._client_settings
+    monkeypatch.setattr(kafka, "_client_settings", lambda c: {**settings(c), "queue.buffering.max.messages": 2})
+    far = sink()
+    await far.publish(stage.roll(far, ROWS), stage.folder)
+    assert [json.loads(m.value()) for m in cluster.messages(far.topic)] == ROWS
+
+
+@pytest.mark.parametrize(
+    ("thrown", "in_passing", "error"),
+    [
+        ("TOPIC_AUTHORIZATION_FAILED", None, SinkMisconfiguredError),
+        ("_TIMED_OUT", "_AUTHENTICATION", SinkMisconfiguredError),
+        ("_TIMED_OUT", "_TRANSPORT", SinkUnavailableError),
+        ("_TIMED_OUT", None, SinkUnavailableError),
+        ("_FENCED", None, SinkUnavailableError),
+        ("NOT_ENOUGH_REPLICAS", "_AUTHENTICATION", SinkUnavailableError),
+    ],
+)
+def test_errors_say_whether_to_wait_or_to_call_a_person(
+    sink: Any, thrown: str, in_passing: str | None, error: type[Exception]
+) -> None:
+    """A refused password is said in passing only; the call itself just times out."""
+    lane = kafka._Lane(sink()._config, "a" * 32)
+    if in_passing is not None:
+        lane._note(confluent_kafka.KafkaError(getattr(confluent_kafka.KafkaError, in_passing)))
+    with pytest.raises(error, match=r"^Kafka at 127\.0\.0\.1"), lane._mapped():
+        raise confluent_kafka.KafkaException(confluent_kafka.KafkaError(getattr(confluent_kafka.KafkaError, thrown)))
+
+
 async def test_nobody_listening_is_tried_again(opened: Any, stage: Any, unused_tcp_port: int) -> None:
     servers = f"127.0.0.1:{unused_tcp_port}"
     far = opened(kafka, bootstrap_servers=servers, topic="t", timeout_seconds=0.2)

@@ -175,6 +175,21 @@ async def test_an_answer_that_is_no_message_is_success(collector: Collector, sin
     assert (await far.publish(stage.roll(far, ROWS), stage.folder)).rows_written == len(ROWS)
 
 
+async def test_a_web_page_is_no_success(collector: Collector, sink: Any, stage: Any) -> None:
+    collector.answers = [web.Response(text="<html>Log in", content_type="text/html")]
+    far = sink()
+    with pytest.raises(SinkMisconfiguredError, match="answered with a web page"):
+        await far.publish(stage.roll(far, ROWS), stage.folder)
+
+
+async def test_a_partial_success_in_the_other_encoding_is_understood(
+    collector: Collector, sink: Any, stage: Any
+) -> None:
+    collector.answers = [web.json_response({"partialSuccess": {"rejectedLogRecords": "4", "errorMessage": "no"}})]
+    far = sink(encoding="protobuf")
+    assert len((await far.publish(stage.roll(far, ROWS), stage.folder)).refused) == len(ROWS)
+
+
 async def test_without_the_library_protobuf_names_what_to_install(
     sink: Any, stage: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

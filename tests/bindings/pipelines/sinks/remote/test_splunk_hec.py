@@ -171,6 +171,15 @@ async def test_a_token_without_acknowledgement_is_named(collector: Collector, si
         await far.publish(stage.roll(far, ROWS), stage.folder)
 
 
+async def test_a_server_that_is_no_collector_is_named(serve: Any, opened: Any, stage: Any) -> None:
+    async def login(_request: web.Request) -> web.Response:
+        return web.Response(text="<html>Log in")
+
+    far = opened(splunk_hec, url=await serve(login), token="t", allow_private_network=True)
+    with pytest.raises(SinkMisconfiguredError, match="did not answer as a collector does: '<html>Log in'"):
+        await far.publish(stage.roll(far, ROWS), stage.folder)
+
+
 async def test_bodies_are_packed(serve: Any, opened: Any, stage: Any) -> None:
     bodies: list[tuple[str | None, bytes]] = []
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from edge.bindings.pipelines.sinks import webhook
+from edge.bindings.pipelines.sinks import http_target, webhook
 from edge.bindings.pipelines.sinks.progress import FILE_NAME as PROGRESS
 from edge.bindings.pipelines.sinks.sink import SinkMisconfiguredError, SinkUnavailableError
 
@@ -194,6 +194,16 @@ async def test_a_receiver_that_says_nothing_is_given_up(serve: Any, opened: Any,
     with pytest.raises(SinkUnavailableError, match=r"gave no answer within 0\.05 seconds"):
         await far.publish(stage.roll(far, ROWS), stage.folder)
     is_over.set()
+
+
+async def test_an_endless_answer_is_cut_off(
+    receiver: Receiver, sink: Any, stage: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http_target, "ANSWER_BYTES_MAX", 10)
+    receiver.answers = [web.Response(text="x" * 11)]
+    far = sink()
+    with pytest.raises(SinkUnavailableError, match="The answer is over 10 bytes"):
+        await far.publish(stage.roll(far, ROWS), stage.folder)
 
 
 async def test_a_header_that_cannot_be_sent_is_named(sink: Any, stage: Any) -> None:
