@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 from ..runtime.core.errors import UnsupportedError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from ._shared.rest import Route
     from .spec import BindingSpec, OpenBinding
@@ -39,6 +39,11 @@ def has_api(section: str) -> bool:
 def routes_of(section: str) -> Callable[[Any], Sequence[Route]]:
     """What makes a section's routes from its opened `admin`; loads its `rest.py`."""
     return cast("Callable[[Any], Sequence[Route]]", import_module(f"{_PACKAGE}.{section}.rest").routes)
+
+
+def described_paths(section: str) -> Mapping[str, Any]:
+    """What a section serves outside of `/client/v4` and describes itself: path -> OpenAPI's path item."""
+    return cast("Mapping[str, Any]", getattr(import_module(f"{_PACKAGE}.{section}.rest"), "DESCRIBED_PATHS", {}))
 
 
 def opener_of(section: str, platform: str) -> OpenBinding:

@@ -13,7 +13,7 @@ import msgspec
 
 from ...bindings._shared.rest import NOT_VALID_HERE, ApiError, Call
 from ...bindings._shared.tokens import TokenStore
-from ...bindings.registry import has_api, routes_of
+from ...bindings.registry import described_paths, has_api, routes_of
 from ..core.context import request_id
 from ..core.errors import BackendError, RefusedError
 from ..core.request import wire_method, wire_request_body
@@ -50,9 +50,11 @@ class RestApi:
         self._account_id = account_id
         self._tokens = TokenStore(host.state_dir, now=host.now)
         routes = list(account_routes(account_id))
+        self._other_paths: dict[str, Any] = {}
         for section, admin in admins.items():
             if has_api(section):
                 routes += routes_of(section)(admin)
+                self._other_paths |= described_paths(section)
         self.table = RouteTable(routes)
 
     async def fetch(self, request: Request) -> Response:
@@ -71,7 +73,7 @@ class RestApi:
     async def _answer(self, request: Request) -> Response:
         origin, path, query = _split(request.url)
         if path == DESCRIPTION_PATH:
-            return json_response(describe(self.table.routes, f"{origin}{API_PATH}{BASE_PATH}"))
+            return json_response(describe(self.table.routes, self._other_paths, origin, f"{API_PATH}{BASE_PATH}"))
         match = self.table.find(path.removeprefix(BASE_PATH)) if path.startswith(f"{BASE_PATH}/") else None
         if match is None:
             shown = path[:SHOWN_PATH_CHARACTERS]

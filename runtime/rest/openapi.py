@@ -10,7 +10,7 @@ import msgspec
 from .route_table import parameter_names
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from ...bindings._shared.rest import Route
 
@@ -33,8 +33,8 @@ _SECURITY_SCHEMES = {
 }
 
 
-def describe(routes: Sequence[Route], base_url: str) -> dict[str, Any]:
-    """The document for what is served under `base_url`."""
+def describe(routes: Sequence[Route], other_paths: Mapping[str, Any], origin: str, base_path: str) -> dict[str, Any]:
+    """The document for the routes, served under `origin` and `base_path`, and for paths from the server's root."""
     bodies = tuple({route.body: None for route in routes if route.body is not None})
     schemas, components = msgspec.json.schema_components(bodies, ref_template="#/components/schemas/{name}")
     by_body = dict(zip(bodies, schemas, strict=True))
@@ -42,10 +42,12 @@ def describe(routes: Sequence[Route], base_url: str) -> dict[str, Any]:
     for route in routes:
         schema = None if route.body is None else by_body[route.body]
         paths.setdefault(route.pattern, {})[route.method.lower()] = _operation(route, schema)
+    for path, item in other_paths.items():
+        paths[path] = {"servers": [{"url": origin}], **item}
     return {
         "openapi": "3.1.0",
         "info": {"title": "Edge", "version": version("edge-workers")},
-        "servers": [{"url": base_url}],
+        "servers": [{"url": f"{origin}{base_path}"}],
         "security": [{"token": []}, {"email": [], "key": []}],
         "paths": paths,
         "components": {

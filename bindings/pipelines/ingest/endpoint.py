@@ -1,7 +1,7 @@
 """A stream's own HTTP endpoint: POST a JSON array of objects, answered once they are on disk.
 
     http://{stream-id or name}.ingest.localhost:PORT/       and /v1
-    http://localhost:PORT/cdn-cgi/ingest/{stream-id or name}
+    http://localhost:PORT/cdn-cgi/ingest/{stream-id or name}  and /v1 behind it
 
 200 {"success":true,"result":{"committed":N}}, else {"success":false,"error":{"code":...,"message":...}}.
 Records that do not fit the schema are counted and dropped later, as hosted; the header `edge-dropped` says how many.
@@ -105,7 +105,7 @@ def _addressed(url: str) -> tuple[str, str]:
     path_at = url.find("/", host_at)
     path = url[path_at:].partition("?")[0]
     if path.startswith(PATH_PREFIX):
-        return url[:path_at], unquote(path[len(PATH_PREFIX) :].removesuffix("/"))
+        return url[:path_at], unquote(path[len(PATH_PREFIX) :].removesuffix("/").removesuffix("/v1"))
     if path not in PATHS:
         raise UnknownStreamError("A stream's endpoint has the path / only.")
     return url[:path_at], _name_of(url[host_at:path_at]).removesuffix(HOST_SUFFIX)
