@@ -175,7 +175,7 @@ class _Reader:
         return depth >= NESTING_MAX
 
     def _unit(self, value: dict[str, Any], path: str) -> TimestampUnit | None:
-        unit = value.get("unit")
+        unit = value.get("unit", "millisecond")  # the API marks it optional, and JavaScript's times are these
         if unit not in _UNITS:
             self._say(f"{path}.unit", f"a timestamp needs one of {', '.join(_UNITS)}; got {_shown(unit)}")
             return None

@@ -100,15 +100,15 @@ def test_name_of_a_lists_items_is_dropped() -> None:
         ({"name": "a\nb", "type": "string"}, 'fields[0].name: a name is printable text without " and \\'),
         ({"name": "a" * 256, "type": "string"}, "fields[0].name: a name has at most 255 characters, got 256"),
         ({"name": "a", "type": "string", "required": 1}, "fields[0].required: expected true or false, got number"),
-        ({"name": "a", "type": "timestamp"}, f"fields[0].unit: {ANY_UNIT}; got nothing"),
+        ({"name": "a", "type": "timestamp", "unit": 3}, f"fields[0].unit: {ANY_UNIT}; got 3"),
         ({"name": "a", "type": "timestamp", "unit": "ms"}, f"fields[0].unit: {ANY_UNIT}; got 'ms'"),
         ({"name": "a", "type": "list"}, f"fields[0].items: {A_LIST_NEEDS_ITEMS}"),
         ({"name": "a", "type": "list", "items": {"type": 5}}, f"fields[0].items.type: {ANY_TYPE}; got 5"),
         ({"name": "a", "type": "struct"}, "fields[0].fields: expected an array of fields, got nothing"),
         ({"name": "a", "type": "struct", "fields": []}, "fields[0].fields: expected at least one field"),
         (
-            {"name": "a", "type": "struct", "fields": [{"name": "b", "type": "timestamp"}]},
-            f"fields[0].fields[0].unit: {ANY_UNIT}; got nothing",
+            {"name": "a", "type": "struct", "fields": [{"name": "b", "type": "timestamp", "unit": ""}]},
+            f"fields[0].fields[0].unit: {ANY_UNIT}; got ''",
         ),
         (
             {"name": "a", "type": "decimal128", "precision": 39, "scale": 0},
@@ -183,3 +183,8 @@ def test_what_is_no_schema_is_refused(value: object, problem: str) -> None:
         schema_from_json(value)
     assert str(caught.value) == problem
     assert caught.value.http_status == 400
+
+
+def test_a_timestamp_without_a_unit_counts_milliseconds() -> None:
+    schema = schema_from_json({"fields": [{"name": "at", "type": "timestamp"}]})
+    assert schema.fields[0].unit == "millisecond"
