@@ -20,10 +20,14 @@ import msgspec
 from ...bindings.pipelines import PipelineEntry
 from ...bindings.pipelines.catalogue import Catalogue
 from ...bindings.pipelines.dead_letters import DeadLetters
+from ...bindings.pipelines.delivery.insert_runner import reader_of
+from ...bindings.pipelines.delivery.plan import decide_plan
+from ...bindings.pipelines.disk import Disk
 from ...bindings.pipelines.local import open_binding
 from ...bindings.pipelines.lock import PartitionInUseError
 from ...bindings.pipelines.records import BATCH_BYTES_MAX
 from ...bindings.pipelines.rest_shapes import time_text
+from ...bindings.pipelines.stream_folders import StreamFolders
 from ...bindings.spec import Site
 from ..core.errors import BackendError, EdgeError
 from ..hosts.local import LocalMachine
@@ -145,12 +149,17 @@ async def _writing_to(
     state_dir = prepare_state_folder(state_folder_of(config, persist_to))
     with closing(Catalogue(state_dir)) as catalogue:
         known = require("stream", stream, catalogue.stream, catalogue.streams)
+        plans = [one for one in decide_plan(catalogue).values() if one.pipeline and one.key.stream_id == known.id]
+    folder = StreamFolders(state_dir).folder(known.id)
     entry = PipelineEntry(binding="STREAM", stream=known.id)
     log = configure("pretty", "warning").logger
     for slot in range(FIRST_SLOT, FIRST_SLOT + SLOT_COUNT):
         async with AsyncExitStack() as stack:
             host = LocalMachine(state_dir, log, process_slot=slot)
             stack.push_async_callback(host.aclose)
+            for plan in plans:  # before its first start too, the log waits for a pipeline
+                if not folder.load_cursor(reader_of(plan.key), slot):
+                    folder.save_cursor(reader_of(plan.key), slot, 0, Disk())
             try:
                 opened = await stack.enter_async_context(open_binding([entry], Site(host, config)))
             except PartitionInUseError:

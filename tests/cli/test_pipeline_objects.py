@@ -173,6 +173,19 @@ def test_deleting_asks_and_without_a_terminal_is_refused(
     assert json.loads(ok("sinks", "list", "--json")) == []
 
 
+def test_deleting_a_stream_tells_how_many_records_are_unprocessed(
+    wired: Path, ok: Callable[..., str], refused: Callable[..., str]
+) -> None:
+    (wired / "lines.ndjson").write_text('{"carrier": "a"}\n' * 3)
+    ok("streams", "send", "flights", "lines.ndjson")
+    assert "Unprocessed: 3 records" in ok("streams", "get", "flights")
+    assert "Delete stream flights with 3 unprocessed records and the pipeline one?" in refused(
+        "streams", "delete", "flights"
+    )
+    ok("streams", "delete", "flights", "-y")
+    assert list((wired / ".edge" / "state" / "streams").iterdir()) == []
+
+
 BAD = [
     (["streams", "create", "a-b"], "letters, digits and underscores only"),
     (["streams", "create", "flights"], 'There is a stream "flights" already.'),
