@@ -87,7 +87,8 @@ class SnowflakeSink:
 
     def __init__(self, config: Config, form: SinkFormat) -> None:
         self._config = config
-        self._form = SinkFormat(type="parquet", compression=form.compression, row_group_bytes=form.row_group_bytes)
+        # Snappy whatever the sink's format says: of Parquet's codecs it is the one that Snowflake names.
+        self._form = SinkFormat(type="parquet", compression="snappy", row_group_bytes=form.row_group_bytes)
         self._connection: Any = None
 
     def open_stager(self, folder: Path, insert_id: str, epoch: int) -> FileStager:
