@@ -45,13 +45,13 @@ def _expire(table: Table, older_than_ms: int) -> None:
         return
     gone = {snapshot.snapshot_id for snapshot in expired}
     kept = [snapshot for snapshot in table.metadata.snapshots if snapshot.snapshot_id not in gone]
-    needless = _files_of(table, expired) - _files_of(table, kept)
+    needless = files_of(table, expired) - files_of(table, kept)
     table.maintenance.expire_snapshots().by_ids(sorted(gone)).commit()
     for location in needless:  # only now: a crash before leaves them to remove_orphans, never a snapshot without files
         table.io.delete(location)
 
 
-def _files_of(table: Table, snapshots: Iterable[Snapshot]) -> set[str]:
+def files_of(table: Table, snapshots: Iterable[Snapshot]) -> set[str]:
     """Every file the snapshots need: manifest lists, manifests, data and delete files."""
     found: set[str] = set()
     for snapshot in snapshots:
