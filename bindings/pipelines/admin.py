@@ -59,13 +59,11 @@ class PipelinesAdmin:
 
         Raises:
             InvalidNameError, ObjectExistsError, TooManyObjectsError: it was not made.
-            PartitionInUseError: the log of a deleted stream of this name is still held by another process.
         """
+        stream_id = self._free_stream_id(name, now)
         stream = StreamObject(
-            id_of("stream", name), name, now, now, schema=schema, http=http or HttpIngest(), **{"origin": "api", **more}
+            stream_id, name, now, now, schema=schema, http=http or HttpIngest(), **{"origin": "api", **more}
         )
-        if (folder := self.folders.folder(stream.id)).path.joinpath(DELETED_MARK).exists():
-            _remove_log(folder)
         self.catalogue.add_stream(stream)
         return stream
 
@@ -145,6 +143,17 @@ class PipelinesAdmin:
                     _remove_log(folder)
                 except PartitionInUseError:
                     continue
+
+    def _free_stream_id(self, name: str, now: float) -> str:
+        """The id of the name; another one while a running server holds the log of a deleted stream of that name."""
+        stream_id = id_of("stream", name)
+        folder = self.folders.folder(stream_id)
+        if (folder.path / DELETED_MARK).exists():
+            try:
+                _remove_log(folder)
+            except PartitionInUseError:
+                return id_of("stream", f"{name} made at {now}")
+        return stream_id
 
 
 def table_names(sql: str) -> TableNames:

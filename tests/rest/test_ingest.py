@@ -46,3 +46,15 @@ async def test_a_token_for_one_stream_manages_none(api: Api) -> None:
     for method in ("GET", "PATCH", "DELETE"):
         reply = await api.ask(method, f"{STREAMS}/{stream['id']}", headers=headers, raw=b"{}")
         assert (reply.status, *reply.codes) == (403, 9109)
+
+
+async def test_a_stream_that_was_written_to_can_be_deleted_and_made_anew(api: Api) -> None:
+    """The way to another schema, which never changes: the running server lets go of the old log."""
+    stream = await api.call("POST", STREAMS, {"name": "flights", "http": OPEN})
+    assert (await post(api, stream["endpoint"]))[0] == 200
+    await api.call("DELETE", f"{STREAMS}/{stream['id']}")
+    assert (await post(api, stream["endpoint"]))[0] == 404
+    await api.host.advance(1)
+    schema = {"fields": [{"name": "n", "type": "int64", "required": True}]}
+    again = await api.call("POST", STREAMS, {"name": "flights", "http": OPEN, "schema": schema})
+    assert (await post(api, again["endpoint"]))[0] == 200
