@@ -9,7 +9,8 @@ import sys
 import time
 from contextlib import ExitStack, closing
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
@@ -32,7 +33,6 @@ from ..hosts.logs import printable
 from ..serve import load_config
 from .options import choice_of, config_options, state_folder_of, state_option
 from .streams_objects import create, delete, get
-from .streams_send import dead, send
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,13 +40,27 @@ if TYPE_CHECKING:
     from ...bindings.pipelines.fsck import PartitionReport
     from ...bindings.pipelines.stream_folders import StreamFolder, TailedRecord
 
+WRITING = ("dead", "send")
 
-@click.group(name="streams", help=__doc__)
+
+class StreamsGroup(click.Group):
+    """Loads the commands that write records only when one of them is run: they need all of a server's streams."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted([*super().list_commands(ctx), *WRITING])
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in WRITING:
+            return super().get_command(ctx, cmd_name)
+        return cast("click.Command", getattr(import_module(".streams_send", __package__), cmd_name))
+
+
+@click.group(name="streams", cls=StreamsGroup, help=__doc__)
 def command() -> None:
     pass
 
 
-for each in (create, get, delete, send, dead):
+for each in (create, get, delete):
     command.add_command(each)
 
 
