@@ -10,6 +10,7 @@ import click
 from ...bindings.pipelines.rest_shapes import pipeline_shape, table_shapes, time_text
 from ...bindings.pipelines.sql.sql_error import SqlError
 from ..core.errors import EdgeError
+from .pipelines_compact import compact
 from .pipelines_state import (
     FILE,
     confirm,
@@ -35,6 +36,9 @@ if TYPE_CHECKING:
 @click.group(name="pipelines", help=__doc__)
 def command() -> None:
     pass
+
+
+command.add_command(compact)
 
 
 def sql_options(command: Command) -> Command:

@@ -17,10 +17,13 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow.parquet as pq
 from pyarrow.fs import FileSelector
-from pyiceberg.exceptions import CommitFailedException
+from pyiceberg.exceptions import CommitFailedException, NoSuchTableError
 from pyiceberg.io.pyarrow import PyArrowFileIO, parquet_file_to_data_file
 
-from .iceberg_table import COMMIT_TRIES_MAX
+from . import iceberg, r2_data_catalog
+from .iceberg_errors import as_sink_errors
+from .iceberg_sink import state_id
+from .iceberg_table import COMMIT_TRIES_MAX, IcebergTable
 from .iceberg_upkeep import files_of
 from .sink import SinkMisconfiguredError, SinkUnavailableError
 
@@ -30,7 +33,7 @@ if TYPE_CHECKING:
     from pyiceberg.manifest import DataFile
     from pyiceberg.table import Table
 
-    from .iceberg_table import IcebergTable
+    from ..objects import SinkObject
 
 JOINED_BYTES = 128 * 1024 * 1024
 """About the size of a joined file; a file above half of it is left alone."""
@@ -49,6 +52,22 @@ class Compacted:
     made_count: int = 0
     removed_count: int = 0
     """Files that nothing named."""
+
+
+def compact_sink(
+    sink: SinkObject, host: Any, on_joined: Callable[[int, int], None] = lambda _done, _of: None
+) -> Compacted:
+    """Compact the table of an iceberg or r2_data_catalog sink. Raises the sinks' two errors."""
+    kind = iceberg if sink.type == "iceberg" else r2_data_catalog
+    place = kind.place_of(sink, host.state_dir)
+    table = IcebergTable(place, state_id(host))
+    with as_sink_errors(place):
+        try:
+            return compact(table, host, on_joined)
+        except NoSuchTableError as error:
+            raise SinkMisconfiguredError(f"{place} has not been made yet: the first records make it.") from error
+        finally:
+            table.close()
 
 
 def compact(

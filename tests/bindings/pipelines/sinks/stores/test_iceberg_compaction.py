@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from click.testing import CliRunner
 
+from edge.bindings.pipelines.catalogue import Catalogue
 from edge.bindings.pipelines.objects import SinkFormat
 from edge.bindings.pipelines.sinks import iceberg, iceberg_compaction
 from edge.bindings.pipelines.sinks.iceberg_compaction import compact
 from edge.bindings.pipelines.sinks.sink import SinkMisconfiguredError
+from edge.runtime.cli.pipelines import command
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -118,4 +123,25 @@ async def test_a_table_of_somebody_else_is_not_compacted(runner: Any) -> None:
     sink._table._state_id = "another"
     with pytest.raises(SinkMisconfiguredError, match="was not made by this Edge"):
         compact(sink._table, runner.host)
+    await sink.aclose()
+
+
+async def test_the_command_compacts_a_declared_table(runner: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    sink = await open_with_rolls(runner, 2)
+    await sink.aclose()
+    monkeypatch.chdir(runner.folder)
+    catalogue = Catalogue(runner.host.state_dir)
+    catalogue.add_sink(runner.sink("iceberg", SinkFormat("parquet"), table_name="t"))
+    catalogue.add_sink(replace(runner.sink("iceberg", table_name="u"), name="unmade", id="6" * 32))
+    catalogue.add_sink(replace(runner.sink("local", path="x"), name="files", id="7" * 32))
+    catalogue.close()
+
+    def run(name: str) -> Any:
+        return CliRunner().invoke(command, ["compact", name, "--persist-to", str(runner.folder)])
+
+    done = await asyncio.to_thread(run, "my_sink")
+    assert done.output == "my_sink: 4 files joined into 2, 0 removed that nothing named\n"
+    assert numbers_in(sink) == [-2, -1, 1, 2]
+    assert "default.u has not been made yet" in str((await asyncio.to_thread(run, "unmade")).exception)
+    assert "only Iceberg tables are compacted" in str((await asyncio.to_thread(run, "files")).exception)
     await sink.aclose()
