@@ -18,7 +18,7 @@ import pyarrow as pa
 from ..sinks.sink import HIDDEN_COLUMNS, OFFSET_COLUMN, PARTITION_COLUMN, TIME_COLUMN
 from .engine_errors import EngineError, is_about_data, planning_error, row_message
 from .json_extract import Extractor
-from .json_values import ARROW_TYPES
+from .json_values import result_field
 from .nested_nulls import nulls_pushed_down
 from .plain_types import plain_field
 from .plan import Plan, RowFailure
@@ -62,9 +62,7 @@ def compile_insert(insert: Insert, input_schema: pa.Schema, *, started_at: float
     """
     visible = [each for each in input_schema if each.name not in HIDDEN_COLUMNS]
     rewritten = rewrite(insert, visible, HIDDEN_COLUMNS, started_at)
-    extracted = [
-        pa.field(name, ARROW_TYPES[want.kind]) for wants in rewritten.shreds.values() for want, name in wants.items()
-    ]
+    extracted = [result_field(name, want.kind) for wants in rewritten.shreds.values() for want, name in wants.items()]
     try:
         plan = Plan(rewritten.sql, pa.schema([*visible, *HIDDEN_FIELDS, *extracted]), rewritten.calls)
         plan.probe()

@@ -10,7 +10,7 @@ from datafusion import udf
 
 from .json_extract import Extractor
 from .json_kinds import Want
-from .json_values import ARROW_TYPES
+from .json_values import ARROW_TYPES, result_field
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,7 +25,7 @@ def register_json_call(context: SessionContext, call: JsonCall) -> None:
     """Make `call` known to the context under its name."""
     takes = [pa.string()] * (1 + 2 * call.key_count)
     function = _dynamic(call) if call.key_count else _constant(call)
-    context.register_udf(udf(function, takes, ARROW_TYPES[call.want.kind], "immutable", call.name))
+    context.register_udf(udf(function, takes, result_field(call.name, call.want.kind), "immutable", call.name))
 
 
 def _constant(call: JsonCall) -> Callable[..., pa.Array]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import msgspec
 import pyarrow as pa
 
+from ..columns_types import JSON_MARK
 from .jsonpath import find_all, parse_jsonpath
 
 if TYPE_CHECKING:
@@ -37,6 +38,13 @@ ARROW_TYPES: dict[Kind, pa.DataType] = {
     "nodes": pa.list_(pa.string()),
     "node_str": pa.string(),
 }
+
+
+def result_field(name: str, kind: Kind) -> pa.Field:
+    """A column of that kind. JSON values are marked, so that a sink of JSON writes them as they are, not as strings."""
+    mark = JSON_MARK if kind in ("value", "json") else None
+    return pa.field(name, ARROW_TYPES[kind], metadata=mark)
+
 
 INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
 _INTEGER = re.compile(rb"-?\d+")

@@ -6,8 +6,9 @@ import pyarrow as pa
 
 
 def plain_field(field: pa.Field) -> pa.Field:
-    """The field with its type in plain layout; any row may be null."""
-    return pa.field(field.name, _plain(field.type))
+    """The field with its type in plain layout; any row may be null. The mark of JSON text stays on text."""
+    type_ = _plain(field.type)
+    return pa.field(field.name, type_, metadata=field.metadata if pa.types.is_string(type_) else None)
 
 
 def _plain(type_: pa.DataType) -> pa.DataType:

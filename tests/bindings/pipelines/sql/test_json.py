@@ -11,6 +11,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given
 
+from edge.bindings.pipelines.columns_types import JSON_MARK
 from edge.bindings.pipelines.sql.engine import compile_insert
 from edge.bindings.pipelines.sql.json_extract import Extractor
 from edge.bindings.pipelines.sql.json_kinds import Kind, Want
@@ -127,6 +128,27 @@ def test_bad_documents_do_not_disturb_their_neighbours(rows: Any) -> None:
 
 def test_a_key_with_escapes_is_the_same_key(value: Any) -> None:
     assert value("value->'a'", column('{"\\u0061": 1}')) == "1"
+
+
+@pytest.mark.parametrize(
+    ("expression", "is_json"),
+    [
+        ("j", True),
+        ("value->'a'", True),
+        ("json_get_json(value, 'a')", True),
+        ("replace(value, 'x', 'y')->'a'", True),
+        ("value", False),
+        ("value->>'a'", False),
+        ("upper(j)", False),
+        ("TRY_CAST(j AS INT)", False),
+        ("(value->'a')::VARCHAR", False),
+    ],
+)
+def test_json_values_are_marked_for_sinks_and_texts_are_not(expression: str, is_json: bool) -> None:
+    schema = pa.schema([pa.field("j", pa.string(), metadata=JSON_MARK), ("value", pa.string())])
+    (insert,) = parse_pipeline(f"INSERT INTO k SELECT {expression} AS x FROM s")
+    compiled = compile_insert(insert, schema, started_at=0)
+    assert compiled.output_schema.field("x").metadata == (JSON_MARK if is_json else None)
 
 
 def test_repeated_key_means_the_last_one(value: Any) -> None:
