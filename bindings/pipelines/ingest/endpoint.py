@@ -19,16 +19,10 @@ from ....runtime.core.response import Response
 from .body import read_body
 from .cors import cors_headers, preflight_headers
 from .credentials import require_stream, require_token
+from .http_stream import require_http_stream
 from .intake import Sender, require_key
 from .json_answer import json_response, told_records
-from .refusal import (
-    ForbiddenError,
-    IngestError,
-    InvalidRecordsError,
-    MethodError,
-    UnknownStreamError,
-    refusal_of,
-)
+from .refusal import IngestError, InvalidRecordsError, MethodError, UnknownStreamError, refusal_of
 
 if TYPE_CHECKING:
     from typing import Any
@@ -62,7 +56,7 @@ class StreamEndpoint:
         allowed: dict[str, str] = {}
         try:
             origin, id_or_name = _addressed(request.url)
-            stream = await self._require_stream(id_or_name)
+            stream = await require_http_stream(self._streams, id_or_name)
             allowed = cors_headers(stream.object.http.cors, request.headers, origin)
             if wire_method(request) == "OPTIONS":
                 return Response(None, 204, headers=preflight_headers(allowed))
@@ -72,14 +66,6 @@ class StreamEndpoint:
         except IngestError as error:
             return _refused(error, allowed)
         return _accepted(answer, allowed)
-
-    async def _require_stream(self, id_or_name: str) -> OpenStream:
-        stream = await self._streams.find(id_or_name)
-        if stream is None:
-            raise UnknownStreamError(f"There is no stream {id_or_name[:64]!r}.")
-        if not stream.object.http.enabled:
-            raise ForbiddenError(f'Stream "{stream.object.name}" does not take records over HTTP (http.enabled).')
-        return stream
 
     async def _accept(self, stream: OpenStream, request: Request) -> Answer:
         headers, known = request.headers, stream.object

@@ -21,18 +21,17 @@ from ....runtime.core.errors import BackendError
 from ....runtime.core.request import wire_method
 from .body import read_body
 from .credentials import require_stream, require_token
+from .http_stream import require_http_stream
 from .intake import Sender, require_key
 from .json_answer import json_response, told_records
 from .json_guard import require_harmless, require_text
 from .refusal import (
-    ForbiddenError,
     IngestError,
     InvalidJsonError,
     InvalidRecordsError,
     InvalidRequestError,
     MethodError,
     TooLargeError,
-    UnknownStreamError,
     refusal_of,
 )
 
@@ -40,7 +39,7 @@ if TYPE_CHECKING:
     from ....runtime.core.request import Request
     from ....runtime.core.response import Response
     from ..._shared.tokens import TokenStore
-    from ..open_streams import OpenStream, OpenStreams
+    from ..open_streams import OpenStreams
     from .intake import Intake
 
 API_HOST = "api.localhost"
@@ -101,7 +100,10 @@ class EventsEndpoint:
             raise MethodError(method)
         token = require_token(self._tokens, headers.get("authorization"))
         content_type = _content_type(headers.get("content-type"))
-        stream = await self._require_stream(headers.get("x-stream-id"))
+        id_or_name = headers.get("x-stream-id")
+        if not id_or_name:
+            raise InvalidRequestError("The 'X-Stream-Id' header is missing. Send the stream's id or name in it.")
+        stream = await require_http_stream(self._streams, id_or_name)
         require_stream(token, stream.object)
         sender = Sender("v1", require_key(headers.get("idempotency-key")))
         body = await read_body(request, headers.get("content-encoding"), BODY_BYTES_MAX)
@@ -114,16 +116,6 @@ class EventsEndpoint:
         accepted = {"status": "accepted", "ingested_bytes": answer.committed, "stream_id": stream.object.id}
         dropped = {"edge-dropped": str(answer.dropped_count)} if answer.dropped_count else None
         return json_response(accepted, headers=dropped)
-
-    async def _require_stream(self, id_or_name: str | None) -> OpenStream:
-        if not id_or_name:
-            raise InvalidRequestError("The 'X-Stream-Id' header is missing. Send the stream's id or name in it.")
-        stream = await self._streams.find(id_or_name)
-        if stream is None:
-            raise UnknownStreamError(f"There is no stream {id_or_name[:64]!r}.")
-        if not stream.object.http.enabled:
-            raise ForbiddenError(f'Stream "{stream.object.name}" does not take records over HTTP (http.enabled).')
-        return stream
 
 
 def _content_type(text: str | None) -> str:

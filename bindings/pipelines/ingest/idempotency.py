@@ -91,7 +91,7 @@ class IdempotencyKeys:
     def __init__(self, host: LocalHost, folders: StreamFolders) -> None:
         self._host = host
         self._folders = folders
-        self._owner = host.new_id()
+        self._owner = f"{host.process_slot}.{host.new_id()}"
         self._database = Database(host.state_dir / "pipelines" / FILE_NAME, _MIGRATIONS)
         self._lane: Lane[Callable[[Any], Any], Any] | None = None
         self._opening = asyncio.Lock()

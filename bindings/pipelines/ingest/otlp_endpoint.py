@@ -18,15 +18,16 @@ from ....runtime.core.errors import BackendError, RefusedError, UnsupportedError
 from ....runtime.core.request import wire_method
 from .body import read_body
 from .credentials import require_stream, require_token
+from .http_stream import require_http_stream
 from .intake import Sender
 from .otlp import answer, failure, records_of
-from .refusal import ForbiddenError, IngestError, MethodError, UnknownStreamError, refusal_of
+from .refusal import IngestError, MethodError, refusal_of
 
 if TYPE_CHECKING:
     from ....runtime.core.request import Request
     from ....runtime.core.response import Response
     from ..._shared.tokens import TokenStore
-    from ..open_streams import OpenStream, OpenStreams
+    from ..open_streams import OpenStreams
     from .intake import Intake
 
 PATH_PREFIX = "/cdn-cgi/otlp/"
@@ -66,7 +67,7 @@ class OtlpEndpoint:
         if (method := wire_method(request)) != "POST":
             raise MethodError(method)
         headers = request.headers
-        stream = await self._require_stream(request.url)
+        stream = await require_http_stream(self._streams, _stream_of(request.url))
         if stream.object.http.authentication:
             require_stream(require_token(self._tokens, headers.get("authorization")), stream.object)
         body = await read_body(request, headers.get("content-encoding"), stream.object.limits.request_bytes)
@@ -77,12 +78,8 @@ class OtlpEndpoint:
         message = "Records that do not fit the stream's schema are dropped." if kept.dropped_count else ""
         return answer(content_type, rejected_count=kept.dropped_count, message=message)
 
-    async def _require_stream(self, url: str) -> OpenStream:
-        path = url[url.find("/", url.find("//") + 2) :].partition("?")[0]
-        id_or_name = unquote(path[len(PATH_PREFIX) : -len(PATH_SUFFIX)])
-        stream = await self._streams.find(id_or_name)
-        if stream is None:
-            raise UnknownStreamError(f"There is no stream {id_or_name[:64]!r}.")
-        if not stream.object.http.enabled:
-            raise ForbiddenError(f'Stream "{stream.object.name}" does not take records over HTTP (http.enabled).')
-        return stream
+
+def _stream_of(url: str) -> str:
+    """The stream's id or name in the path."""
+    path = url[url.find("/", url.find("//") + 2) :].partition("?")[0]
+    return unquote(path[len(PATH_PREFIX) : -len(PATH_SUFFIX)])

@@ -1,0 +1,99 @@
+"""What stands before the log: rates, the backlog, masks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from edge.bindings.pipelines.disk import Disk
+from edge.bindings.pipelines.ids import id_of
+from edge.bindings.pipelines.ingest.backlog import undelivered_bytes
+from edge.bindings.pipelines.ingest.gate import Gate
+from edge.bindings.pipelines.ingest.refusal import InvalidRecordsError
+from edge.bindings.pipelines.ingest.token_bucket import TokenBucket
+from edge.bindings.pipelines.partition import PartitionLog
+from edge.bindings.pipelines.processing.declared import MaskStep
+from edge.bindings.pipelines.processing.processor import Processor
+from edge.bindings.pipelines.stream_folders import StreamFolders
+from edge.runtime.testing.fake_host import FakeHost
+
+from .conftest import FLIGHT, stream_object
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from edge.bindings.pipelines.objects import StreamObject
+
+RECORD = b'{"n":1,"pad":"' + b"x" * 200 + b'"}\n'
+
+
+@dataclass
+class Unopened:
+    """What a gate asks of an open stream."""
+
+    object: StreamObject
+    undelivered_bytes: int = 0
+
+
+def gate_of(known: StreamObject, processor: Processor | None = None) -> Gate:
+    return Gate(FakeHost(), Unopened(known), processor)  # type: ignore[arg-type]  # all that a gate looks at
+
+
+@pytest.mark.parametrize(
+    ("per_second", "amount", "taken_count", "then_wait_s"),
+    [(10, 1, 10, 0.1), (0.5, 1, 1, 2.0), (1000, 400, 2, 0.2), (1000, 5000, 1, 5.0)],
+)
+def test_a_second_of_the_rate_is_saved_up(
+    per_second: float, amount: float, taken_count: int, then_wait_s: float
+) -> None:
+    bucket = TokenBucket(per_second, 0.0)
+    for _ in range(taken_count):
+        assert bucket.wait_s(amount, 0.0) == 0
+        bucket.take(amount)
+    assert bucket.wait_s(amount, 0.0) == pytest.approx(then_wait_s)
+    assert bucket.wait_s(amount, then_wait_s + 0.001) == 0
+    assert bucket.wait_s(amount, -100.0) == 0, "a clock that is set back takes nothing away"
+
+
+async def test_the_backlog_counts_what_the_slowest_reader_does_not_have(tmp_path: Path) -> None:
+    import asyncio
+
+    folder = StreamFolders(tmp_path).folder("flights")
+    for number in (0, 1):
+        log = PartitionLog(folder.partition(number), folder.id, number, now=lambda: 0.0, segment_bytes=2000)
+        log.open(asyncio.get_running_loop())
+        for _ in range(20):
+            await log.append(RECORD, 1)
+        log.close()
+    written = [sum(path.stat().st_size for path in folder.partition(number).glob("*.log")) for number in (0, 1)]
+    newest = max(folder.partition(1).glob("*.log")).stat().st_size
+    assert undelivered_bytes(folder, 0, 20) == pytest.approx(written[0] + written[1] - newest, abs=200)
+    for reader, offset in (("quick", 20), ("slow", 10)):
+        for number in (0, 1):
+            folder.save_cursor(reader, number, offset, Disk())
+    assert undelivered_bytes(folder, 0, 20) == pytest.approx(written[0] / 2 + written[1] / 2 - newest, abs=400)
+    for number in (0, 1):
+        folder.save_cursor("slow", number, 20, Disk())
+    assert undelivered_bytes(folder, 0, 20) == 0
+
+
+def test_a_mask_before_the_log_hides_the_value_also_from_what_is_refused(tmp_path: Path) -> None:
+    mask = MaskStep("mask", detectors=("email",), stage="ingest")
+    known = stream_object(schema=FLIGHT, validation="strict")
+    processor = Processor([mask], known.name, tmp_path)
+    gate = gate_of(known, processor)
+    parcel = gate.pass_array(b'[{"carrier":"ann@example.com","distance":1},\n{"carrier":"UA"}]')
+    assert (parcel.count, parcel.is_lines) == (2, True)
+    assert b"ann@" not in parcel.body
+    assert parcel.body.endswith(b'{"carrier":"UA"}\n')
+    assert b"ann@" not in gate.pass_lines(b'{"carrier":"ann@example.com"}\n', 1).body
+    with pytest.raises(InvalidRecordsError):
+        gate.pass_array(b'[{"distance":"ann@example.com"}]')
+
+
+def test_a_gate_without_a_mask_keeps_the_bytes() -> None:
+    body: Any = b'[ {"a" : 1} ]'
+    assert gate_of(stream_object()).pass_array(body).body is body
+    assert stream_object().id == id_of("stream", "flights")
