@@ -25,6 +25,7 @@ from .durable import DurableMark
 from .frames import FLAG_LINES, frame_head
 from .lock import lock_partition
 from .log import LogBusyError
+from .log_figures import LogFigures
 from .recovery import Loss, recover
 from .segments import (
     HEADER_BYTES,
@@ -84,6 +85,7 @@ class PartitionLog:
         """What `open` cut from the tail."""
         self.loss: Loss | None = None
         """Delivered records that `open` found gone from the log."""
+        self.figures = LogFigures()
         self._stream_id = stream_id
         self._partition = partition
         self._now = now
@@ -126,6 +128,11 @@ class PartitionLog:
             self._loop = loop
             self._writer = Thread(target=self._run, name=f"stream-log-{self.folder.name}", daemon=True)
             self._writer.start()
+
+    @property
+    def unsynced_bytes(self) -> int:
+        """Waiting for the disk, in memory."""
+        return self._unsynced_bytes
 
     def append(self, body: bytes, count: int, *, is_lines: bool = True, extra: bytes = b"") -> asyncio.Future[None]:
         """Hand one frame to the writer; the future is done when it is on disk (log.py says what it may raise).
@@ -183,6 +190,9 @@ class PartitionLog:
             self._loop.call_soon_threadsafe(self._settle, group, failure)
 
     def _settle(self, group: list[_Pending], failure: BackendError | None) -> None:
+        if failure is None:
+            now_us = int(self._now() * 1e6)
+            self.figures.acks_us.add([now_us - pending.ingested_at_us for pending in group])
         for pending in group:
             self._unsynced_bytes -= len(pending.body)
             if pending.done.done():  # its sender was cancelled
@@ -203,8 +213,11 @@ class PartitionLog:
             descriptor = self._writable_segment()
             write_all(self._disk, descriptor, buffers)
             self._is_suspect = True
+            began_at = self._now()
             self._disk.sync(descriptor)
             self._is_suspect = False
+            self.figures.syncs_us.add([int((self._now() - began_at) * 1e6)])
+            self.figures.group_sizes.add([len(group)])
         except Exception as error:  # noqa: BLE001 - the border of the writer thread: senders must hear of anything
             self._drop_descriptor()
             reason = (error.strerror if isinstance(error, OSError) else None) or str(error)
