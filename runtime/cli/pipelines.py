@@ -91,12 +91,14 @@ def list_pipelines(page: int, per_page: int, *, is_json: bool, **where: Any) -> 
     pipelines = admin.catalogue.pipelines()
     shown = page_of(pipelines, page, per_page)
     if is_json:
-        say_json([pipeline_shape(one, "running") for one in shown])
+        say_json([pipeline_shape(one, admin.status_of(one.id).status) for one in shown])
     elif not pipelines:
         click.echo("There is no pipeline yet. Those of edge.toml are made when `edge dev` starts.", err=True)
     else:
-        rows = [(one.name, one.id, str(one.version), time_text(one.created_at), _one_line(one.sql)) for one in shown]
-        say_table(("name", "id", "version", "created", "sql"), rows)
+        rows = [
+            (one.name, one.id, admin.status_of(one.id).status, str(one.version), _one_line(one.sql)) for one in shown
+        ]
+        say_table(("name", "id", "status", "version", "sql"), rows)
 
 
 @command.command(name="get")
@@ -107,14 +109,16 @@ def get(pipeline: str, *, is_json: bool, **where: Any) -> None:
     """Show PIPELINE (id or name) with its streams and sinks."""
     admin = open_admin(**where)
     found = require("pipeline", pipeline, admin.catalogue.pipeline, admin.catalogue.pipelines)
-    tables = table_shapes(admin, found.id)
+    tables, status = table_shapes(admin, found.id), admin.status_of(found.id)
     if is_json:
-        say_json({**pipeline_shape(found, "running"), "tables": tables})
+        shape = pipeline_shape(found, status.status)
+        say_json({**shape, "failure_reason": status.failure_reason, "tables": tables})
         return
     say_fields(
         [
             ("Name", found.name),
             ("Id", found.id),
+            ("Status", f"failed: {status.failure_reason}" if status.failure_reason else status.status),
             ("Made by", "edge.toml" if found.origin == "declared" else "a command or the API"),
             ("Created", time_text(found.created_at)),
             ("Version", str(found.version)),

@@ -178,7 +178,7 @@ def test_deleting_a_stream_tells_how_many_records_are_unprocessed(
 ) -> None:
     (wired / "lines.ndjson").write_text('{"carrier": "a"}\n' * 3)
     ok("streams", "send", "flights", "lines.ndjson")
-    assert "Unprocessed: 3 records" in ok("streams", "get", "flights")
+    assert "Unprocessed:  3 records" in ok("streams", "get", "flights")
     assert "Delete stream flights with 3 unprocessed records and the pipeline one?" in refused(
         "streams", "delete", "flights"
     )
