@@ -55,7 +55,7 @@ class _Scan:
 
     def to_batches(self) -> Iterator[pa.RecordBatch]:
         feed = self._feed
-        for start in range(0, self._batch.num_rows, feed.rows_at_once):
+        for start in range(0, max(1, self._batch.num_rows), feed.rows_at_once):
             part = self._batch.slice(start, feed.rows_at_once)
             feed.taken_count = start + part.num_rows
             yield part

@@ -63,21 +63,16 @@ class Plan:
 
     def run_rows(self, batch: pa.RecordBatch) -> Iterator[pa.RecordBatch | RowFailure]:
         """What the query makes of each row, in order. Only with `rows_at_once=1`."""
-        start = 0
-        while start < batch.num_rows:
-            self._feed.exchange(batch.slice(start))
-            made = self._context.execute(self._plan, 0)
-            while True:
-                try:
-                    yield next(made).to_pyarrow()
-                except StopIteration:
-                    break
-                except Exception as exc:  # noqa: BLE001  the engine raises bare Exception for a failed query
-                    yield RowFailure(start + self._feed.taken_count - 1, exc)
-            if not self._feed.taken_count:
-                return  # A query that reads no rows: WHERE false.
-            # An operator that ends at an error leaves rows behind: begin again after the failed one.
-            start += self._feed.taken_count
+        self._feed.exchange(batch)
+        made = self._context.execute(self._plan, 0)
+        while True:
+            try:
+                yield next(made).to_pyarrow()
+            except StopIteration:
+                break
+            except Exception as exc:  # noqa: BLE001  the engine raises bare Exception for a failed query
+                yield RowFailure(self._feed.taken_count - 1, exc)
+        assert self._feed.taken_count in (0, batch.num_rows), "the engine goes on after an error"
 
 
 def _context(rows_at_once: int) -> SessionContext:

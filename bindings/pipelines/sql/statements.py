@@ -46,8 +46,11 @@ class Insert:
         return self.text[self.query.start : self.query.end]
 
 
-def parse_pipeline(sql: str) -> tuple[Insert, ...]:
+def parse_pipeline(sql: str, *, may_name_hidden: bool = False) -> tuple[Insert, ...]:
     """The INSERT statements of a pipeline, in order; at least one.
+
+    Args:
+        may_name_hidden: Edge's own columns may be named, in a statement that Edge wrote.
 
     Raises:
         SqlError: something in it is not supported or no SQL; line and column say where.
@@ -55,7 +58,8 @@ def parse_pipeline(sql: str) -> tuple[Insert, ...]:
     if len(sql) > SQL_CHARS_MAX:
         raise SqlError(f"The SQL is {len(sql)} characters long; at most {SQL_CHARS_MAX} are taken.")
     cursor = Cursor(sql)
-    cursor.refuse_prefix(_OWN_PREFIX)
+    if not may_name_hidden:
+        cursor.refuse_prefix(_OWN_PREFIX)
     inserts: list[Insert] = []
     while not cursor.is_at_end:
         if cursor.accept_symbol(";"):

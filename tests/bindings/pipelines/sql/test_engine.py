@@ -10,7 +10,9 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from edge.bindings.pipelines.sql import feed
 from edge.bindings.pipelines.sql.engine import HIDDEN_FIELDS, compile_insert
+from edge.bindings.pipelines.sql.engine_errors import EngineError, is_about_data
 from edge.bindings.pipelines.sql.statements import SqlError, parse_pipeline
 
 NUMBERS = {"n": pa.array([1, 2, 3]), "t": pa.array(["a", "b", "c"])}
@@ -132,6 +134,26 @@ def test_what_fails_for_every_record_is_refused_when_compiled() -> None:
     assert "Cannot cast string 'x' to value of Int32 type" in error.message
 
 
+def test_what_only_running_finds_out_is_refused_when_compiled_too() -> None:
+    error = refusal("SELECT date_bin(INTERVAL '1 hour', ts, ts) AS a FROM s", {"ts": pa.array([0], pa.timestamp("us"))})
+    assert error.message.startswith("DATE_BIN only supports literal values")
+
+
+def test_an_engine_that_fails_by_itself_blames_no_record() -> None:
+    assert not is_about_data(Exception("DataFusion error: Resources exhausted: Failed to allocate 9 bytes"))
+    assert not is_about_data(Exception("DataFusion error: External error: KeyError: 'n'"))
+    assert is_about_data(Exception("DataFusion error: Arrow error: Divide by zero error"))
+
+
+def test_a_batch_of_the_wrong_shape_is_no_bad_record(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The scan itself fails: nothing may become a dead letter."""
+    (insert,) = parse_pipeline("INSERT INTO k SELECT n FROM s")
+    compiled = compile_insert(insert, pa.schema([("n", pa.int64())]), started_at=0)
+    monkeypatch.setattr(feed, "_select", lambda *_: None)
+    with pytest.raises(EngineError, match="The SQL engine failed"):
+        compiled.run(_numbered(range(3)))
+
+
 # Values and types
 
 
@@ -239,6 +261,9 @@ def test_no_engine_layout_leaves(run: Any) -> None:
         ("SELECT zzz FROM s", "There is no column zzz. The stream has: userId, carrier, value.", 8),
         ("SELECT t.carrier FROM s", "There is no column carrier.", 8),
         ("SELECT frobnicate(carrier) AS x FROM s", "Invalid function 'frobnicate'", 8),
+        ("SELECT upper(carrier, 1) AS x FROM s", "Function 'upper' expects 1 arguments but received 2.", 8),
+        ("SELECT t.v FROM (SELECT w AS v FROM s WHERE value > '') AS t", "There is no column w.", 25),
+        ("WITH t AS (SELECT w AS v FROM s) SELECT v FROM t", "There is no column w.", 19),
         ("SELECT 1 AS a, 2 AS a FROM s", "Projections require unique expression names", 1),
         ("SELECT carrier + 1 AS a FROM s WHERE carrier", "Cannot create filter with non-boolean predicate", 1),
         ("SELECT carrier::UINT128 AS a FROM s", "Unsupported SQL type", 1),

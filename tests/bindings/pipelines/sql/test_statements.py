@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+
+import hypothesis.strategies as st
 import pytest
+from hypothesis import given
 
 from edge.bindings.pipelines.sql.not_supported import AGGREGATES, WINDOW_FUNCTIONS
 from edge.bindings.pipelines.sql.statements import SqlError, parse_pipeline
@@ -158,6 +162,15 @@ REFUSED = [
     ("INSERT INTO k SELECT a FROM s WHERE", "Expected an expression, but the text ends here", ""),
     ("INSERT INTO k SELECT a FROM s WHERE " + " OR ".join(["a"] * 300), "More than 200 operators in a row", "OR"),
     ("INSERT INTO k SELECT a" + "[1]" * 300 + " FROM s", "More than 200 operators in a row", "["),
+    ("INSERT INTO k SELECT a AS b, (a) (b) FROM s", "Expected FROM a_stream", "(b)"),
+    ("INSERT INTO k SELECT f.g(1) FROM s", "There is no function f.g", "f.g"),
+    ('INSERT INTO k SELECT "upper"(a) FROM s', "A function name is not quoted", '"upper"'),
+    ("INSERT INTO k SELECT a[] FROM s", "Expected an index before ']'", "FROM"),
+    ("INSERT INTO k SELECT a IS 5 FROM s", "Expected NULL, TRUE, FALSE, UNKNOWN or DISTINCT FROM", "5"),
+    ("INSERT INTO k SELECT a::DECIMAL(x) FROM s", "Expected a number in the type's parentheses", "x"),
+    ("INSERT INTO k WITH t AS MATERIALIZED (SELECT a FROM s) SELECT a FROM t", "MATERIALIZED is not", "MATERIALIZED"),
+    ("INSERT INTO k WITH t AS (VALUES (1)) SELECT a FROM t", "VALUES is not supported", "VALUES"),
+    ("INSERT INTO k SELECT input_file_name() FROM s", "input_file_name() needs a file", "input_file_name"),
     ("INSERT INTO k SELECT offset FROM s", "Expected an expression, but 'offset' is here. A column", "offset"),
     ("INSERT INTO k SELECT " + "(" * 200 + "a" + ")" * 200 + " FROM s", "Nested more than 100 deep", "("),
 ]
@@ -210,3 +223,18 @@ def test_every_aggregate_of_the_engine_is_known_as_one() -> None:
     context = SessionContext()
     assert set(context.udafs()) <= AGGREGATES
     assert set(context.udwfs()) <= AGGREGATES | WINDOW_FUNCTIONS
+
+
+def test_sql_has_a_length() -> None:
+    with pytest.raises(SqlError, match="The SQL is 100001 characters long; at most 100000 are taken"):
+        parse_pipeline(" " * 100_001)
+
+
+_WORDS = """INSERT INTO k SELECT FROM s WHERE a b * , ( ) [ ] -> ->> :: . 'x' "q" 1 2.5 CASE WHEN THEN ELSE END AND OR NOT
+    IN IS NULL WITH AS CAST INTERVAL extract unnest LIKE BETWEEN ; -- /* */ { } : ? - + || AT TIME ZONE OVER"""
+
+
+@given(st.lists(st.sampled_from(_WORDS.split()), max_size=25).map(" ".join) | st.text(max_size=40))
+def test_any_text_is_sql_or_refused(text: str) -> None:
+    with contextlib.suppress(SqlError):
+        assert parse_pipeline("INSERT INTO k SELECT " + text)
