@@ -71,7 +71,7 @@ def load(
     _warn_of_variables(variables, {e.env_name for es in bindings.values() for e in es} | {*unsupported}, report)
     dev = _dev_settings(levels, report)
     main = levels.effective("main").value
-    settings_files = [settings_report.document.path] if settings_report else []
+    settings_files = [settings_report.document.path, *checked.files] if settings_report else []
     return WorkerConfig(
         path=file,
         name=levels.worker_name or DEFAULT_NAME,

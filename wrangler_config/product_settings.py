@@ -7,11 +7,17 @@ from typing import TYPE_CHECKING, Any, get_args, get_origin
 
 from .parse import Located
 from .section import Problem
-from .settings_values import is_reference, resolved, validated, warn_of_unknown_inside
+from .settings_values import (
+    refuse_secrets_inside,
+    refuse_written_secrets,
+    resolved,
+    validated,
+    warn_of_unknown_inside,
+)
 from .shape import expected, type_hints, warn_of_unknown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
     from .diagnostics import Diagnostics
     from .section import ProductSettings, SettingsPlace
@@ -63,6 +69,7 @@ def _checked(cls: type[Any], entry: Located, sections: Sections, place: Settings
     if (rest := getattr(cls, "REST", None)) is None:
         warn_of_unknown(entry, known, report, **misplaced)
         _warn_inside_members(entry, cls, report)
+        refuse_secrets_inside(entry, cls, report)
         return validated(cls, values, entry, report)
     known -= {rest}
     own = {key: value for key, value in values.items() if key in known}
@@ -84,21 +91,7 @@ def _check_rest(cls: Any, entry: Located, others: Mapping[str, Any], report: Dia
     written = Located({key: entry.value[key] for key in others}, entry.name, entry.at)
     warn_of_unknown_inside(written, found.cls, report)
     is_sound = validated(found.cls, others, written, report) is not None
-    for secret in found.secrets:
-        for leaf in _literals(written.member(secret)):
-            is_sound = False
-            text = f'"{leaf.name}" is a secret and may not be written here. Write {{ env = "NAME" }}, and keep'
-            report.error(f"{text} NAME=value in .dev.vars or .env, or set it in the environment.", leaf.at)
-    return is_sound
-
-
-def _literals(value: Located) -> Iterator[Located]:
-    """The strings in a value that are no references."""
-    if isinstance(value.value, str):
-        yield value
-    elif not is_reference(value.value):
-        for part in (*(member for _, member in value.members()), *value.items()):
-            yield from _literals(part)
+    return refuse_written_secrets(written, found.secrets, report) and is_sound
 
 
 def _warn_inside_members(entry: Located, cls: type[Any], report: Diagnostics) -> None:

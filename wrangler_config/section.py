@@ -60,8 +60,12 @@ class ProductSettings(NamedTuple):
     - `REST: ClassVar[str]`: the field that takes every member D has no field for, with `rest_type(members)`, a
       classmethod: a RestType, a Problem, or None to leave them unchecked; `rest_types()`, another, gives all by `type`.
     - `MISPLACED: ClassVar[frozenset[str]]`: keys that belong in the wrangler file.
+
+    Any dataclass in D may declare `SECRETS: ClassVar[tuple[str, ...]]`: fields as RestType has them.
     """
 
     types: Mapping[str, Any]
     problems: Callable[[Mapping[str, Any], SettingsPlace], Iterable[Problem]]
     """What types cannot say, of all sections together: given what was read, by section; an unusable entry is None."""
+    files: Callable[[Mapping[str, Any], Path], Iterable[Path]] = lambda _products, _folder: ()
+    """The files that sections without problems name, relative to a folder: what a reload watches."""

@@ -20,6 +20,7 @@ from .worker_config import AwsSettings, Limits, ServerSettings, Settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from .diagnostics import Diagnostics
     from .section import ProductSettings, SettingsPlace
@@ -34,6 +35,8 @@ class CheckedSettings:
 
     settings: Settings = field(default_factory=Settings)
     references: Mapping[str, str] = field(default_factory=dict)
+    files: tuple[Path, ...] = ()
+    """Files that the settings name; of a file without errors."""
 
 
 def check_settings(
@@ -81,9 +84,12 @@ def check_settings(
         if one is not None:
             checked[section] = _in_range(cls(**{name: getattr(one, name) for name in cls._fields}), value, report)
     sections = Sections({key: written(key) for key in product_keys}, variables, references, report)
+    files: list[Path] = []
     for product in products:
-        checked.setdefault("products", {}).update(check_product(product, sections, place))
-    return CheckedSettings(Settings(**checked), references)
+        found = check_product(product, sections, place)
+        checked.setdefault("products", {}).update(found)
+        files += () if report.has_errors else product.files(found, place.folder)
+    return CheckedSettings(Settings(**checked), references, tuple(files))
 
 
 def checked_type(cls: type[Any]) -> type[Any]:

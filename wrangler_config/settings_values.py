@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin
 from .shape import choices, expected, expected_one_of, plain, type_hints, warn_of_unknown
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from .diagnostics import Diagnostics
     from .parse import Located
@@ -92,6 +92,37 @@ def warn_of_unknown_inside(value: Located, hint: Any, report: Diagnostics) -> No
     elif get_origin(kind) is tuple:
         for item in value.items():
             warn_of_unknown_inside(item, get_args(kind)[0], report)
+
+
+def refuse_written_secrets(value: Located, secrets: Iterable[str], report: Diagnostics) -> bool:
+    """An error for each text in these members that is no reference; whether there was none."""
+    found = [leaf for secret in secrets for leaf in _written_texts(value.member(secret))]
+    for leaf in found:
+        text = f'"{leaf.name}" is a secret and may not be written here. Write {{ env = "NAME" }}, and keep'
+        report.error(f"{text} NAME=value in .dev.vars or .env, or set it in the environment.", leaf.at)
+    return not found
+
+
+def refuse_secrets_inside(value: Located, hint: Any, report: Diagnostics) -> None:
+    """The same of every object below `value` whose dataclass has SECRETS."""
+    kind = _kind(hint, value)
+    if is_dataclass(kind):
+        refuse_written_secrets(value, getattr(kind, "SECRETS", ()), report)
+        hints = type_hints(kind)
+        for key, member in value.members():
+            if key in hints:
+                refuse_secrets_inside(member, hints[key], report)
+    elif get_origin(kind) is tuple:
+        for item in value.items():
+            refuse_secrets_inside(item, get_args(kind)[0], report)
+
+
+def _written_texts(value: Located) -> Iterator[Located]:
+    if isinstance(value.value, str):
+        yield value
+    elif not is_reference(value.value):
+        for part in (*(member for _, member in value.members()), *value.items()):
+            yield from _written_texts(part)
 
 
 def _place(value: Located, hint: Any, steps: tuple[int | str, ...]) -> tuple[Located, Any] | None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from ...wrangler_config.section import Problem, ProductSettings, RestType
-from .declared_checks import find_problems
+from .declared_checks import find_problems, named_files
 from .ids import id_of
 from .objects import (
     ROW_GROUP_BYTES,
@@ -140,6 +140,7 @@ SETTINGS = ProductSettings(
         "ingest": IngestDeclaration,
     },
     find_problems,
+    named_files,
 )
 
 

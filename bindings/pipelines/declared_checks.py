@@ -44,6 +44,13 @@ def find_problems(products: Mapping[str, Any], place: SettingsPlace) -> Iterator
     yield from _pipelines_problems(pipelines, {*streams}, {*sinks}, place)
 
 
+def named_files(products: Mapping[str, Any], folder: Path) -> Iterator[Path]:
+    """The files that declarations without problems name."""
+    names = [one.schema_file for one in products.get("streams", {}).values()]
+    names += [one.sql_file for one in products.get("pipelines", ())]
+    yield from (folder / name for name in names if name is not None)
+
+
 def _name_problems(kind: str, name: str, at: tuple[str | int, ...]) -> Iterator[Problem]:
     if not is_name(name):
         yield Problem(

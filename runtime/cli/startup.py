@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from dataclasses import dataclass
 from ipaddress import ip_address
@@ -74,8 +75,10 @@ def prepare(options: Mapping[str, Any]) -> Start:
 
 
 def hide_secrets(config: WorkerConfig, logs: Logs) -> None:
-    """Keep the values of secrets out of every log line."""
-    logs.hide(str(config.vars[name]) for name in config.secret_names if name in config.vars)
+    """Keep the values of secrets, and of what edge.toml refers to, out of every log line."""
+    values = {**os.environ, **config.vars}
+    names = {*config.secret_names, *config.settings_references.values()}
+    logs.hide(str(values[name]) for name in names if name in values)
 
 
 def say_warnings(config: WorkerConfig) -> None:

@@ -244,6 +244,25 @@ def test_a_secret_is_taken_as_a_reference_only(project: Project) -> None:
     assert "hush" not in repr(config.settings.products)
 
 
+def test_a_secret_inside_a_step_is_taken_as_a_reference_only(project: Project) -> None:
+    project.config()
+    step = "[[ingest.steps]]\ntype = 'mask'\npaths = ['a']\naction = 'hmac'\n"
+    project.write("edge.toml", step + "key = 'hush'")
+    assert 'edge.toml:5:1: "ingest.steps[0].key" is a secret and may not be written here.' in project.refusal()
+    project.write("edge.toml", step + 'key = { env = "EDGE_TEST_KEY" }')
+    project.write(".dev.vars", "EDGE_TEST_KEY=hush")
+    assert project.load().settings.products["ingest"].steps[0].key == "hush"
+
+
+def test_the_files_that_declarations_name_are_watched(project: Project) -> None:
+    project.config()
+    schema = project.write("a.json", '{"fields": [{"name": "b", "type": "json"}]}')
+    sql = project.write("a.sql", "INSERT INTO far SELECT * FROM a")
+    text = SINK + "[streams.a]\nschema_file = 'a.json'\n[[pipelines]]\nname = 'a'\nsql_file = 'a.sql'"
+    project.write("edge.toml", text)
+    assert {schema, sql, project.folder / "edge.toml"} <= set(project.load().files)
+
+
 def test_a_stream_that_the_wrangler_file_binds_may_be_read(project: Project) -> None:
     project.config(pipelines=[{"binding": "S", "stream": "my-stream"}])
     project.write("edge.toml", SINK + "[[pipelines]]\nname = 'a'\nsql = 'INSERT INTO far SELECT * FROM \"my-stream\"'")

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping  # noqa: TC003 - pydantic reads the annotations at run time
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
+from typing import ClassVar, Literal, TypeAlias
 
 ParseFormat: TypeAlias = Literal["json", "logfmt", "key_value", "csv", "regex", "syslog", "cef", "user_agent", "url"]
 OnFailure: TypeAlias = Literal["keep", "drop", "dead_letter"]
@@ -84,6 +84,8 @@ class EnrichStep:
 @dataclass(frozen=True, slots=True)
 class MaskStep:
     """Hides values: the ones at `paths` whole, and what `detectors` or `pattern` find inside any text."""
+
+    SECRETS: ClassVar[tuple[str, ...]] = ("key",)
 
     type: Literal["mask"]
     streams: tuple[str, ...] = ()
