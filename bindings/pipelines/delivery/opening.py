@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from threading import Lock
 from typing import TYPE_CHECKING
 
 from ....runtime.core.errors import UnsupportedError
@@ -19,30 +20,43 @@ if TYPE_CHECKING:
 
     from ..disk import Disk
     from ..objects import SinkObject, StreamObject
+    from ..processing.processor import Processor
     from ..sinks.sink import Sink, SinkSite
     from .feed import Chunk, StreamFeed
     from .plan import InsertPlan
     from .store import DeliveryStore
     from .transform import Transformed
 
+    ProcessorOf = Callable[[StreamObject], Processor | None]
+
 FIRST_INTERVAL_S = 1.0
 """Of the first file after a start where the default interval is short: who sends one record and looks sees it."""
 SHORT_INTERVAL_S = 10.0
 FILE_BYTES = 256 * 1024 * 1024
 """A file is closed here where the sink names no size: the staging folder holds one roll."""
+_LOADING = Lock()
+"""Sinks load their libraries when they open, and two threads that import what imports each other see half a module."""
 
 
 class Opener:
     """Opens the INSERTs of one runner; streams' columns are shared between them."""
 
     def __init__(
-        self, site: SinkSite, store: DeliveryStore, root: Path, *, disk: Disk, now: Callable[[], float]
+        self,
+        site: SinkSite,
+        store: DeliveryStore,
+        root: Path,
+        *,
+        disk: Disk,
+        now: Callable[[], float],
+        processor_of: ProcessorOf,
     ) -> None:
         self._site = site
         self._store = store
         self._root = root
         self._disk = disk
         self._now = now
+        self._processor_of = processor_of
         self._columns: dict[str, tuple[StreamObject, StreamColumns]] = {}
 
     def open(self, plan: InsertPlan, feed: StreamFeed, fence: int) -> InsertParts:
@@ -73,7 +87,7 @@ class Opener:
         assert stream is not None, "a plan without a problem has its stream"
         if pipeline is None or insert is None:
             return Check(self._columns_of(stream), stream.id, self._now)
-        if insert.is_pass_through and stream.schema is None and staging.takes_lines:
+        if insert.is_pass_through and stream.schema is None and staging.takes_lines and not self._processor_of(stream):
             return PassThrough(stream.id)
         return compiled_query(
             insert,
@@ -88,19 +102,21 @@ class Opener:
     def _columns_of(self, stream: StreamObject) -> StreamColumns:
         known = self._columns.get(stream.id)
         if known is None or known[0] != stream:
-            known = self._columns[stream.id] = (stream, StreamColumns(stream))
+            known = self._columns[stream.id] = (stream, StreamColumns(stream, self._processor_of(stream)))
         return known[1]
 
     def _open_sink(self, sink: SinkObject) -> Sink:
         try:
-            sink_type = find_sink_type(sink.type)
+            with _LOADING:
+                sink_type = find_sink_type(sink.type)
+                opened = sink_type.open_sink(sink, self._site) if sink_type else None
         except ImportError as error:
             raise UnsupportedError(
                 f"Sinks of type {sink.type} need {error.name}, which is not installed. {_install(sink.type)}"
             ) from error
-        if sink_type is None:
+        if opened is None:
             raise SinkMisconfiguredError(f'Sink "{sink.name}" has the type {sink.type!r}, which Edge does not have.')
-        return sink_type.open_sink(sink, self._site)
+        return opened
 
     def _policy(self, sink: SinkObject | None) -> tuple[RollPolicy, float | None]:
         default_s = self._site.default_interval_s

@@ -16,6 +16,7 @@ Source: Iceberg spec, "Optimistic Concurrency"; spec "Pipelines" 5.6.
 
 from __future__ import annotations
 
+import logging
 import shutil
 from contextlib import suppress
 from dataclasses import dataclass
@@ -145,6 +146,7 @@ class IcebergTable:
             NoSuchTableError: it has not been made yet.
         """
         if self._catalog is None:
+            logging.getLogger("pyiceberg").setLevel(logging.WARNING)  # it tells of each file it opens
             for folder in self.place.folders:
                 Disk().make_folder(folder)
             self._catalog = load_catalog("edge", **self.place.catalog)
