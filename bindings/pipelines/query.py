@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 ROWS_AT_ONCE = 10_000
 _ROW = "__edge_row"
 _MISSING = re.compile(r"Table with name (.+?) does not exist")
+_LINE = re.compile(r"^LINE (\d+):", re.MULTILINE)
 _NUMBERS = {"TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "FLOAT", "DOUBLE", "DECIMAL"}
 
 
@@ -66,7 +67,7 @@ class SinkQuery:
         Raises:
             QueryError: the SQL is wrong.
         """
-        with _as_query_errors():
+        with _as_query_errors(lines_before=1):
             found = self._connection.execute(f"SELECT * FROM {self._source} LIMIT 0").description or []  # noqa: S608 - see above
         return [Column(name, _is_number(str(kind))) for name, kind, *_ in found]
 
@@ -85,7 +86,7 @@ class SinkQuery:
         return percent if percent >= 0 else None
 
     def _fetch(self, sql: str) -> Iterator[Sequence[str | None]]:
-        with _as_query_errors():
+        with _as_query_errors(lines_before=1):
             self._connection.execute(sql)
             while some := self._connection.fetchmany(ROWS_AT_ONCE):
                 yield from some
@@ -195,10 +196,12 @@ def _is_number(kind: str) -> bool:
 
 
 @contextmanager
-def _as_query_errors() -> Iterator[None]:
+def _as_query_errors(lines_before: int = 0) -> Iterator[None]:
+    """`lines_before`: how many lines of ours stand before the user's, whom DuckDB tells a line number."""
     try:
         yield
     except duckdb.InterruptException as error:
         raise QueryError("The query was stopped.") from error
     except duckdb.Error as error:
-        raise QueryError(f"The query failed. {error}", http_status=400) from error
+        text = _LINE.sub(lambda found: f"LINE {int(found[1]) - lines_before}:", str(error))
+        raise QueryError(f"The query failed. {text}", http_status=400) from error

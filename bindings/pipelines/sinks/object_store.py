@@ -16,6 +16,7 @@ import os
 from dataclasses import replace
 from datetime import timedelta
 from hashlib import sha256
+from itertools import count
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import obstore
@@ -78,6 +79,8 @@ class Bucket:
             SinkMisconfiguredError: refused, or the key holds something else, which is left as it is.
         """
         try:
+            if self._folder is not None:
+                await asyncio.to_thread(_remove_halves, self._folder / file.key)
             if file.size_bytes > SINGLE_PUT_BYTES_MAX or not self._can_create:
                 if not await self._holds(file):
                     await self._put(file, path, mode=None)
@@ -196,6 +199,15 @@ def folder_bucket(folder: Path) -> Bucket:
     """A folder that stands for a bucket; made when missing."""
     Disk().make_folder(folder)
     return Bucket(LocalStore(folder), str(folder), folder=folder)
+
+
+def _remove_halves(path: Path) -> None:
+    """What a kill left of an earlier put: a LocalStore writes beside the file, under its name with a number."""
+    for number in count(1):
+        half = path.with_name(f"{path.name}#{number}")
+        if not half.exists():
+            return
+        half.unlink()
 
 
 def _sync(root: Path, path: Path) -> None:

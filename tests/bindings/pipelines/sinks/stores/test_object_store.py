@@ -48,7 +48,7 @@ def put_foreign(config: dict[str, Any], key: str, content: bytes) -> None:
 
 
 def place_foreign(path: Path, content: bytes) -> None:
-    path.parent.mkdir(parents=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content)
 
 
@@ -225,6 +225,7 @@ async def test_an_r2_bucket_is_a_folder_of_the_state_folder(runner: Any) -> None
     path = runner.host.state_dir / "r2" / "my-bucket" / roll.files[0].key
     assert pq.read_table(path, partitioning=None).to_pydict() == {"n": [1, 2]}
     before = path.stat()
+    place_foreign(path.with_name(f"{path.name}#1"), b"half of it, from a process that was killed")
     await runner.publish(sink, roll)
     assert path.stat() == before
     assert [p.name for p in path.parent.iterdir()] == [path.name]

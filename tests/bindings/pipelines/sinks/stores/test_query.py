@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import sys
+import threading
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -216,6 +217,38 @@ async def test_a_long_table_is_cut_and_says_so(runner: Any, flights: Any, monkey
     done = flights("SELECT n FROM my_sink ORDER BY n")
     assert done.stdout.splitlines()[2:] == ["1", "2"]
     assert done.stderr == "rows: the first 2; --json and --csv give all\n"
+
+
+async def test_an_error_names_the_line_as_it_was_written(runner: Any) -> None:
+    sink = runner.sink("local", PARQUET, path="out")
+    await runner.deliver(local.open_sink(sink, runner.site), runner.rows([1]))
+    with pytest.raises(QueryError, match=r"LINE 2: +nope"):
+        ask(runner, "SELECT\n nope FROM my_sink -- and a comment", sink)
+
+
+def test_a_terminal_shows_how_far_a_long_query_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    class LongQuery:
+        def __init__(self) -> None:
+            self.was_asked = threading.Event()
+
+        def progress(self) -> float:
+            self.was_asked.set()
+            return 42.0
+
+    terminal, long_query = Terminal(), LongQuery()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setattr(cli, "PROGRESS_AFTER_SECONDS", 0)
+    monkeypatch.setattr(cli, "PROGRESS_EVERY_SECONDS", 0.001)
+    with cli._Progress() as progress:
+        progress.count_files("my_sink", 12_000)
+        progress.query = long_query
+        assert long_query.was_asked.wait(10)
+    assert "42 % read" in terminal.getvalue()
+    assert terminal.getvalue().endswith("\r\033[K"), "the line is gone before the result comes"
 
 
 def test_without_duckdb_the_install_command_is_told(flights: Any, monkeypatch: pytest.MonkeyPatch) -> None:
