@@ -5,7 +5,9 @@ inserts    one row per INSERT of a pipeline: its epoch, and why it fails at the 
 progress   per insert and partition of the log: how far it is committed, and what became of every record
 intents    the roll an insert has staged and is publishing; at most one each
 counters   what was read and written, in the hosted metrics' names
-errors     user errors by minute, family and kind
+minutes    the counters by the minute, for a day
+errors     user errors by minute, family and kind; minute 0: older than a day
+intake     what each partition accepted, every ten seconds, for an hour (intake_rate.py)
 dead       dead letters; dead_sizes: how many and how large, per stream
 """
 
@@ -76,6 +78,18 @@ MIGRATIONS = (
         UPDATE dead_sizes SET count = count - 1, size_bytes = size_bytes - length(old.record)
         WHERE stream_id = old.stream_id;
     END
+    """,
+    """
+    CREATE TABLE minutes (
+        insert_id TEXT NOT NULL, minute INTEGER NOT NULL, name TEXT NOT NULL, value REAL NOT NULL,
+        PRIMARY KEY (insert_id, minute, name)
+    ) WITHOUT ROWID
+    """,
+    """
+    CREATE TABLE intake (
+        stream_id TEXT NOT NULL, partition INTEGER NOT NULL, at INTEGER NOT NULL, record_count INTEGER NOT NULL,
+        size_bytes INTEGER NOT NULL, PRIMARY KEY (stream_id, partition, at)
+    ) WITHOUT ROWID
     """,
 )
 """The table of progress refuses a row in which the records do not add up (decision 18)."""

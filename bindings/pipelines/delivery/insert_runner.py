@@ -139,7 +139,7 @@ class InsertRunner:
         if self._opened is None:
             await self._thread(self._store.begin_insert, self._fence, self._key, {})
             self._opened = await self._thread(self._open_parts)
-            self._failure, self._failure_count = None, 0
+            self._heal()
             await self._thread(self._store.note_failure, self._fence, self._key.id, "")
 
     async def _deliver(self) -> None:
@@ -219,7 +219,7 @@ class InsertRunner:
                 if self._stop.is_set():
                     raise
                 continue
-            intent.counters["sinkCommitSeconds"] = self._host.now() - started_at
+            intent.counters.update(sinkCommits=1, sinkCommitSeconds=self._host.now() - started_at)
             await self._thread(self._commit, intent, published)
             return
 
@@ -229,7 +229,7 @@ class InsertRunner:
         reach("commit:before")
         self._store.commit(self._fence, intent, now, published=published, dead=dead)
         reach("commit:after")
-        self._failure, self._failure_count = None, 0
+        self._heal()
 
     def _refused(self, published: Published, now: float) -> list[DeadLetter]:
         key = self._key
@@ -303,6 +303,11 @@ class InsertRunner:
         self._failure_count += 1
         asked_s = getattr(error, "retry_after_s", None) or 0.0
         await self._pause(min(RETRY_S_MAX, max(delay_s, asked_s)))
+
+    def _heal(self) -> None:
+        if self._failure is not None:
+            self._host.log.info("pipeline_delivers_again", pipeline=self._name)
+        self._failure, self._failure_count = None, 0
 
     async def _thread(self, work: Callable[..., T], *arguments: Any) -> T:
         result: T = await self._in_thread(work, *arguments)

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Literal
 
 from ..durable import durable_offset
 from ..log import DamagedStreamError
+from ..log_sizes import bytes_between
 from ..reader import PartitionReader
-from ..segments import base_offsets, segment_path
-from ..stream_folders import size_of
+from ..segments import base_offsets
 from .store import DeliveryStore
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ class Backlog:
 
     record_count: int
     size_bytes: int
-    """At most: a segment of which a part is delivered counts from its start."""
+    """About (log_sizes.py)."""
     oldest_at: float | None
     """When the oldest of them was accepted, Unix seconds; None when there is none."""
 
@@ -62,12 +62,23 @@ class Account:
         return self.accepted == self.delivered + self.filtered + self.dead + self.lost + self.in_log
 
 
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    """The first frame that waits, read just now."""
+
+    reader: PartitionReader
+    """Stands behind it."""
+    first_offset: int
+    accepted_at: float
+
+
 class DeliveryStatus:
     """The delivery of one state folder."""
 
     def __init__(self, state_dir: Path, folders: StreamFolders) -> None:
         self._store = DeliveryStore(state_dir)
         self._folders = folders
+        self._waiting: dict[tuple[str, int], _Waiting] = {}
 
     def close(self) -> None:
         """Let go of the store; the next call opens it again."""
@@ -94,10 +105,25 @@ class DeliveryStatus:
             if (end := durable_offset(path)) <= begin:
                 continue
             record_count += end - begin
-            size_bytes += _bytes_from(path, begin)
-            first = next((frame for frame in PartitionReader(path, begin).frames(end) if not frame.is_lost), None)
-            times += [first.ingested_at_us / 1e6] if first else []
+            size_bytes += bytes_between(path, begin, end)
+            since = self._waiting_since((state.key.id, partition), path, begin, end)
+            times += [since] if since is not None else []
         return Backlog(record_count, size_bytes, min(times, default=None))
+
+    def _waiting_since(self, which: tuple[str, int], path: Path, begin: int, end: int) -> float | None:
+        """When the record at `begin` was accepted; remembered, so that asking again reads on from there."""
+        known = self._waiting.get(which)
+        if known is not None and known.first_offset <= begin < known.reader.offset:
+            return known.accepted_at
+        newest_base = max((base for base in base_offsets(path) if base <= begin), default=0)
+        reader = known.reader if known is not None and newest_base <= known.reader.offset <= begin else None
+        reader = reader or PartitionReader(path, begin)
+        with suppress(DamagedStreamError):  # told where the log is read
+            for frame in reader.frames(end):
+                if frame.next_offset > begin and not frame.is_lost:
+                    self._waiting[which] = _Waiting(reader, frame.first_offset, frame.ingested_at_us / 1e6)
+                    return self._waiting[which].accepted_at
+        return None
 
     def accounts(self, folder: StreamFolder) -> list[Account]:
         """The account of every INSERT that reads a stream, by partition.
@@ -125,16 +151,6 @@ class DeliveryStatus:
                     )
                 )
         return accounts
-
-
-def _bytes_from(path: Path, offset: int) -> int:
-    bases = base_offsets(path)
-    newer = [
-        base
-        for base, following in zip(bases, [*bases[1:], None], strict=True)
-        if following is None or following > offset
-    ]
-    return sum(size_of(segment_path(path, base)) for base in newer)
 
 
 def _count_in_log(path: Path, begin: int, end: int) -> int:

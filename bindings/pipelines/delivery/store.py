@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from ....runtime.core.errors import BackendError
 from ..dead_letters import keep_dead_letters
+from .counts import add_minute, add_totals, add_user_errors, minute_counts, user_error_totals, user_errors
 from .facts import delivery_facts
 from .intent import Intent, Tally
 
@@ -22,9 +23,7 @@ if TYPE_CHECKING:
     from ..._shared.sqlite_facts import Connection
     from ..dead_letters import DeadLetter
     from ..sinks.sink import Published
-
-ERROR_MINUTES_KEPT = 24 * 60
-"""User errors are shown for a day. Source: Cloudflare docs, Pipelines "Metrics and analytics"."""
+    from .counts import MinuteCount, UserErrors
 
 
 class FencedError(BackendError):
@@ -78,17 +77,6 @@ class InsertState:
     progress: Mapping[int, Progress] = field(default_factory=dict)
     """By partition."""
     counters: Mapping[str, float] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class UserErrors:
-    """User errors of one minute, grouped as the hosted metrics are."""
-
-    insert_id: str
-    at: float
-    family: str
-    kind: str
-    count: int
 
 
 class DeliveryStore:
@@ -145,12 +133,14 @@ class DeliveryStore:
     def insert(self, insert_id: str) -> InsertState | None:
         return next((state for state in self.inserts() if state.key.id == insert_id), None)
 
+    def minute_counts(self, since: float) -> list[MinuteCount]:
+        return minute_counts(self._facts, since)
+
     def user_errors(self, since: float) -> list[UserErrors]:
-        rows = self._facts.read(
-            "SELECT insert_id, minute * 60.0, family, kind, count FROM errors WHERE minute >= ? ORDER BY minute",
-            (int(since // 60),),
-        )
-        return [UserErrors(*row) for row in rows]
+        return user_errors(self._facts, since)
+
+    def user_error_totals(self) -> list[UserErrors]:
+        return user_error_totals(self._facts)
 
     def begin_insert(self, fence: int, key: InsertKey, starts: Mapping[int, int]) -> None:
         """Make an INSERT known, or more partitions of it; what is known stays. Raises FencedError."""
@@ -178,7 +168,7 @@ class DeliveryStore:
         """Add to counters that belong to no roll, as retries. Raises FencedError."""
         with self._facts.write() as connection:
             _require(connection, fence)
-            _count(connection, insert_id, counters)
+            add_totals(connection, insert_id, counters)
 
     def keep_dead(self, fence: int, letters: Iterable[DeadLetter]) -> None:
         """Keep dead letters ahead of their roll: writing them again is harmless. Raises FencedError."""
@@ -231,12 +221,11 @@ class DeliveryStore:
             connection.execute("UPDATE inserts SET epoch = ?, failure = '' WHERE id = ?", (roll.epoch, roll.insert_id))
             connection.execute("DELETE FROM intents WHERE insert_id = ?", (roll.insert_id,))
             keep_dead_letters(connection, dead)
-            _count(connection, roll.insert_id, intent.counters)
-            if published is not None:
-                _count(connection, roll.insert_id, _written(published))
+            counters = {**intent.counters, **_written(published)} if published else intent.counters
+            add_minute(connection, roll.insert_id, counters, int(now // 60))
             errors = Counter(intent.errors)
             errors.update(("sink", one.kind) for one in (published.refused if published else ()))
-            _count_errors(connection, roll.insert_id, errors, int(now // 60))
+            add_user_errors(connection, roll.insert_id, errors, int(now // 60))
 
 
 _REMOVALS = (
@@ -244,6 +233,7 @@ _REMOVALS = (
     "DELETE FROM progress WHERE insert_id = ?",
     "DELETE FROM intents WHERE insert_id = ?",
     "DELETE FROM counters WHERE insert_id = ?",
+    "DELETE FROM minutes WHERE insert_id = ?",
     "DELETE FROM errors WHERE insert_id = ?",
 )
 
@@ -261,20 +251,3 @@ def _written(published: Published) -> dict[str, float]:
         "rowGroupsWritten": published.row_groups_written,
         "uncompressedBytesWritten": published.uncompressed_bytes_written,
     }
-
-
-def _count(connection: Connection, insert_id: str, counters: Mapping[str, float]) -> None:
-    connection.executemany(
-        "INSERT INTO counters VALUES (?, ?, ?) ON CONFLICT DO UPDATE SET value = value + excluded.value",
-        [(insert_id, name, value) for name, value in counters.items() if value],
-    )
-
-
-def _count_errors(connection: Connection, insert_id: str, errors: Mapping[tuple[str, str], int], minute: int) -> None:
-    connection.executemany(
-        "INSERT INTO errors VALUES (?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET count = count + excluded.count",
-        [(insert_id, minute, family, kind, count) for (family, kind), count in errors.items()],
-    )
-    connection.execute(
-        "DELETE FROM errors WHERE insert_id = ? AND minute < ?", (insert_id, minute - ERROR_MINUTES_KEPT)
-    )

@@ -1,6 +1,6 @@
 """How much of each open stream's log is not delivered yet: looked up on disk, where every reader keeps its cursor.
 
-Cursors count records, the limit counts bytes: within a segment its share of records is taken for its share of bytes.
+Cursors count records, the limit counts bytes (log_sizes.py).
 """
 
 from __future__ import annotations
@@ -9,8 +9,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from ..log import DamagedStreamError
-from ..segments import base_offsets, segment_path
-from ..stream_folders import size_of
+from ..log_sizes import bytes_between
 
 if TYPE_CHECKING:
     from ....runtime.core.host import LocalHost
@@ -57,12 +56,4 @@ def _undelivered_bytes(folder: StreamFolder, number: int, next_offset: int | Non
         needed = min(folder.load_cursors(number).values(), default=0)
     except DamagedStreamError:  # whoever reads with that cursor tells
         needed = 0
-    path = folder.partition(number)
-    bases = base_offsets(path)
-    ends = bases[1:] if next_offset is None else [*bases[1:], next_offset]
-    total_bytes = 0
-    for base, end in zip(bases, ends, strict=False):
-        if end > max(base, needed):
-            share = (end - max(base, needed)) / (end - base)
-            total_bytes += int(size_of(segment_path(path, base)) * share)
-    return total_bytes
+    return bytes_between(folder.partition(number), needed, next_offset)
