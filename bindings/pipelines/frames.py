@@ -51,6 +51,7 @@ LOCKED_BYTES_MAX = 64 * 1024
 """Checking more than this takes long enough to let other threads run."""
 
 _records_decoder = msgspec.json.Decoder(list[msgspec.Raw])
+_encoder = msgspec.json.Encoder()
 
 
 class TornFrameError(Exception):
@@ -99,7 +100,7 @@ def lines_of_array(body: bytes) -> bytes:
     """The items of a JSON array, one a line, each line ended. Values are not decoded."""
     if b"\n" in body or b"\r" in body:
         body = msgspec.json.format(body, indent=-1)
-    return b"".join(bytes(record) + b"\n" for record in _records_decoder.decode(body))
+    return _encoder.encode_lines(_records_decoder.decode(body))
 
 
 def frame_head(

@@ -53,8 +53,10 @@ DISK_RESERVE_BYTES = 16 * 1024 * 1024
 room, and only that lets go of the log. Source: spec "Pipelines" 5.3."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Pending:
+    """Not frozen: one is made for every request, and freezing takes longer than all the rest of making it."""
+
     body: bytes
     count: int
     flags: int

@@ -15,7 +15,7 @@ from urllib.parse import unquote
 
 from ....runtime.core.errors import BackendError
 from ....runtime.core.request import wire_method
-from ....runtime.core.response import Response
+from ....runtime.core.response import Response, plain_response
 from .body import read_body
 from .cors import cors_headers, preflight_headers
 from .credentials import require_stream, require_token
@@ -37,8 +37,6 @@ HOST_SUFFIX = ".ingest.localhost"
 PATH_PREFIX = "/cdn-cgi/ingest/"
 PATHS = frozenset({"/", "/v1", "/v1/"})
 """Of a stream's own host."""
-
-_JSON = {"content-type": "application/json"}
 
 
 class StreamEndpoint:
@@ -78,7 +76,7 @@ class StreamEndpoint:
         gate = self._intake.gate(stream)
         gate.admit(len(body))
         parcel = gate.pass_array(body)
-        return await self._intake.keep(stream, parcel, sender, parcel.count)
+        return await self._intake.keep(stream, parcel, sender, parcel.record_count)
 
 
 def _addressed(url: str) -> tuple[str, str]:
@@ -102,10 +100,13 @@ def _name_of(host: str) -> str:
 
 
 def _accepted(answer: Answer, allowed: dict[str, str]) -> Response:
-    headers = {**_JSON, **allowed}
+    body = b'{"success":true,"result":{"committed":%d}}' % answer.committed
+    response = plain_response(body, "application/json")
+    for name, value in allowed.items():
+        response.headers[name] = value
     if answer.dropped_count:
-        headers["edge-dropped"] = str(answer.dropped_count)
-    return Response(f'{{"success":true,"result":{{"committed":{answer.committed}}}}}', headers=headers)
+        response.headers["edge-dropped"] = str(answer.dropped_count)
+    return response
 
 
 def _refused(refusal: IngestError, allowed: dict[str, str]) -> Response:

@@ -7,8 +7,7 @@ Source: spec "Pipelines", 5.4 and 5.5.
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from ..frame_extra import schema_hash
 from ..frames import lines_of_array
@@ -30,12 +29,11 @@ REASONS_MAX = 1000
 """Reasons remembered; senders choose the paths."""
 
 
-@dataclass(frozen=True, slots=True)
-class Parcel:
+class Parcel(NamedTuple):
     """Records that passed the gate, as they go into one frame."""
 
     body: bytes
-    count: int
+    record_count: int
     is_lines: bool
     dropped_count: int = 0
     """Records that do not fit the schema of a stream that takes them nevertheless."""
@@ -124,7 +122,7 @@ class Gate:
         if checked.errors or checked.unknown_field_count:
             self._tell(checked)
         fits = "" if checked.errors else self._hash
-        return Parcel(parcel.body, parcel.count, parcel.is_lines, len(checked.errors), fits)
+        return Parcel(parcel.body, parcel.record_count, parcel.is_lines, len(checked.errors), fits)
 
     def _tell(self, checked: Checked) -> None:
         """Warn of what will be dropped, once for each reason in WARNING_SECONDS."""

@@ -18,7 +18,7 @@ from __future__ import annotations
 import asyncio
 import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..._shared.sqlite import Database, Lane
 from ..frame_extra import parse_frame_extra
@@ -54,8 +54,7 @@ _MIGRATIONS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """What a request was answered, as far as it has to be said again."""
 
     committed: int

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from ..frame_extra import KEY_CHARACTERS_MAX, FrameExtra
 from .gate import Gate
@@ -23,8 +22,7 @@ if TYPE_CHECKING:
     from .idempotency import IdempotencyKeys
 
 
-@dataclass(frozen=True, slots=True)
-class Sender:
+class Sender(NamedTuple):
     """What a request says of itself beside its records."""
 
     source: str
@@ -66,10 +64,10 @@ class Intake:
         answer = Answer(committed, parcel.dropped_count)
         if sender.key:
             return await self._keep_once(stream, parcel, sender, answer)
-        if parcel.count:
+        if parcel.record_count:
             await stream.append(
                 parcel.body,
-                parcel.count,
+                parcel.record_count,
                 is_lines=parcel.is_lines,
                 extra=_plain_extra(sender.source, parcel.schema_hash, parcel.dropped_count),
             )
@@ -84,8 +82,8 @@ class Intake:
                 source=sender.source,
                 schema_hash=parcel.schema_hash,
             )
-            if parcel.count:
-                await stream.append(parcel.body, parcel.count, is_lines=parcel.is_lines, extra=extra.encode())
+            if parcel.record_count:
+                await stream.append(parcel.body, parcel.record_count, is_lines=parcel.is_lines, extra=extra.encode())
             return answer
 
         return await self._keys.once(stream, RequestKey(stream.object.id, sender.source, sender.key), write)
@@ -111,7 +109,7 @@ class BoundStream:
         gate.admit(len(batch.lines))
         parcel = gate.pass_lines(batch.lines, batch.count)
         extra = _plain_extra("", parcel.schema_hash, parcel.dropped_count)
-        return stream.append(parcel.body, parcel.count, is_lines=True, extra=extra)
+        return stream.append(parcel.body, parcel.record_count, is_lines=True, extra=extra)
 
 
 def require_key(text: str | None) -> str:

@@ -74,7 +74,7 @@ class OtlpEndpoint:
         gate = self._intake.gate(stream)
         gate.admit(len(body))
         parcel = gate.pass_array(_encoder.encode(records_of(body, content_type)))
-        kept = await self._intake.keep(stream, parcel, Sender("otlp"), parcel.count)
+        kept = await self._intake.keep(stream, parcel, Sender("otlp"), parcel.record_count)
         message = "Records that do not fit the stream's schema are dropped." if kept.dropped_count else ""
         return answer(content_type, rejected_count=kept.dropped_count, message=message)
 

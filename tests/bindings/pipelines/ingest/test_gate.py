@@ -85,7 +85,7 @@ def test_a_mask_before_the_log_hides_the_value_also_from_what_is_refused(tmp_pat
     processor = Processor([mask], known.name, tmp_path)
     gate = gate_of(known, processor)
     parcel = gate.pass_array(b'[{"carrier":"ann@example.com","distance":1},\n{"carrier":"UA"}]')
-    assert (parcel.count, parcel.is_lines) == (2, True)
+    assert (parcel.record_count, parcel.is_lines) == (2, True)
     assert b"ann@" not in parcel.body
     assert parcel.body.endswith(b'{"carrier":"UA"}\n')
     assert b"ann@" not in gate.pass_lines(b'{"carrier":"ann@example.com"}\n', 1).body
