@@ -12,11 +12,15 @@ import pyarrow.compute as pc
 from ..columns import ColumnBuilder
 from ..frame_extra import schema_hash
 from ..sinks.sink import OFFSET_COLUMN, PARTITION_COLUMN, TIME_COLUMN
+from .steps import Prepared, StreamSteps
 
 if TYPE_CHECKING:
     from ..objects import StreamObject
+    from ..processing.processor import Processor
     from .feed import Chunk
 
+BAD_ROW_KIND = "runtime_error"
+"""Of records that SQL fails on."""
 HIDDEN_FIELDS = (
     pa.field(PARTITION_COLUMN, pa.int32()),
     pa.field(OFFSET_COLUMN, pa.int64()),
@@ -30,7 +34,7 @@ class BadRecord:
 
     index: int
     """In the chunk, from 0."""
-    family: Literal["deserialization", "execution"]
+    family: Literal["processing", "deserialization", "execution"]
     kind: str
     path: str
     message: str
@@ -42,12 +46,15 @@ class ChunkColumns:
     """The good records, with the hidden columns at the end."""
     bad: tuple[BadRecord, ...]
     unknown_field_count: int
+    unrouted_count: int = 0
+    """Of `batch`: records that `[ingest]` rules were asked about and none wanted."""
 
 
 class StreamColumns:
     """Builds the columns of one stream's chunks. Blocks; may be called from several threads."""
 
-    def __init__(self, stream: StreamObject) -> None:
+    def __init__(self, stream: StreamObject, processor: Processor | None = None) -> None:
+        """Raises ConfigError when the processor's conditions are no SQL over the stream's columns."""
         self._builder = ColumnBuilder(
             stream.schema, timestamp_format=stream.timestamp_format, extra_fields=stream.extra_fields
         )
@@ -55,6 +62,7 @@ class StreamColumns:
         self._lock = Lock()
         self.schema: pa.Schema = pa.schema([*self._builder.arrow_schema, *HIDDEN_FIELDS])
         """With the hidden columns."""
+        self._steps = StreamSteps(processor, stream, self.schema) if processor else None
 
     def of(self, chunk: Chunk) -> ChunkColumns:
         """The chunk's columns, built on the first call for it."""
@@ -64,16 +72,26 @@ class StreamColumns:
             return chunk.columns
 
     def _built(self, chunk: Chunk) -> ChunkColumns:
-        is_checked = bool(self._checked) and chunk.schema_hashes == {self._checked}
-        built = self._builder.build(b"".join(chunk.bodies), is_checked=is_checked)
+        prepared = self._steps.prepare(chunk) if self._steps else Prepared(b"".join(chunk.bodies))
+        is_checked = bool(self._checked) and all(extra.schema_hash == self._checked for extra in chunk.extras)
+        built = self._builder.build(prepared.lines, is_checked=is_checked and not prepared.is_changed)
         hidden = hidden_columns(chunk)
-        if built.kept is not None:
-            hidden = [column.take(built.kept) for column in hidden]
+        for kept in (prepared.kept, built.kept):
+            if kept is not None:
+                hidden = [column.take(pa.array(kept, pa.int64())) for column in hidden]
         batch = pa.RecordBatch.from_arrays([*built.batch.columns, *hidden], schema=self.schema)
-        bad = tuple(
-            BadRecord(error.index, "deserialization", error.kind, error.path, error.message) for error in built.errors
+        bad = [BadRecord(dead.index, "processing", dead.kind, "", dead.message) for dead in prepared.dead]
+        bad += (
+            BadRecord(prepared.index_in_chunk(error.index), "deserialization", error.kind, error.path, error.message)
+            for error in built.errors
         )
-        return ChunkColumns(batch, bad, built.unknown_field_count)
+        if self._steps is None:
+            return ChunkColumns(batch, tuple(bad), built.unknown_field_count)
+        kept_rows = self._steps.keep(batch)
+        for row in kept_rows.bad:
+            index = chunk.index_of(batch.column(OFFSET_COLUMN)[row.index].as_py())
+            bad.append(BadRecord(index, "execution", BAD_ROW_KIND, "", row.message))
+        return ChunkColumns(kept_rows.batch, tuple(bad), built.unknown_field_count, kept_rows.unrouted_count)
 
 
 def hidden_columns(chunk: Chunk) -> list[pa.Array]:

@@ -37,4 +37,8 @@ def reach(point: str) -> None:
     if point == _WANTED:
         _left -= 1
         if _left == 0:
-            os.kill(os.getpid(), signal.SIGKILL)
+            _die()
+
+
+def _die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)

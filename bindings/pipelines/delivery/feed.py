@@ -18,6 +18,7 @@ from ..reader import PartitionReader
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from ..frame_extra import FrameExtra
     from ..frames import Frame
     from ..stream_folders import StreamFolder
     from .columns import ChunkColumns
@@ -42,8 +43,8 @@ class Chunk:
     """Offset of each frame's first record here."""
     counts: list[int] = field(default_factory=list)
     times_us: list[int] = field(default_factory=list)
-    schema_hashes: set[str] = field(default_factory=set)
-    """What the frames say their records were checked against; "" for not."""
+    extras: list[FrameExtra] = field(default_factory=list)
+    """What each frame says of itself."""
     size_bytes: int = 0
     columns: ChunkColumns | None = None
     """Built by the first who asks (columns.py)."""
@@ -144,5 +145,5 @@ def _add(chunk: Chunk, frame: Frame) -> None:
     chunk.firsts.append(first)
     chunk.counts.append(frame.next_offset - first)
     chunk.times_us.append(frame.ingested_at_us)
-    chunk.schema_hashes.add(parse_frame_extra(frame.extra).schema_hash)
+    chunk.extras.append(parse_frame_extra(frame.extra))
     chunk.size_bytes += len(lines)

@@ -9,6 +9,8 @@ that leads counts its heart beats. The delivery store names the leader's file an
 
 A leader that was taken over need not know. It cannot do harm: an intent or a commit under its fence is refused, and a
 roll whose intent stands is the same bytes under the same keys, whoever publishes it. No clocks are compared.
+What SQLite cannot do: a leader that is stopped inside a transaction of the store (milliseconds of each roll) keeps the
+file locked, and is taken over only once it wakes or dies.
 """
 
 from __future__ import annotations

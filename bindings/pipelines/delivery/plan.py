@@ -68,5 +68,6 @@ def _plans_of(pipeline: PipelineObject, catalogue: Catalogue) -> list[InsertPlan
 
 
 def _key(pipeline: PipelineObject, position: int, stream_id: str, sink_id: str) -> InsertKey:
-    insert_id = id_of("insert", f"{pipeline.id}/{position}/{stream_id}/{sink_id}")
+    # The time sets a pipeline apart from a deleted one of its name, whose files are still there, and count from 1 too.
+    insert_id = id_of("insert", f"{pipeline.id}/{pipeline.created_at}/{position}/{stream_id}/{sink_id}")
     return InsertKey(insert_id, pipeline.id, position, stream_id, sink_id)

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
     from ....runtime.core.host import LocalHost
     from ..catalogue import Catalogue
+    from ..objects import StreamObject
+    from ..processing.processor import Processor
     from ..stream_folders import StreamFolders
     from .opening import Opener
 
@@ -66,12 +68,14 @@ class PipelineRunner:
         *,
         config_folder: Path,
         default_interval_s: float = INTERVAL_S,
+        processor_of: Callable[[StreamObject], Processor | None] = lambda _: None,
         disk: Disk | None = None,
     ) -> None:
         self._host = host
         self._catalogue = catalogue
         self._folders = folders
         self._site = SinkSite(host, config_folder, default_interval_s)
+        self._processor_of = processor_of
         self._disk = disk or Disk()
         self._store = DeliveryStore(host.state_dir)
         self._folder = host.state_dir / "pipelines"
@@ -171,7 +175,14 @@ class PipelineRunner:
                     f"Pipelines need {error.name}, which is not installed. Run: pip install 'edge-workers[pipelines]'"
                 ) from error
             root = self._folder / "staging"
-            self._opener = Opener(self._site, self._store, root, disk=self._disk, now=self._host.now)
+            self._opener = Opener(
+                self._site,
+                self._store,
+                root,
+                disk=self._disk,
+                now=self._host.now,
+                processor_of=self._processor_of,
+            )
         return self._opener
 
     async def _stop(self, keys: Iterable[str]) -> None:

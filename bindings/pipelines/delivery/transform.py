@@ -11,6 +11,7 @@ from ....runtime.core.errors import BackendError
 from ..dead_letters import DeadLetter
 from ..sinks.sink import OFFSET_COLUMN, Rows
 from ..sql.engine import compile_insert
+from .columns import BAD_ROW_KIND
 from .intent import Tally
 
 if TYPE_CHECKING:
@@ -20,9 +21,6 @@ if TYPE_CHECKING:
     from ..sql.statements import Insert
     from .columns import StreamColumns
     from .feed import Chunk
-
-BAD_ROW_KIND = "runtime_error"
-"""Of records the SQL fails on."""
 
 
 class BadRowError(BackendError):
@@ -89,6 +87,8 @@ class Query:
         tally = Tally(delivered, chunk.count - delivered - len(dead), len(dead), chunk.lost_count)
         rows = [Rows(self._stream_id, outcome.rows, count=outcome.rows.num_rows)] if outcome.rows.num_rows else []
         counters = {**_read(chunk), "decodeErrors": len(columns.bad), "unknownFields": columns.unknown_field_count}
+        if columns.unrouted_count:
+            counters["recordsUnrouted"] = columns.unrouted_count
         return Transformed(rows, tally, dead, counters)
 
     def _failed(self, chunk: Chunk, bad: Iterable[tuple[int, str]]) -> list[DeadLetter]:

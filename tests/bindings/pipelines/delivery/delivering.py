@@ -1,6 +1,6 @@
 """Processes to kill: each sends numbered records and delivers them to three sinks, dying where it is told.
 
-    python delivering.py        reads one JSON job a line, answers its child's exit status
+    python delivering.py        reads one JSON job a line, answers its child's process id, then its exit status
 
 A job's child is forked from this process, which has loaded everything and started nothing: a kill costs the fifth of a
 second, not two. `control` names a way to be wrong, which the tests must notice.
@@ -11,14 +11,17 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import signal
 import sys
+import threading
 import traceback
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from edge.bindings.pipelines.catalogue import Catalogue, TableNames
-from edge.bindings.pipelines.delivery import faults, insert_runner, opening, runner
+from edge.bindings.pipelines.delivery import faults, insert_runner, lease, opening, runner
+from edge.bindings.pipelines.delivery import store as store_module
 from edge.bindings.pipelines.delivery.store import DeliveryStore
 from edge.bindings.pipelines.ids import id_of
 from edge.bindings.pipelines.objects import PipelineObject, RollingPolicy, SinkFormat, SinkObject, StreamObject
@@ -61,13 +64,15 @@ def declare(state_dir: Path) -> Catalogue:
     return catalogue
 
 
-async def deliver(folder: Path, first: int, count: int, slot: int, patience_s: float) -> None:
+async def deliver(folder: Path, first: int, count: int, slot: int, patience_s: float, *, is_stopping: bool) -> None:
     """Send `count` records from `first` on to both streams, then wait until every one is committed."""
     state_dir = folder / "state"
-    state_dir.mkdir(exist_ok=True)
+    state_dir.mkdir(parents=True, exist_ok=True)
     host = LocalMachine(state_dir, RecordingLog(), process_slot=slot)
     catalogue, folders = declare(state_dir), StreamFolders(state_dir)
     delivery = runner.PipelineRunner(host, catalogue, folders, config_folder=folder)
+    if is_stopping:
+        faults._die = lambda: stop_outside_transactions(delivery)
     async with OpenStreams(host, folders, catalogue) as streams:
         task = host.spawn(delivery.run(), name="delivery")
         raw, typed = await streams.require("raw"), await streams.require("typed")
@@ -85,6 +90,12 @@ async def deliver(folder: Path, first: int, count: int, slot: int, patience_s: f
         with suppress(asyncio.CancelledError):
             await task
     await host.aclose()
+
+
+def stop_outside_transactions(delivery: runner.PipelineRunner) -> None:
+    """A process that is stopped inside a transaction keeps the file; lease.py says so."""
+    with delivery._store._facts._lock:
+        signal.pthread_kill(threading.get_ident(), signal.SIGSTOP)  # before this thread does anything else
 
 
 async def until_delivered(state_dir: Path, folders: StreamFolders, task: asyncio.Task[None]) -> None:
@@ -109,6 +120,9 @@ def go_wrong(control: str) -> None:
     if control == "no intent":  # what was staged is forgotten by a crash
         store.intent = lambda *_: None  # type: ignore[method-assign, assignment]
         insert_runner.InsertRunner._write_intent = lambda self, _: None  # type: ignore[method-assign]
+    elif control == "no fence":
+        store_module._require = lambda *_: None
+        store.require_fence = lambda *_: None  # type: ignore[method-assign]
     elif control == "commit before publish":
         publish = insert_runner.InsertRunner._publish
 
@@ -127,10 +141,15 @@ def go_wrong(control: str) -> None:
 def child(job: dict[str, Any]) -> None:
     faults._WANTED, _, times = job.get("fault", "").partition("#")
     faults._left = int(times or 1)
+    lease.STALL_S, lease.BEAT_S, lease.WATCH_S = 0.6, 0.1, 0.05
     insert_runner.POLL_S = runner.FOLLOW_S = 0.01
     go_wrong(job.get("control", ""))
     patience_s = job.get("patience_s", 30.0)
-    asyncio.run(deliver(Path(job["folder"]), job["first"], job["count"], job.get("slot", 0), patience_s))
+    asyncio.run(
+        deliver(
+            Path(job["folder"]), job["first"], job["count"], job.get("slot", 0), patience_s, is_stopping="stop" in job
+        )
+    )
 
 
 def serve() -> None:
@@ -148,7 +167,8 @@ def serve() -> None:
             finally:
                 sys.stderr.flush()
                 os._exit(status)
-        print(pid, os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)  # noqa: T201 - the answer
+        print(pid, flush=True)  # noqa: T201 - the answer
+        print(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]), flush=True)  # noqa: T201 - the answer
 
 
 if __name__ == "__main__":

@@ -1,0 +1,75 @@
+"""C3: two processes of one server. One runs the pipelines; when it dies or stalls, the other takes over, once."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from edge.bindings.pipelines.delivery.lease import STALL_S, WATCH_S
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    Server = Callable[[], Awaitable[Any]]
+
+
+async def until(is_so: Callable[[], object]) -> None:
+    """Wait for what another process does."""
+    while not is_so():  # noqa: ASYNC110 - there is no event across processes
+        await asyncio.sleep(0.01)
+
+
+async def stopped_leader(server: Any, folder: Path, point: str, **job: Any) -> int:
+    """Start a process in slot 0 that stops at `point` of its first roll; returns its id."""
+    pid: int = await server.start(folder, 1, 200, slot=0, fault=point, stop=True, **job)
+    await until(lambda: state_of(pid) == "T")
+    return pid
+
+
+def state_of(pid: int) -> str:
+    """One letter, as ps has it: T is stopped."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+
+
+async def test_another_process_takes_over_from_one_that_is_killed(tmp_path: Path, start_server: Server) -> None:
+    first, second = await start_server(), await start_server()
+    pid = await first.start(tmp_path, 1, 5_000, slot=0)
+    await until(lambda: first.hashes(tmp_path))
+    await second.start(tmp_path, 10_000, 60, slot=1)
+    os.kill(pid, signal.SIGKILL)
+    assert await first.ended() == -signal.SIGKILL
+    before = first.hashes(tmp_path)
+    assert await second.ended() == 0
+    assert second.problems(tmp_path, before) == []
+
+
+@pytest.mark.parametrize("point", ["stage:after", "intent:before", "publish:before", "publish:after", "commit:before"])
+async def test_a_leader_that_was_stopped_and_wakes_changes_nothing(
+    tmp_path: Path, start_server: Server, point: str
+) -> None:
+    first, second = await start_server(), await start_server()
+    pid = await stopped_leader(first, tmp_path, point)
+    assert await second.run(tmp_path, 10_000, 60, slot=1) == 0
+    before = second.hashes(tmp_path)
+    os.kill(pid, signal.SIGCONT)
+    assert await first.ended() == 0
+    assert first.problems(tmp_path, before) == []
+
+
+async def test_control_a_leader_that_ignores_its_fence_doubles_records(tmp_path: Path, start_server: Server) -> None:
+    first, second = await start_server(), await start_server()
+    pid = await stopped_leader(first, tmp_path, "intent:before", control="no fence", patience_s=3.0)
+    await second.run(tmp_path, 10_000, 60, slot=1)
+    before = second.hashes(tmp_path)
+    os.kill(pid, signal.SIGCONT)
+    status = await first.ended()
+    assert status != 0 or first.problems(tmp_path, before)
+
+
+def test_a_stall_is_seen_in_time() -> None:
+    assert STALL_S + 2 * WATCH_S < 5.0, "another process takes over within 5 s"
