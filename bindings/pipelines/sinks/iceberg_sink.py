@@ -69,11 +69,12 @@ class IcebergSink:
     def _publish(self, roll: Roll, folder: Path) -> None:
         try:
             with as_sink_errors(self._place):
-                self._table.publish(roll, folder)
+                table = self._table.publish(roll, folder)
         except Exception:
             self._table.close()  # the next try begins with a new catalog
             raise
-        expire_snapshots(self._table, self._host)
+        if self._table.made(table):
+            expire_snapshots(table, self._place, self._host)
 
 
 class _IcebergStager:

@@ -116,8 +116,8 @@ class IcebergTable:
         self._state_id = state_id
         self._catalog: Catalog | None = None
 
-    def publish(self, roll: Roll, folder: Path) -> None:
-        """Have the roll in the table: now, or from an earlier try.
+    def publish(self, roll: Roll, folder: Path) -> Table:
+        """Have the roll in the table, now or from an earlier try; returns the table as it is then.
 
         Raises:
             SinkMisconfiguredError: the table is somebody else's, or has other columns.
@@ -127,16 +127,16 @@ class IcebergTable:
         columns = pq.read_schema(folder / roll.files[0].name)
         table = self._open_or_make(columns)
         if is_published(table, roll):
-            return
+            return table
         locations = [self._upload(table, file, folder) for file in roll.files]
         for _ in range(COMMIT_TRIES_MAX):
             with suppress(CommitFailedException):
                 self._commit(table, roll, locations)
-                return
+                return table
             table = self.load()
             self._check_columns(table, columns)
             if is_published(table, roll):
-                return
+                return table
         raise SinkUnavailableError(f"{self.place}: others committed {COMMIT_TRIES_MAX} times meanwhile. Tried again.")
 
     def load(self) -> Table:

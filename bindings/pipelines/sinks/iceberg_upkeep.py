@@ -17,23 +17,22 @@ if TYPE_CHECKING:
     from pyiceberg.table import Table
     from pyiceberg.table.snapshots import Snapshot
 
-    from .iceberg_table import IcebergTable
+    from .iceberg_place import TablePlace
 
-SNAPSHOT_COUNT_MAX = 500
-"""Also when they are young: every commit writes the list of all of them."""
+SNAPSHOT_COUNT_MAX = 100
+"""Also when they are young: every commit reads and writes the list of all of them. Measured on two busy cores: 48 ms a
+publish with 20 of them, 100 ms with 80, 205 ms with 240."""
 EXPIRE_COUNT_MIN = 20
 """Snapshots are let go of by that many, as doing so is a commit of its own."""
 
 
-def expire_snapshots(table: IcebergTable, host: Any) -> None:
+def expire_snapshots(table: Table, place: TablePlace, host: Any) -> None:
     """Let go of snapshots past their age. Never fails: the next publish tries again, and the log says why."""
     try:
-        with as_sink_errors(table.place):
-            loaded = table.load()
-            if table.made(loaded):
-                _expire(loaded, older_than_ms=int((host.now() - table.place.snapshot_max_age_s) * 1000))
+        with as_sink_errors(place):
+            _expire(table, older_than_ms=int((host.now() - place.snapshot_max_age_s) * 1000))
     except (SinkUnavailableError, SinkMisconfiguredError) as error:
-        host.log.warning("iceberg_snapshots_kept", table=str(table.place), reason=str(error))
+        host.log.warning("iceberg_snapshots_kept", table=str(place), reason=str(error))
 
 
 def _expire(table: Table, older_than_ms: int) -> None:
