@@ -39,7 +39,7 @@ class DeadLetter:
     offset: int
     insert_id: str
     """Empty for `deserialization`: it failed for every INSERT."""
-    family: Literal["deserialization", "execution", "sink"]
+    family: Literal["processing", "deserialization", "execution", "sink"]
     kind: str
     path: str
     """Where in the record; empty when it is about all of it."""

@@ -28,6 +28,8 @@ class FrameExtra(
         "dropped_count": "d",
         "source": "s",
         "schema_hash": "v",
+        "ip": "i",
+        "user_agent": "u",
     },
 ):
     idempotency_key: str = ""
@@ -39,6 +41,10 @@ class FrameExtra(
     """The door: "ingest", "v1" or "otlp"; empty for `send`."""
     schema_hash: str = ""
     """Of the schema that every record of the frame was found to fit; empty when that was not so, or not checked."""
+
+    ip: str = ""
+    """Of the client; like `user_agent` kept only for streams with an enrich step that asks for it."""
+    user_agent: str = ""
 
     def encode(self) -> bytes:
         return b"" if self == _NOTHING else _encoder.encode(self)

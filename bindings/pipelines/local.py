@@ -65,8 +65,10 @@ async def open_binding(entries: Sequence[PipelineEntry], site: Site) -> AsyncIte
             host.lease(("pipelines", "idempotency"), lambda: IdempotencyKeys(host, folders))
         )
         tokens = stack.enter_context(closing(TokenStore(host.state_dir, now=host.now)))
-        intake = Intake(host, keys, _processors(site))
+        processor_of = _processors(site)
+        intake = Intake(host, keys, processor_of)
         bound = {entry.binding: await streams.bound(entry.stream_id) for entry in entries}
+        await streams.resume()
         orphans = Orphans(host, folders)
         runner = PipelineRunner(
             host,
@@ -74,6 +76,7 @@ async def open_binding(entries: Sequence[PipelineEntry], site: Site) -> AsyncIte
             folders,
             config_folder=site.config.path.parent if site.config else host.state_dir,
             default_interval_s=INTERVAL_S if site.is_preview else SERVE_INTERVAL_S,
+            processor_of=processor_of,
         )
         try:
             yield Opened(

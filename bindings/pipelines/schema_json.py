@@ -12,7 +12,7 @@ Source: Cloudflare API reference, "Pipelines: streams"; workers-sdk packages/wra
 from __future__ import annotations
 
 from collections import Counter
-from typing import TYPE_CHECKING, Any, NamedTuple, get_args
+from typing import TYPE_CHECKING, Any, NamedTuple, cast, get_args
 
 from ...runtime.core.errors import EdgeError
 from .schema import Field, FieldType, Schema, TimestampUnit
@@ -175,11 +175,11 @@ class _Reader:
         return depth >= NESTING_MAX
 
     def _unit(self, value: dict[str, Any], path: str) -> TimestampUnit | None:
-        unit = value.get("unit", "millisecond")  # the API marks it optional, and JavaScript's times are these
+        unit: Any = value.get("unit", "millisecond")  # the API marks it optional, and JavaScript's times are these
         if unit not in _UNITS:
             self._say(f"{path}.unit", f"a timestamp needs one of {', '.join(_UNITS)}; got {_shown(unit)}")
             return None
-        return unit
+        return cast("TimestampUnit", unit)
 
     def _count(self, value: dict[str, Any], key: str, least: int, most: int, path: str) -> int | None:
         number = value.get(key)

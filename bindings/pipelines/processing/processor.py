@@ -40,6 +40,10 @@ class DeadRecord:
     kind: str
     message: str
 
+    def moved(self, begin: int) -> DeadRecord:
+        """The same record, counted from `begin` records earlier."""
+        return DeadRecord(self.index + begin, self.kind, self.message)
+
 
 @dataclass(frozen=True, slots=True)
 class Processed:
