@@ -69,6 +69,7 @@ async def open_binding(entries: Sequence[PipelineEntry], site: Site) -> AsyncIte
         intake = Intake(host, keys, processor_of)
         bound = {entry.binding: await streams.bound(entry.stream_id) for entry in entries}
         await streams.resume()
+        await streams.resume()
         orphans = Orphans(host, folders)
         runner = PipelineRunner(
             host,

@@ -21,7 +21,7 @@ from .lock import PartitionInUseError
 from .log import DamagedStreamError
 from .objects import HttpIngest, StreamObject
 from .partition import PartitionLog
-from .segments import DamagedLogError
+from .segments import DamagedLogError, base_offsets
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable
@@ -99,6 +99,16 @@ class OpenStreams:
             with suppress(ObjectExistsError):  # another process was faster
                 self._catalogue.add_stream(self._undeclared(id_or_name))
         return await self.require(id_or_name)
+
+    async def resume(self) -> None:
+        """Open again what this process's predecessor wrote to, so that it is not drained as nobody's meanwhile.
+
+        Raises:
+            BackendError: as `require`.
+        """
+        for known in self._catalogue.streams():
+            if base_offsets(self._folders.folder(known.id).partition(self._host.process_slot)):
+                await self._opened(known)
 
     def _look_for_changes(self) -> None:
         now = self._host.now()

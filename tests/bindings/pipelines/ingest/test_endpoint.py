@@ -189,6 +189,15 @@ async def test_a_stream_made_while_running_takes_records(ingest: Ingest) -> None
         assert (await ingest.post(ROWS, "fresh")).status == 404
 
 
+async def test_a_stream_that_was_used_is_open_again_at_start(open_ingest: Callable[..., Any]) -> None:
+    streams = [stream_object(), stream_object("used"), stream_object("unused")]
+    async with open_ingest(*streams) as ingest:
+        await ingest.post(ROWS, "used")
+    async with open_ingest(*streams) as ingest:
+        opened = [values["stream"] for _, event, values in ingest.host.log.lines if event == "stream_opened"]
+        assert opened == ["flights", "used"]
+
+
 async def test_over_the_request_limit_is_413_before_and_after_unpacking(open_ingest: Callable[..., Any]) -> None:
     async with open_ingest(stream_object(limits=StreamLimits(request_bytes=100))) as ingest:
         just = b'[{"a":"' + b"x" * 90 + b'"}]'
