@@ -20,7 +20,7 @@ from .body import read_body
 from .cors import cors_headers, preflight_headers
 from .credentials import require_stream, require_token
 from .http_stream import require_http_stream
-from .intake import Sender, require_key
+from .intake import Sender, require_key, user_agent_of
 from .json_answer import json_response, told_records
 from .refusal import IngestError, InvalidRecordsError, MethodError, UnknownStreamError, refusal_of
 
@@ -71,9 +71,9 @@ class StreamEndpoint:
             raise MethodError(method)
         if known.http.authentication:
             require_stream(require_token(self._tokens, headers.get("authorization")), known)
-        sender = Sender("ingest", require_key(headers.get("idempotency-key")))
-        body = await read_body(request, headers.get("content-encoding"), known.limits.request_bytes)
         gate = self._intake.gate(stream)
+        sender = Sender("ingest", require_key(headers.get("idempotency-key")), user_agent_of(gate, headers))
+        body = await read_body(request, headers.get("content-encoding"), known.limits.request_bytes)
         gate.admit(len(body))
         parcel = gate.pass_array(body)
         return await self._intake.keep(stream, parcel, sender, parcel.record_count)

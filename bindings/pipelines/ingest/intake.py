@@ -13,6 +13,7 @@ from .refusal import ForbiddenError, InvalidRequestError
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from ....runtime.core.headers import Headers
     from ....runtime.core.host import LocalHost
     from ..objects import StreamObject
     from ..open_streams import OpenStream
@@ -22,6 +23,9 @@ if TYPE_CHECKING:
     from .idempotency import IdempotencyKeys
 
 
+USER_AGENT_CHARACTERS_MAX = 512
+
+
 class Sender(NamedTuple):
     """What a request says of itself beside its records."""
 
@@ -29,6 +33,8 @@ class Sender(NamedTuple):
     """The door: "ingest", "v1", "otlp"."""
     key: str = ""
     """Its Idempotency-Key, empty for none."""
+    user_agent: str = ""
+    """Only for streams whose enrich steps want it."""
 
 
 class Intake:
@@ -65,12 +71,8 @@ class Intake:
         if sender.key:
             return await self._keep_once(stream, parcel, sender, answer)
         if parcel.record_count:
-            await stream.append(
-                parcel.body,
-                parcel.record_count,
-                is_lines=parcel.is_lines,
-                extra=_plain_extra(sender.source, parcel.schema_hash, parcel.dropped_count),
-            )
+            extra = _plain_extra(sender.source, sender.user_agent, parcel.schema_hash, parcel.dropped_count)
+            await stream.append(parcel.body, parcel.record_count, is_lines=parcel.is_lines, extra=extra)
         return answer
 
     async def _keep_once(self, stream: OpenStream, parcel: Parcel, sender: Sender, answer: Answer) -> Answer:
@@ -81,6 +83,7 @@ class Intake:
                 dropped_count=answer.dropped_count,
                 source=sender.source,
                 schema_hash=parcel.schema_hash,
+                user_agent=sender.user_agent,
             )
             if parcel.record_count:
                 await stream.append(parcel.body, parcel.record_count, is_lines=parcel.is_lines, extra=extra.encode())
@@ -108,8 +111,13 @@ class BoundStream:
         gate = self._intake.gate(stream)
         gate.admit(len(batch.lines))
         parcel = gate.pass_lines(batch.lines, batch.count)
-        extra = _plain_extra("", parcel.schema_hash, parcel.dropped_count)
+        extra = _plain_extra("", "", parcel.schema_hash, parcel.dropped_count)
         return stream.append(parcel.body, parcel.record_count, is_lines=True, extra=extra)
+
+
+def user_agent_of(gate: Gate, headers: Headers) -> str:
+    """What a frame of this stream keeps of the client's User-Agent: nothing, unless a step wants it."""
+    return (headers.get("user-agent") or "")[:USER_AGENT_CHARACTERS_MAX] if gate.keeps_user_agent else ""
 
 
 def require_key(text: str | None) -> str:
@@ -126,5 +134,6 @@ def require_key(text: str | None) -> str:
 
 
 @lru_cache(maxsize=1024)
-def _plain_extra(source: str, schema_hash: str, dropped_count: int) -> bytes:
-    return FrameExtra(source=source, schema_hash=schema_hash, dropped_count=dropped_count).encode()
+def _plain_extra(source: str, user_agent: str, schema_hash: str, dropped_count: int) -> bytes:
+    extra = FrameExtra(source=source, user_agent=user_agent, schema_hash=schema_hash, dropped_count=dropped_count)
+    return extra.encode()
