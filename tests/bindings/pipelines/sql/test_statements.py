@@ -230,8 +230,8 @@ def test_sql_has_a_length() -> None:
         parse_pipeline(" " * 100_001)
 
 
-_WORDS = """INSERT INTO k SELECT FROM s WHERE a b * , ( ) [ ] -> ->> :: . 'x' "q" 1 2.5 CASE WHEN THEN ELSE END AND OR NOT
-    IN IS NULL WITH AS CAST INTERVAL extract unnest LIKE BETWEEN ; -- /* */ { } : ? - + || AT TIME ZONE OVER"""
+_WORDS = """INSERT INTO k SELECT FROM s WHERE a b * , ( ) [ ] -> ->> :: . 'x' "q" 1 2.5 CASE WHEN THEN ELSE END AND OR
+    NOT IN IS NULL WITH AS CAST INTERVAL extract unnest LIKE BETWEEN ; -- /* */ { } : ? - + || AT TIME ZONE OVER"""
 
 
 @given(st.lists(st.sampled_from(_WORDS.split()), max_size=25).map(" ".join) | st.text(max_size=40))
