@@ -22,6 +22,8 @@ from .ingest.events import EventsEndpoint
 from .ingest.idempotency import IdempotencyKeys
 from .ingest.intake import BoundStream, Intake
 from .ingest.otlp_endpoint import OtlpEndpoint
+from .intake_rate import IntakeMeter
+from .metrics_endpoint import MetricsEndpoint
 from .open_streams import LocalStream, OpenStreams, loss_values
 from .reconcile import reconcile
 from .segments import DamagedLogError
@@ -69,7 +71,7 @@ async def open_binding(entries: Sequence[PipelineEntry], site: Site) -> AsyncIte
         intake = Intake(host, keys, processor_of)
         bound = {entry.binding: await streams.bound(entry.stream_id) for entry in entries}
         await streams.resume()
-        await streams.resume()
+        metrics = stack.enter_context(closing(MetricsEndpoint(host, admin, streams, keys)))
         orphans = Orphans(host, folders)
         runner = PipelineRunner(
             host,
@@ -83,8 +85,17 @@ async def open_binding(entries: Sequence[PipelineEntry], site: Site) -> AsyncIte
             yield Opened(
                 env={name: Stream(BoundStream(intake, stream)) for name, stream in bound.items()},
                 resources={entry.binding: entry.stream_id for entry in entries},
-                sources=[Delivery(host, folders, streams), orphans, BacklogWatch(host, folders, streams), runner],
-                doors=[door(streams, intake, tokens) for door in (StreamEndpoint, EventsEndpoint, OtlpEndpoint)],
+                sources=[
+                    Delivery(host, folders, streams),
+                    orphans,
+                    BacklogWatch(host, folders, streams),
+                    IntakeMeter(host, streams),
+                    runner,
+                ],
+                doors=[
+                    *(door(streams, intake, tokens) for door in (StreamEndpoint, EventsEndpoint, OtlpEndpoint)),
+                    metrics,
+                ],
                 admin=admin,
             )
         finally:

@@ -15,3 +15,6 @@ class LogFigures:
         """One for each group. Added by the writer thread, as the next."""
         self.group_sizes = Histogram()
         """Frames in each group."""
+        self.noted_offset = 0
+        """Up to here the intake is noted (intake_rate.py)."""
+        self.noted_bytes = 0

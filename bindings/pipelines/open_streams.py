@@ -19,6 +19,7 @@ from .exporter import FILES_BYTES_MAX, FileExporter
 from .ids import id_of
 from .lock import PartitionInUseError
 from .log import DamagedStreamError
+from .log_figures import LogFigures
 from .objects import HttpIngest, StreamObject
 from .partition import PartitionLog
 from .segments import DamagedLogError, base_offsets
@@ -196,6 +197,16 @@ class LocalStream:
         """Frame bytes written since opening."""
         return self._log.durable_bytes
 
+    @property
+    def unsynced_bytes(self) -> int:
+        """Waiting for the disk, in memory."""
+        return self._log.unsynced_bytes
+
+    @property
+    def figures(self) -> LogFigures:
+        """What the log measures of itself."""
+        return self._log.figures
+
     def append(self, body: bytes, count: int, *, is_lines: bool, extra: bytes = b"") -> Awaitable[None]:
         if self.failure is not None:
             raise BackendError(str(self.failure))
@@ -244,9 +255,11 @@ class StoppedStream:
 
     durable_offset = 0
     durable_bytes = 0
+    unsynced_bytes = 0
 
     def __init__(self, failure: DamagedStreamError) -> None:
         self._failure = failure
+        self.figures = LogFigures()
 
     def append(self, body: bytes, count: int, *, is_lines: bool, extra: bytes = b"") -> Awaitable[None]:  # noqa: ARG002 - LocalStream's signature
         raise BackendError(str(self._failure))

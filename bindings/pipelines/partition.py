@@ -300,6 +300,7 @@ class PartitionLog:
     def _go_on_from(self, found: Recovered) -> None:
         self._base_offset, self._size_bytes = found.base_offset, found.size_bytes
         self.durable_offset, self.torn_bytes, self.loss = found.next_offset, found.torn_bytes, found.loss
+        self.figures.noted_offset = found.next_offset
 
     def _header(self, base_offset: int) -> SegmentHeader:
         return SegmentHeader(self._stream_id, self._partition, base_offset)

@@ -245,7 +245,7 @@ class StreamFolders:
         Raises:
             BackendError: a log is damaged; the text names the file.
         """
-        return sorted((_summary(folder) for folder in self.all()), key=lambda summary: summary.name)
+        return sorted((summary_of(folder) for folder in self.all()), key=lambda summary: summary.name)
 
     def require(self, id_or_name: str) -> StreamFolder:
         """The stream's folder.
@@ -309,7 +309,8 @@ def _records(partition: int, reader: PartitionReader) -> Iterator[TailedRecord]:
                 yield TailedRecord(partition, offset, frame.ingested_at_us / 1e6, text)
 
 
-def _summary(folder: StreamFolder) -> StreamSummary:
+def summary_of(folder: StreamFolder) -> StreamSummary:
+    """What one stream's folder holds. Blocks, and raises, as `StreamFolders.list`."""
     record_count = log_bytes = 0
     times: list[float] = []
     partitions = folder.partitions()

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from ....runtime.core.errors import BackendError
 from ..dead_letters import keep_dead_letters
-from .counts import add_minute, add_totals, add_user_errors, minute_counts, user_error_totals, user_errors
+from .counts import add_minute, add_totals, add_user_errors
 from .facts import delivery_facts
 from .intent import Intent, Tally
 
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from ..._shared.sqlite_facts import Connection
     from ..dead_letters import DeadLetter
     from ..sinks.sink import Published
-    from .counts import MinuteCount, UserErrors
 
 
 class FencedError(BackendError):
@@ -132,15 +131,6 @@ class DeliveryStore:
 
     def insert(self, insert_id: str) -> InsertState | None:
         return next((state for state in self.inserts() if state.key.id == insert_id), None)
-
-    def minute_counts(self, since: float) -> list[MinuteCount]:
-        return minute_counts(self._facts, since)
-
-    def user_errors(self, since: float) -> list[UserErrors]:
-        return user_errors(self._facts, since)
-
-    def user_error_totals(self) -> list[UserErrors]:
-        return user_error_totals(self._facts)
 
     def begin_insert(self, fence: int, key: InsertKey, starts: Mapping[int, int]) -> None:
         """Make an INSERT known, or more partitions of it; what is known stays. Raises FencedError."""
