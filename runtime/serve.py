@@ -232,7 +232,9 @@ class App:
     def _enter(self, stage: _Stage) -> None:
         self._stage = stage
         self.gateway.doors = stage.environment.doors
-        self.gateway.api = RestDoor(lambda: self._open_api(stage)) if self._has_api else None
+        if self._has_api:
+            self.gateway.api = door = RestDoor(lambda: self._open_api(stage))
+            stage.stack.callback(door.close)
         stage.environment.start_sources()
 
     def _open_api(self, stage: _Stage) -> RestApi:

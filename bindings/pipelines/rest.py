@@ -9,24 +9,13 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
-from functools import wraps
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
-from ...runtime.core.errors import BindingError, UnsupportedError
 from .._shared.permissions import PIPELINES_READ, PIPELINES_WRITE
 from .._shared.rest import PAGES, Answer, ApiError, Query, Route, page_of
-from .catalogue import (
-    InvalidNameError,
-    NoSuchObjectError,
-    ObjectExistsError,
-    StillReferencedError,
-    TooManyObjectsError,
-    UnknownTableError,
-)
 from .ids import is_id
-from .lock import PartitionInUseError
 from .objects import HttpIngest
 from .rest_bodies import (
     HttpBody,
@@ -40,11 +29,10 @@ from .rest_bodies import (
     StreamCreate,
     StreamFormat,
 )
+from .rest_errors import INVALID, NOT_FOUND, coded
 from .rest_ingest import INGEST_PATHS
 from .rest_shapes import pipeline_shape, sink_shape, stream_shape, table_shapes, validation_shape
-from .schema_json import SchemaError
 from .sink_types import find_sink_type, sink_type_name, sink_type_names
-from .sql import sql_error
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -55,23 +43,6 @@ if TYPE_CHECKING:
     from .objects import PipelineObject, SinkObject, StreamObject
 
     T = TypeVar("T", StreamObject, SinkObject, PipelineObject)
-
-INVALID = 2
-NOT_FOUND: dict[Kind, int] = {"pipeline": 1000, "stream": 1016, "sink": 1015}
-_ERRORS: tuple[tuple[type[Exception], int, int], ...] = (
-    (InvalidNameError, 400, INVALID),
-    (InvalidBodyError, 400, INVALID),
-    (SchemaError, 400, INVALID),
-    (TooManyObjectsError, 400, INVALID),
-    (msgspec.ValidationError, 400, INVALID),
-    (sql_error.UnknownTableError, 400, 1014),
-    (UnknownTableError, 400, 1014),
-    (sql_error.SqlError, 400, 1001),
-    (ObjectExistsError, 409, 1003),
-    (PartitionInUseError, 409, 1003),
-    (StillReferencedError, 400, 1030),
-)
-"""What a call may run into -> status and code; the first that fits."""
 
 DESCRIBED_PATHS = INGEST_PATHS
 """What is served outside of `/client/v4`: doors, which answer for themselves."""
@@ -88,12 +59,12 @@ def routes(admin: PipelinesAdmin) -> Sequence[Route]:
     streams, sinks, pipelines = StreamCalls(admin), SinkCalls(admin), PipelineCalls(admin)
 
     def reading(path: str, handler: Handler, query: tuple[Query, ...] = ()) -> Route:
-        return Route("GET", path, _coded(handler), PIPELINES_READ, query=query, invalid_code=INVALID)
+        return Route("GET", path, coded(handler), PIPELINES_READ, query=query, invalid_code=INVALID)
 
     def writing(
         method: str, path: str, handler: Handler, body: type | None = None, query: tuple[Query, ...] = ()
     ) -> Route:
-        return Route(method, path, _coded(handler), PIPELINES_WRITE, body, query, INVALID)
+        return Route(method, path, coded(handler), PIPELINES_WRITE, body, query, INVALID)
 
     return (
         reading(_BASE, list_legacy),
@@ -113,7 +84,7 @@ def routes(admin: PipelinesAdmin) -> Sequence[Route]:
         writing("POST", f"{_V1}/pipelines", pipelines.create, PipelineCreate),
         reading(f"{_V1}/pipelines/{{pipeline_id}}", pipelines.get),
         writing("DELETE", f"{_V1}/pipelines/{{pipeline_id}}", pipelines.delete),
-        Route("POST", f"{_V1}/validate_sql", _coded(pipelines.validate), PIPELINES_READ, SqlBody, (), INVALID),
+        Route("POST", f"{_V1}/validate_sql", coded(pipelines.validate), PIPELINES_READ, SqlBody, (), INVALID),
     )
 
 
@@ -275,24 +246,6 @@ class PipelineCalls:
     def _require(self, call: Call) -> PipelineObject:
         pipeline = self._admin.catalogue.pipeline(_checked_id(call, "pipeline"))
         return _required(pipeline, "pipeline", call)
-
-
-def _coded(handler: Handler) -> Handler:
-    """The handler, its errors with Cloudflare's codes."""
-
-    @wraps(handler)
-    async def call_it(call: Call) -> Any:
-        try:
-            return await handler(call)
-        except NoSuchObjectError as error:
-            raise ApiError(404, NOT_FOUND[error.kind], error.message) from error
-        except (UnsupportedError, ImportError) as error:  # a sink's library, or the SQL engine, is not installed
-            raise ApiError(501, INVALID, str(error)) from error
-        except tuple(kind for kind, _, _ in _ERRORS) as error:
-            status, code = next((status, code) for kind, status, code in _ERRORS if isinstance(error, kind))
-            raise ApiError(status, code, error.message if isinstance(error, BindingError) else str(error)) from error
-
-    return call_it
 
 
 def _checked_id(call: Call, kind: Kind) -> str:

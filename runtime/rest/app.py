@@ -70,6 +70,10 @@ class RestApi:
             self._host.log.error("api_call_failed", reference=reference, exc_info=error)
             return _own_failure(error, reference)
 
+    def close(self) -> None:
+        """Let go of the tokens' file."""
+        self._tokens.close()
+
     async def _answer(self, request: Request) -> Response:
         origin, path, query = _split(request.url)
         if path == DESCRIPTION_PATH:
