@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from ..stream_folders import StreamFolder
     from .columns import ChunkColumns
 
-CHUNK_BYTES = 4 * 1024 * 1024
+CHUNK_BYTES = 2 * 1024 * 1024
 """A chunk is closed once it is this long; a single frame may be longer."""
 READERS_MAX = 64
 """Places in the log that are remembered, so that reading on needs no search."""

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from ..disk import Disk
     from ..objects import SinkFormat
 
-ROW_GROUP_BYTES_MAX = 32 * 1024 * 1024
+ROW_GROUP_BYTES_MAX = 16 * 1024 * 1024
 COMPRESSIONS = {"uncompressed": "none", "snappy": "snappy", "gzip": "gzip", "zstd": "zstd", "lz4": "lz4", None: "zstd"}
 
 

@@ -1,0 +1,409 @@
+"""The runner in this process: what starts, stops, fails and heals, on real logs, files and SQLite."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import json
+import os
+from collections import Counter
+from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pyarrow.parquet as pq
+import pytest
+
+from edge.bindings.pipelines.catalogue import Catalogue, TableNames
+from edge.bindings.pipelines.dead_letters import DeadLetters
+from edge.bindings.pipelines.delivery import insert_runner, opening, runner
+from edge.bindings.pipelines.delivery.columns import StreamColumns
+from edge.bindings.pipelines.delivery.status import DeliveryStatus
+from edge.bindings.pipelines.delivery.store import DeliveryStore
+from edge.bindings.pipelines.disk import Disk
+from edge.bindings.pipelines.ids import id_of
+from edge.bindings.pipelines.objects import PipelineObject, RollingPolicy, SinkFormat, SinkObject, StreamObject
+from edge.bindings.pipelines.open_streams import OpenStreams
+from edge.bindings.pipelines.schema import Field, Schema
+from edge.bindings.pipelines.sinks import local
+from edge.bindings.pipelines.sinks.sink import Published, Refused, Roll, SinkMisconfiguredError, SinkUnavailableError
+from edge.bindings.pipelines.stream_folders import StreamFolders
+from edge.runtime.hosts.local import LocalMachine
+from edge.runtime.testing.fake_host import RecordingLog
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+    from pathlib import Path
+
+    from edge.bindings.pipelines.delivery.store import InsertState
+
+SCHEMA = Schema((Field("int64", "n", required=True), Field("string", "name")))
+PATIENCE_S = 20.0
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(insert_runner, "POLL_S", 0.01)
+    monkeypatch.setattr(insert_runner, "RETRY_S", 0.01)
+    monkeypatch.setattr(insert_runner, "RETRY_S_MAX", 0.05)
+    monkeypatch.setattr(insert_runner, "MISCONFIGURED_RETRY_S", 0.05)
+    monkeypatch.setattr(runner, "FOLLOW_S", 0.01)
+
+
+async def until(is_so: Callable[[], object]) -> None:
+    """Wait for what threads do."""
+    async with asyncio.timeout(PATIENCE_S):
+        while not is_so():  # noqa: ASYNC110 - there is no event across the store
+            await asyncio.sleep(0.01)
+
+
+class Place:
+    """A state folder with streams `raw` and `typed`, and what is delivered from them."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.state_dir = folder / "state"
+        self.state_dir.mkdir()
+        self.host = LocalMachine(self.state_dir, RecordingLog())
+        self.catalogue = Catalogue(self.state_dir)
+        self.folders = StreamFolders(self.state_dir)
+        self.store = DeliveryStore(self.state_dir)
+        self.letters = DeadLetters(self.state_dir)
+        self.streams = OpenStreams(self.host, self.folders, self.catalogue)
+        self.catalogue.add_stream(StreamObject(id_of("stream", "raw"), "raw", 0.0, 0.0))
+        self.catalogue.add_stream(StreamObject(id_of("stream", "typed"), "typed", 0.0, 0.0, schema=SCHEMA))
+
+    def add_sink(self, name: str, form: str = "json", interval_s: float = 0.02, **policy: Any) -> None:
+        rolling = RollingPolicy(interval_seconds=interval_s, **policy)
+        config = {"path": f"out/{name}"}
+        self.catalogue.add_sink(
+            SinkObject(id_of("sink", name), name, "local", 0.0, 0.0, config, SinkFormat(form), rolling)  # type: ignore[arg-type]
+        )
+
+    def add_pipeline(
+        self, sql: str, streams: tuple[str, ...], sinks: tuple[str, ...], **options: Any
+    ) -> PipelineObject:
+        pipeline = PipelineObject(id_of("pipeline", "p"), "p", sql, 0.0, 0.0, **options)
+        self.catalogue.add_pipeline(pipeline, TableNames(streams, sinks))
+        return pipeline
+
+    async def send(self, stream: str, *records: object) -> None:
+        body = b"".join(json.dumps(record).encode() + b"\n" for record in records)
+        await (await self.streams.require(stream)).append(body, len(records), is_lines=True)
+
+    @asynccontextmanager
+    async def running(self, **options: Any) -> AsyncIterator[None]:
+        delivery = runner.PipelineRunner(self.host, self.catalogue, self.folders, config_folder=self.folder, **options)
+        task = self.host.spawn(delivery.run(), name="delivery")
+        try:
+            yield
+        finally:
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+
+    def files(self, sink: str) -> list[Path]:
+        return sorted(path for path in (self.folder / "out" / sink).rglob("*") if path.is_file())
+
+    def numbers(self, sink: str) -> list[int]:
+        """The `n` of every delivered row, sorted."""
+        found: list[int] = []
+        for path in self.files(sink):
+            if path.suffix == ".parquet":
+                found += pq.ParquetFile(path).read().column("n").to_pylist()
+            else:
+                found += [json.loads(line)["n"] for line in path.read_bytes().splitlines()]
+        return sorted(found)
+
+    def inserts(self) -> list[InsertState]:
+        """Those of pipelines."""
+        return [one for one in self.store.inserts() if one.key.pipeline_id]
+
+    def failure(self) -> str:
+        return DeliveryStatus(self.state_dir, self.folders).of_pipeline(id_of("pipeline", "p")).failure_reason or ""
+
+    def is_balanced(self) -> bool:
+        status = DeliveryStatus(self.state_dir, self.folders)
+        accounts = [one for folder in self.folders.all() for one in status.accounts(folder)]
+        return bool(accounts) and all(one.is_balanced for one in accounts)
+
+
+@pytest.fixture
+async def place(tmp_path: Path) -> AsyncIterator[Place]:
+    place = Place(tmp_path)
+    async with place.streams:
+        yield place
+    await place.host.aclose()
+
+
+def numbered(*numbers: int) -> list[dict[str, int]]:
+    return [{"n": n} for n in numbers]
+
+
+async def test_a_new_pipeline_starts_at_the_oldest_record(place: Place) -> None:
+    await place.send("raw", *numbered(1, 2))
+    place.add_sink("out")
+    place.add_pipeline("INSERT INTO out SELECT * FROM raw", ("raw",), ("out",))
+    async with place.running():
+        await until(lambda: place.numbers("out") == [1, 2])
+        await place.send("raw", *numbered(3))
+        await until(lambda: place.numbers("out") == [1, 2, 3])
+    assert place.is_balanced()
+
+
+async def test_a_pipeline_made_while_running_is_started(place: Place) -> None:
+    async with place.running():
+        await place.send("raw", *numbered(1))
+        place.add_sink("out")
+        place.add_pipeline("INSERT INTO out SELECT * FROM raw", ("raw",), ("out",))
+        await until(lambda: place.numbers("out") == [1])
+
+
+async def test_shutdown_delivers_what_is_there(place: Place) -> None:
+    place.add_sink("out", interval_s=3600.0)
+    place.add_pipeline("INSERT INTO out SELECT * FROM raw", ("raw",), ("out",))
+    async with place.running():
+        await place.send("raw", *numbered(1, 2))
+        await until(lambda: place.inserts() and place.inserts()[0].progress)
+        assert place.numbers("out") == []
+    assert place.numbers("out") == [1, 2]
+
+
+async def test_files_are_rolled_by_size_and_by_inactivity(place: Place) -> None:
+    place.add_sink("large", interval_s=3600.0, file_size_bytes=100)
+    place.add_sink("quiet", interval_s=3600.0, inactivity_seconds=0.05)
+    sql = "INSERT INTO large SELECT * FROM raw; INSERT INTO quiet SELECT * FROM raw"
+    place.add_pipeline(sql, ("raw",), ("large", "quiet"))
+    async with place.running():
+        await place.send("raw", *numbered(*range(50)))
+        await until(lambda: len(place.numbers("large")) == len(place.numbers("quiet")) == 50)
+
+
+async def test_an_edited_pipeline_goes_on_where_the_old_one_was(place: Place) -> None:
+    place.add_sink("out")
+    place.add_sink("other")
+    old = place.add_pipeline("INSERT INTO out SELECT n FROM typed", ("typed",), ("out",))
+    async with place.running():
+        await place.send("typed", *numbered(1, 2))
+        await until(lambda: place.numbers("out") == [1, 2])
+        sql = "INSERT INTO out SELECT n + 10 AS n FROM typed; INSERT INTO other SELECT n FROM typed"
+        place.catalogue.change_pipeline(replace(old, sql=sql, version=2), TableNames(("typed",), ("out", "other")))
+        await until(lambda: len(place.inserts()) == 2)
+        await place.send("typed", *numbered(3))
+        await until(lambda: place.numbers("out") == [1, 2, 13] and place.numbers("other") == [3])
+
+
+async def test_a_removed_pipeline_lets_go_of_the_log_and_files_go_on_behind_it(place: Place) -> None:
+    place.add_sink("out")
+    pipeline = place.add_pipeline("INSERT INTO out SELECT * FROM raw", ("raw",), ("out",))
+    folder = place.folders.folder("raw")
+    async with place.running():
+        await place.send("raw", *numbered(1, 2))
+        await until(lambda: place.numbers("out") == [1, 2])
+        stream = (await place.streams.require("raw")).log
+        assert stream.deliver() == 0, "nothing goes out as files meanwhile"
+        await until(lambda: folder.load_cursors(0) and min(folder.load_cursors(0).values()) == 2)
+        place.catalogue.delete_pipeline(pipeline.id)
+        await until(lambda: not place.inserts())
+        assert folder.load_cursors(0) == {"files": 2}
+        await place.send("raw", *numbered(3))
+        assert stream.deliver() == 1
+
+
+async def test_a_record_that_does_not_fit_is_one_dead_letter_for_all_inserts(place: Place) -> None:
+    place.add_sink("a")
+    place.add_sink("b", "parquet")
+    sql = "INSERT INTO a SELECT n FROM typed; INSERT INTO b SELECT n FROM typed WHERE 10 / n > 1"
+    place.add_pipeline(sql, ("typed",), ("a", "b"))
+    async with place.running():
+        await place.send("typed", {"n": 1}, {"n": "x"}, {"n": 0}, {"n": 20}, {"name": "y"})
+        await until(lambda: place.numbers("a") == [0, 1, 20] and place.numbers("b") == [1])
+        await until(lambda: place.letters.count(id_of("stream", "typed")) == 3)
+    letters = place.letters.list(id_of("stream", "typed"))
+    assert Counter((one.offset, one.family, one.kind) for one in letters) == {
+        (1, "deserialization", "type_mismatch"): 1,
+        (4, "deserialization", "missing_field"): 1,
+        (2, "execution", "runtime_error"): 1,
+    }
+    assert {one.record for one in letters} == {b'{"n": "x"}', b'{"name": "y"}', b'{"n": 0}'}
+    tallies = {one.key.position: one.progress[0].tally for one in place.inserts()}
+    assert [(t.delivered, t.filtered, t.dead) for _, t in sorted(tallies.items())] == [(3, 0, 2), (1, 1, 3)]
+    assert place.is_balanced()
+
+
+async def test_bad_records_of_a_stream_nobody_reads_are_dead_letters_too(place: Place) -> None:
+    async with place.running():
+        await place.send("typed", {"n": 1}, {"n": None})
+        await until(lambda: place.letters.count(id_of("stream", "typed")) == 1)
+        assert (await place.streams.require("typed")).log.deliver() == 2, "and it goes out as files as before"
+
+
+async def test_unnest_makes_rows_and_counts_records(place: Place) -> None:
+    place.add_sink("out")
+    place.add_pipeline("INSERT INTO out SELECT unnest([n, n + 100]) AS n FROM typed", ("typed",), ("out",))
+    async with place.running():
+        await place.send("typed", *numbered(1, 2))
+        await until(lambda: place.numbers("out") == [1, 2, 101, 102])
+    (state,) = place.inserts()
+    assert state.progress[0].tally.delivered == 2
+    assert state.counters["recordsWritten"] == 4
+
+
+async def test_on_error_fail_stops_the_pipeline_until_its_sql_is_mended(place: Place) -> None:
+    place.add_sink("out")
+    old = place.add_pipeline("INSERT INTO out SELECT 10 / n AS n FROM typed", ("typed",), ("out",), on_error="fail")
+    async with place.running():
+        await place.send("typed", *numbered(5, 0, 2))
+        await until(lambda: "The SQL fails on the record at partition 0, offset 1" in place.failure())
+        assert place.numbers("out") == []
+        sql = "INSERT INTO out SELECT n FROM typed"
+        place.catalogue.change_pipeline(replace(old, sql=sql), TableNames(("typed",), ("out",)))
+        await until(lambda: place.numbers("out") == [0, 2, 5])
+        assert place.failure() == ""
+
+
+async def test_sql_that_does_not_plan_is_shown(place: Place) -> None:
+    place.add_sink("out")
+    place.add_pipeline("INSERT INTO out SELECT nothing FROM typed", ("typed",), ("out",))
+    async with place.running():
+        await until(lambda: "nothing" in place.failure())
+
+
+async def test_inserts_at_the_same_place_build_columns_once(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    built: list[tuple[int, int]] = []
+    original = StreamColumns._built
+
+    def counting(self: StreamColumns, chunk: Any) -> Any:
+        built.append((chunk.partition, chunk.since))
+        return original(self, chunk)
+
+    monkeypatch.setattr(StreamColumns, "_built", counting)
+    for name in ("a", "b", "c"):
+        place.add_sink(name)
+    sql = "; ".join(f"INSERT INTO {name} SELECT n FROM typed" for name in ("a", "b", "c"))
+    await place.send("typed", *numbered(*range(100)))
+    place.add_pipeline(sql, ("typed",), ("a", "b", "c"))
+    async with place.running():
+        await until(lambda: all(len(place.numbers(name)) == 100 for name in ("a", "b", "c")))
+    assert built == [(0, 0)]
+
+
+class Faulty:
+    """A sink type whose sinks deliver to local files, unless told to fail."""
+
+    Config = local.Config
+    SECRETS = ()
+
+    def __init__(self) -> None:
+        self.failure: Exception | None = None
+        self.refused: tuple[Refused, ...] = ()
+        self.publish_count = 0
+
+    def open_sink(self, sink: SinkObject, site: Any) -> Any:
+        faulty = self
+
+        class FaultySink(local.LocalSink):
+            async def publish(self, roll: Roll, folder: Path) -> Published:
+                faulty.publish_count += 1
+                if faulty.failure is not None:
+                    raise faulty.failure
+                published = await super().publish(roll, folder)
+                return replace(published, refused=faulty.refused)
+
+        inner = local.open_sink(sink, site)
+        return FaultySink(inner._folder, inner._form, inner._layout)
+
+
+@pytest.fixture
+def faulty(monkeypatch: pytest.MonkeyPatch) -> Faulty:
+    faulty = Faulty()
+    monkeypatch.setattr(opening, "find_sink_type", lambda _: faulty)
+    return faulty
+
+
+async def test_a_sink_that_is_down_is_shown_holds_one_roll_and_comes_back(place: Place, faulty: Faulty) -> None:
+    faulty.failure = SinkUnavailableError("The far end does not answer.")
+    place.add_sink("out")
+    place.add_pipeline("INSERT INTO out SELECT * FROM raw", ("raw",), ("out",))
+    async with place.running():
+        await place.send("raw", *numbered(1))
+        await until(lambda: place.failure() == "The far end does not answer.")
+        await place.send("raw", *numbered(*range(2, 100)))
+        tries = faulty.publish_count
+        await until(lambda: faulty.publish_count > tries + 3)
+        staged = (place.state_dir / "pipelines" / "staging").rglob("*.json")
+        assert [path.read_bytes() for path in staged] == [b'{"n": 1}\n'], "the log is the buffer"
+        faulty.failure = None
+        await until(lambda: place.numbers("out") == [*range(1, 100)])
+        assert place.failure() == ""
+    assert place.is_balanced()
+
+
+async def test_a_sink_that_is_set_up_wrong_heals_by_itself(place: Place, faulty: Faulty) -> None:
+    faulty.failure = SinkMisconfiguredError("The credentials have expired.")
+    place.add_sink("out")
+    place.add_pipeline("INSERT INTO out SELECT * FROM raw", ("raw",), ("out",))
+    async with place.running():
+        await place.send("raw", *numbered(1))
+        await until(lambda: place.failure() == "The credentials have expired.")
+        faulty.failure = None
+        await until(lambda: place.numbers("out") == [1])
+        await until(lambda: place.failure() == "")
+    assert place.host.log.events("warning").count("pipeline_not_delivering") == 1, "said once"
+
+
+async def test_rows_the_target_refuses_are_dead_letters(place: Place, faulty: Faulty) -> None:
+    faulty.refused = (Refused(0, 1, "mapping_error", "The field n is no date.", b'{"n":2}'),)
+    place.add_sink("out")
+    place.add_pipeline("INSERT INTO out SELECT * FROM raw", ("raw",), ("out",))
+    async with place.running():
+        await place.send("raw", *numbered(1, 2))
+        await until(lambda: place.letters.count(id_of("stream", "raw")) == 1)
+    (letter,) = place.letters.list(id_of("stream", "raw"))
+    assert (letter.family, letter.kind, letter.record) == ("sink", "mapping_error", b'{"n":2}')
+    (state,) = place.inserts()
+    assert (state.progress[0].tally.delivered, state.progress[0].tally.dead) == (1, 1)
+
+
+DISK_CALLS = ("create", "writev", "sync", "sync_folder", "link", "make_folder", "replace")
+
+
+@pytest.mark.parametrize("code", [errno.EIO, errno.ENOSPC], ids=["EIO", "ENOSPC"])
+@pytest.mark.parametrize("form", ["json", "parquet"])
+async def test_every_call_to_the_disk_may_fail_once(
+    tmp_path: Path, form: str, code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """D4: the Nth call fails, for every N until none does; each time everything arrives once."""
+    left = [0]
+
+    def failing(original: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*arguments: Any, **options: Any) -> Any:
+            left[0] -= 1
+            if left[0] == 0:
+                raise OSError(code, os.strerror(code))
+            return original(*arguments, **options)
+
+        return call
+
+    for nth in range(1, 200):
+        (tmp_path / str(nth)).mkdir()
+        place = Place(tmp_path / str(nth))
+        place.add_sink("out", form)
+        place.add_pipeline("INSERT INTO out SELECT n FROM typed", ("typed",), ("out",))
+        async with place.streams:
+            await place.send("typed", *numbered(1, 2, 3))
+            with monkeypatch.context() as patch:
+                for name in DISK_CALLS:
+                    patch.setattr(Disk, name, failing(getattr(Disk, name)))
+                left[0] = nth
+                async with place.running():
+                    await until(lambda: place.numbers("out") == [1, 2, 3])  # noqa: B023 - awaited in this round
+                    await until(lambda: place.inserts()[0].progress[0].committed == 3)  # noqa: B023 - as above
+                has_fired = left[0] <= 0
+        assert place.numbers("out") == [1, 2, 3]
+        assert len(place.files("out")) == 1, "nothing half is left"
+        assert place.is_balanced()
+        if not has_fired:
+            assert nth > 5, "a roll makes more calls than that"
+            return
+    raise AssertionError("a roll makes fewer calls than that")
