@@ -26,10 +26,12 @@ from .objects import (
     StreamObject,
 )
 from .processing.declared import IngestDeclaration
+from .processing.routing import insert_of, routing_of
 from .schema import Schema  # noqa: TC001 - pydantic reads the annotations at run time
 from .sink_types import find_sink_type, sink_type_name, sink_type_names
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from ...wrangler_config.worker_config import WorkerConfig
@@ -98,14 +100,11 @@ class SinkDeclaration:
 
     @classmethod
     def rest_type(cls, members: Mapping[str, Any]) -> RestType | Problem | None:
-        """The type's own `Config`; None when `type` is no text or needs a library that is not installed."""
+        """The type's own `Config`; None when `type` is no text."""
         name = members.get("type")
         if not isinstance(name, str):
             return None
-        try:
-            found = find_sink_type(sink_type_name(name))
-        except ImportError:
-            return None
+        found = find_sink_type(sink_type_name(name))
         if found is None:
             types = ", ".join(sink_type_names())
             return Problem(f'There is no sink type "{name}". The types are: {types}.', at=("type",))
@@ -113,7 +112,7 @@ class SinkDeclaration:
 
     @classmethod
     def rest_types(cls) -> dict[str, RestType]:
-        """Type name -> its own settings, of every type whose library is installed."""
+        """Type name -> its own settings, of every type."""
         found = {name: cls.rest_type({"type": name}) for name in sink_type_names()}
         return {name: one for name, one in found.items() if isinstance(one, RestType)}
 
@@ -165,11 +164,12 @@ def declared_objects(config: WorkerConfig) -> Declared:
         if entry.stream_id not in known and (bound := _bound_stream(entry.stream_id)).id not in known:
             streams.append(bound)
             known |= {bound.id, bound.name}
+    ingest = products.get("ingest", IngestDeclaration())
     return Declared(
         tuple(streams),
         tuple(_sink(name, one) for name, one in products.get("sinks", {}).items()),
-        tuple(_pipeline(one, folder) for one in products.get("pipelines", ())),
-        products.get("ingest", IngestDeclaration()),
+        (*(_pipeline(one, folder) for one in products.get("pipelines", ())), *_rules(ingest, streams)),
+        ingest,
     )
 
 
@@ -220,6 +220,14 @@ def _sink(name: str, declared: SinkDeclaration) -> SinkObject:
         format=SinkFormat(given.type, compression, given.row_group_bytes),
         rolling_policy=RollingPolicy(interval_s, policy.file_size_bytes, policy.inactivity_seconds),
     )
+
+
+def _rules(ingest: IngestDeclaration, streams: Sequence[StreamObject]) -> Iterator[PipelineObject]:
+    """The pipelines that rules steps are: one for each stream that has one."""
+    for stream in streams:
+        if routes := routing_of(ingest.of(stream.name)).routes:
+            sql = ";\n".join(insert_of(route, stream.name) for route in routes)
+            yield PipelineObject(id_of("pipeline", f"rules of {stream.id}"), f"rules_{stream.name}", sql, 0.0, 0.0)
 
 
 def _pipeline(declared: PipelineDeclaration, folder: Path) -> PipelineObject:

@@ -42,6 +42,8 @@ def find_problems(products: Mapping[str, Any], place: SettingsPlace) -> Iterator
         if sink is not None:
             yield from _sink_problems(sink, ("sinks", name))
     yield from _pipelines_problems(pipelines, {*streams}, {*sinks}, place)
+    if products.get("ingest") is not None:
+        yield from _ingest_problems(products["ingest"], {*streams}, {*sinks}, place)
 
 
 def named_files(products: Mapping[str, Any], folder: Path) -> Iterator[Path]:
@@ -183,6 +185,31 @@ def _pipelines_problems(
             yield from _sql_problems(one.sql, f'SQL of "{one.name}"', (*at, "sql"), streams, sinks)
         else:
             yield from _sql_file_problems(place.folder / one.sql_file, (*at, "sql_file"), streams, sinks)
+
+
+def _ingest_problems(ingest: Any, streams: set[str], sinks: set[str], place: SettingsPlace) -> Iterator[Problem]:
+    from .processing.routing import routing_of  # noqa: PLC0415 - for projects with steps
+
+    if place.bindings is not None:
+        streams = streams | {entry.stream_id for entry in place.bindings.get("pipelines", ())}
+    for stream in streams:
+        try:
+            routing_of(ingest.of(stream))
+        except ValueError as error:
+            yield Problem(f'The steps of stream "{stream}": {error}', at=("ingest", "steps"))
+    for number, step in enumerate(ingest.steps):
+        at: tuple[str | int, ...] = ("ingest", "steps", number)
+        for index, name in enumerate(step.streams):
+            if name not in streams:
+                yield Problem(unknown_table("stream", name, streams), at=(*at, "streams", index))
+        if step.type == "rules":
+            named = [
+                ((*at, "rules", n, "to", index), name)
+                for n, one in enumerate(step.rules)
+                for index, name in enumerate(one.to)
+            ]
+            named += [((*at, "default", index), name) for index, name in enumerate(step.default)]
+            yield from (Problem(unknown_table("sink", name, sinks), at=at) for at, name in named if name not in sinks)
 
 
 def _sql_file_problems(file: Path, at: tuple[str | int, ...], streams: set[str], sinks: set[str]) -> Iterator[Problem]:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from ...wrangler_config.worker_config import WorkerConfig
     from .declared import Declared
+    from .objects import StreamObject
 
 
 def start_problems(config: WorkerConfig, state_dir: Path) -> list[str]:
@@ -44,6 +45,20 @@ def _sql_problems(declared: Declared) -> Iterator[str]:
 def _step_problems(declared: Declared, folder: Path) -> Iterator[str]:
     for stream in declared.streams:
         try:
-            Processor.of(declared.ingest, stream.name, folder)
+            processor = Processor.of(declared.ingest, stream.name, folder)
+            if processor is not None and processor.routing.keep is not None:
+                _require_conditions(processor, stream)
+        except UnsupportedError:  # told with the pipelines
+            return
         except ConfigError as error:
             yield str(error)
+
+
+def _require_conditions(processor: Processor, stream: StreamObject) -> None:
+    """Raise ConfigError when filter and sample are no SQL over the stream's columns."""
+    try:
+        from .delivery.columns import StreamColumns  # noqa: PLC0415 - pyarrow and the engine are loaded by who plans
+    except ImportError as error:
+        msg = f"SQL needs {error.name}, which is not installed. Run: pip install 'edge-workers[pipelines]'"
+        raise UnsupportedError(msg) from error
+    StreamColumns(stream, processor)

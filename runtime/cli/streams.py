@@ -40,19 +40,20 @@ if TYPE_CHECKING:
     from ...bindings.pipelines.fsck import PartitionReport
     from ...bindings.pipelines.stream_folders import StreamFolder, TailedRecord
 
-WRITING = ("dead", "send")
+LATE = {"dead": ".streams_send", "send": ".streams_send", "test": ".streams_test"}
+"""Command -> its module."""
 
 
 class StreamsGroup(click.Group):
-    """Loads the commands that write records only when one of them is run: they need all of a server's streams."""
+    """Loads the commands that need all of a server's streams only when one of them is run."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return sorted([*super().list_commands(ctx), *WRITING])
+        return sorted([*super().list_commands(ctx), *LATE])
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in WRITING:
+        if cmd_name not in LATE:
             return super().get_command(ctx, cmd_name)
-        return cast("click.Command", getattr(import_module(".streams_send", __package__), cmd_name))
+        return cast("click.Command", getattr(import_module(LATE[cmd_name], __package__), cmd_name))
 
 
 @click.group(name="streams", cls=StreamsGroup, help=__doc__)

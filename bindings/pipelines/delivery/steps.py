@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ....runtime.core.errors import ConfigError
-from ..processing.enrich import Facts
+from ..processing.facts import Facts
 from ..processing.routing import quoted
 from ..sql.engine import compile_insert
 from ..sql.statements import SqlError, parse_pipeline

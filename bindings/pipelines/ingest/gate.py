@@ -7,10 +7,12 @@ Source: spec "Pipelines", 5.4 and 5.5.
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
 from ..frame_extra import schema_hash
 from ..frames import lines_of_array
+from ..processing.facts import Facts
 from ..validation import MalformedBodyError, RecordChecker
 from .json_guard import count_records, require_harmless
 from .refusal import InvalidRecordsError, TooManyRequestsError
@@ -49,7 +51,7 @@ class Gate:
         self.keeps_user_agent = processor is not None and processor.keeps_user_agent
         self._host = host
         self._stream = stream
-        self._processor = processor if processor is not None and processor.changes_before_log else None
+        self._processor = processor if processor is not None and processor.changes_records else None
         self._hash = schema_hash(known.schema) if known.schema else ""
         self._checker = (
             RecordChecker(known.schema, extra_fields=known.extra_fields, timestamp_format=known.timestamp_format)
@@ -115,14 +117,28 @@ class Gate:
         if self._processor is not None:
             lines = self._processor.before_log(lines)
         parcel = Parcel(lines, count, is_lines=True)
-        return parcel if self._checker is None else self._judged(parcel, self._checker.check(lines))
+        if self._checker is None:
+            return parcel
+        if self._processor is None or not self._processor.changes_before_sql:
+            return self._judged(parcel, self._checker.check(lines))
+        return self._judged(parcel, self._checked_after_steps(self._checker, self._processor, lines))
+
+    def _checked_after_steps(self, checker: RecordChecker, processor: Processor, lines: bytes) -> Checked:
+        """As delivery will find the records. The log has them as they were, so their frame does not say they fit."""
+        done = processor.before_sql(lines, Facts(self._host.now()))
+        checked = checker.check(done.lines)
+        if done.kept is None:
+            return checked
+        moved = tuple(replace(error, index=done.kept[error.index]) for error in checked.errors)
+        return replace(checked, errors=moved)
 
     def _judged(self, parcel: Parcel, checked: Checked) -> Parcel:
         if checked.errors and self.known.validation == "strict":
             raise InvalidRecordsError(checked.errors)
         if checked.errors or checked.unknown_field_count:
             self._tell(checked)
-        fits = "" if checked.errors else self._hash
+        is_as_checked = self._processor is None or not self._processor.changes_before_sql
+        fits = self._hash if is_as_checked and not checked.errors else ""
         return Parcel(parcel.body, parcel.record_count, parcel.is_lines, len(checked.errors), fits)
 
     def _tell(self, checked: Checked) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -16,18 +15,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from .declared import EnrichStep, GeoDatabase, LookupTable
+    from .facts import Facts
 
 TABLE_BYTES_MAX = 64 * 1024 * 1024
 """A lookup table is kept in memory."""
-
-
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """What the frame says of where its records came from."""
-
-    received_at: float
-    ip: str | None = None
-    user_agent: str | None = None
 
 
 class Enrich:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from .declared import Step
-    from .enrich import Facts
+    from .facts import Facts
 
 
 @dataclass(frozen=True, slots=True)

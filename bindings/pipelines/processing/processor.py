@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from .declared import IngestDeclaration, Step
-    from .enrich import Facts
+    from .facts import Facts
 
 PARSE_FAILED = "_parse_failed"
 """The field that names the formats a kept record did not have."""
@@ -84,8 +84,8 @@ class Processor:
         return cls(steps, stream, folder) if steps else None
 
     @property
-    def changes_before_log(self) -> bool:
-        return bool(self._before_log)
+    def changes_records(self) -> bool:
+        return bool(self._before_log or self._before_sql)
 
     @property
     def changes_before_sql(self) -> bool:

@@ -15,7 +15,7 @@ from edge.bindings.pipelines.ingest.intake import user_agent_of
 from edge.bindings.pipelines.ingest.refusal import InvalidRecordsError
 from edge.bindings.pipelines.ingest.token_bucket import TokenBucket
 from edge.bindings.pipelines.partition import PartitionLog
-from edge.bindings.pipelines.processing.declared import EnrichStep, MaskStep
+from edge.bindings.pipelines.processing.declared import EnrichStep, MaskStep, ParseStep
 from edge.bindings.pipelines.processing.processor import Processor
 from edge.bindings.pipelines.stream_folders import StreamFolders
 from edge.runtime.core.headers import headers_of
@@ -107,3 +107,16 @@ def test_a_user_agent_is_kept_only_for_a_step_that_wants_it(tmp_path: Path, fact
     headers = headers_of({"user-agent": "curl/8"})
     assert user_agent_of(gate_of(stream_object(), processor), headers) == kept
     assert user_agent_of(gate_of(stream_object()), headers) == ""
+
+
+def test_the_schema_judges_records_as_the_steps_leave_them(tmp_path: Path) -> None:
+    steps = [ParseStep("parse", "logfmt", "line", remove=True, on_failure="drop")]
+    known = stream_object(schema=FLIGHT, validation="strict")
+    gate = gate_of(known, Processor(steps, known.name, tmp_path))
+    body = b'[{"line":"carrier=UA"},{"line":"carrier=DL"}]'
+    parcel = gate.pass_array(body)
+    assert parcel.body == b'{"line":"carrier=UA"}\n{"line":"carrier=DL"}\n'
+    assert parcel.schema_hash == "", "the records in the log are not the ones that fit"
+    with pytest.raises(InvalidRecordsError) as refused:
+        gate.pass_array(b'[{"line":5},{"line":"carrier=UA"},{"line":"x=1"}]')
+    assert [(error.index, error.kind) for error in refused.value.errors] == [(2, "missing_field")]

@@ -16,7 +16,7 @@ from edge.bindings.pipelines.processing.declared import (
     ParseStep,
     Step,
 )
-from edge.bindings.pipelines.processing.enrich import Facts
+from edge.bindings.pipelines.processing.facts import Facts
 from edge.bindings.pipelines.processing.processor import DeadRecord, Processed, Processor
 from edge.runtime.core.errors import ConfigError
 
