@@ -41,7 +41,8 @@ RECORDS = '{"level":"info","text":"to ada@example.com"}\n{"level":"debug"}\n{"te
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    (tmp_path / "wrangler.toml").write_text('name = "demo"\n')
+    (tmp_path / "wrangler.toml").write_text('name = "demo"\nmain = "entry.py"\n')
+    (tmp_path / "entry.py").touch()
     (tmp_path / "edge.toml").write_text(SETTINGS)
     (tmp_path / "records.ndjson").write_text(RECORDS)
     return tmp_path
