@@ -74,7 +74,6 @@ class StreamDeclaration:
     extra_fields: Literal["strip", "warn", "reject"] = "warn"
     limits: StreamLimits = field(default_factory=StreamLimits)
     retention: Retention = field(default_factory=Retention)
-    durability: Literal["fsync", "interval", "memory"] = "fsync"
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +186,6 @@ def _stream(name: str, declared: StreamDeclaration, folder: Path) -> StreamObjec
         extra_fields=declared.extra_fields,
         limits=declared.limits,
         retention=declared.retention,
-        durability=declared.durability,
     )
 
 

@@ -63,7 +63,6 @@ class StreamObject:
     extra_fields: Literal["strip", "warn", "reject"] = "warn"
     limits: StreamLimits = field(default_factory=StreamLimits)
     retention: Retention = field(default_factory=Retention)
-    durability: Literal["fsync", "interval", "memory"] = "fsync"
     origin: Literal["declared", "api", "binding"] = "declared"
     """Who made it: edge.toml, a command or the REST API, or a binding that named a stream nobody declared."""
 
@@ -90,7 +89,7 @@ class SinkObject:
     id: str
     name: str
     type: str
-    """The file in `sinks/` that knows it: local, r2, s3, iceberg, r2_data_catalog, elasticsearch, splunk_hec ..."""
+    """The file in `sinks/types/` that knows it: local, r2, s3, iceberg, r2_data_catalog, elasticsearch ..."""
     created_at: float
     modified_at: float
     config: Mapping[str, Any] = field(default_factory=dict, repr=False)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,6 +19,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from edge.bindings.pipelines.declared import Declared
+
+TYPES = {
+    *("local", "r2", "s3", "iceberg", "r2_data_catalog"),
+    *("elasticsearch", "splunk_hec", "snowflake", "kafka", "webhook", "otlp"),
+}
+HEAVY = {"pyarrow", "datafusion", "obstore", "pyiceberg", "confluent_kafka", "snowflake", "opentelemetry"}
 
 
 def test_a_bare_stream_has_cloudflares_defaults(declared: Callable[..., Declared]) -> None:
@@ -38,7 +46,6 @@ def test_every_setting_of_a_stream_arrives(declared: Callable[..., Declared]) ->
     extra_fields = "reject"
     limits = {{ request_bytes = 1000, requests_per_second = 2.5 }}
     retention = {{ seconds = 3600, backlog_bytes = 1000 }}
-    durability = "interval"
     [[streams.flights.schema.fields]]
     name = "raw"
     type = "bytes"
@@ -48,7 +55,7 @@ def test_every_setting_of_a_stream_arrives(declared: Callable[..., Declared]) ->
     assert stream.http == HttpIngest(enabled=False, authentication=False, cors=Cors(("https://a.test:8000",)))
     assert not stream.worker_binding
     assert stream.timestamp_format == "unix_millis"
-    assert (stream.validation, stream.extra_fields, stream.durability) == ("strict", "reject", "interval")
+    assert (stream.validation, stream.extra_fields) == ("strict", "reject")
     assert (stream.limits.request_bytes, stream.limits.requests_per_second) == (1000, 2.5)
     assert (stream.retention.seconds, stream.retention.backlog_bytes) == (3600, 1000)
     assert stream.schema == Schema((Field("binary", "raw"),))
@@ -112,8 +119,20 @@ def test_wranglers_and_newer_names_of_a_sink_type_are_the_apis(text: str, name: 
     assert sink_type_name(text) == name
 
 
-def test_a_sink_type_is_a_file_that_opens_sinks() -> None:
-    assert "local" in sink_type_names()
-    assert find_sink_type("local") is not None
-    assert find_sink_type("sink") is None
-    assert find_sink_type("nope") is None
+def test_every_file_of_sink_types_is_one_and_nothing_else_is() -> None:
+    assert set(sink_type_names()) == TYPES
+    assert find_sink_type("iceberg_table") is None
+    for name in sink_type_names():
+        found = find_sink_type(name)
+        assert found is not None
+        assert callable(found.open_sink)
+        assert set(found.SECRETS) <= set(found.Config.__dataclass_fields__)
+
+
+def test_declaring_a_sink_loads_no_library_of_its_type() -> None:
+    code = (
+        "import sys; from edge.bindings.pipelines.declared import SinkDeclaration;"
+        f"found = SinkDeclaration.rest_types(); assert len(found) == {len(TYPES)}, found;"
+        f"print(*{HEAVY} & {{name.partition('.')[0] for name in sys.modules}})"
+    )
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "\n"
