@@ -1,4 +1,4 @@
-"""The sink types: files of `sinks/` that have `Config`, `SECRETS` and `open_sink`, found by name."""
+"""The sink types: the files of `sinks/types/`, found by name. Finding one loads none of its libraries."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from .objects import SinkObject
     from .sinks.sink import Sink, SinkSite
 
-_FOLDER = Path(__file__).parent / "sinks"
+_FOLDER = Path(__file__).parent / "sinks" / "types"
 _OTHER_NAMES = {"basin_catalog": "r2_data_catalog"}
 """Newer name -> the one that stays. Source: cloudflare 5.9, types of `client.pipelines.sinks`."""
 
@@ -33,28 +33,12 @@ def sink_type_name(text: str) -> str:
 
 
 def find_sink_type(name: str) -> SinkType | None:
-    """The type of this name; None when there is none.
-
-    Raises:
-        ImportError: its library is not installed.
-    """
-    if name not in _names():
+    """The type of this name; None when there is none. Its library is first needed when a sink is opened."""
+    if name not in sink_type_names():
         return None
-    module: Any = import_module(f".sinks.{name}", __package__)
-    return cast("SinkType", module) if hasattr(module, "open_sink") and hasattr(module, "Config") else None
+    return cast("SinkType", import_module(f".sinks.types.{name}", __package__))
 
 
 def sink_type_names() -> list[str]:
-    """Every type there is, sorted. Loads all of them: for a message or a schema."""
-    return [name for name in _names() if _is_type(name)]
-
-
-def _is_type(name: str) -> bool:
-    try:
-        return find_sink_type(name) is not None
-    except ImportError:  # a type whose library is not installed
-        return True
-
-
-def _names() -> list[str]:
+    """Every type there is, sorted."""
     return sorted({path.stem for path in _FOLDER.glob("[!_]*.py*") if path.suffix in (".py", ".pyc")})

@@ -12,7 +12,7 @@ import msgspec
 from ...bindings.pipelines.objects import ROW_GROUP_BYTES, RollingPolicy, SinkFormat
 from ...bindings.pipelines.rest_shapes import sink_shape, time_text
 from ...bindings.pipelines.sink_types import find_sink_type, sink_type_name, sink_type_names
-from ..core.errors import EdgeError, UnsupportedError
+from ..core.errors import EdgeError
 from .pipelines_state import (
     confirm,
     delete_options,
@@ -179,10 +179,7 @@ def _value(text: str) -> Any:
 
 
 def _check(name: str, config: Mapping[str, Any]) -> None:
-    try:
-        kind = find_sink_type(name)
-    except ImportError as error:
-        raise UnsupportedError(f"Sinks of type {name} need {error.name}, which is not installed.") from error
+    kind = find_sink_type(name)
     if kind is None:
         raise click.BadParameter(
             f"there is no {name}. The types are: {', '.join(sink_type_names())}.", param_hint="--type"

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from ....runtime.core.errors import UnsupportedError
-from . import iceberg, local, r2, r2_data_catalog, s3
 from .file_stager import writer_of
-from .object_config import config_of
+from .sink_config import config_of
+from .types import iceberg, local, r2, r2_data_catalog, s3
 
 if TYPE_CHECKING:
     from collections.abc import Callable

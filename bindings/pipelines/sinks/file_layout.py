@@ -16,12 +16,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from .sink import TIME_COLUMN, SinkMisconfiguredError
+from .sink_config import TIME_PATTERN
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-TIME_PATTERN = "year=%Y/month=%m/day=%d"
-"""What the hosted sinks use when nothing is said."""
 _DIRECTIVES = {
     **dict.fromkeys("YymdjbBaAuwUWGVCe", "day"),
     "F": "day",

@@ -20,12 +20,12 @@ from pyarrow.fs import FileSelector
 from pyiceberg.exceptions import CommitFailedException, NoSuchTableError
 from pyiceberg.io.pyarrow import PyArrowFileIO, parquet_file_to_data_file
 
-from . import iceberg, r2_data_catalog
 from .iceberg_errors import as_sink_errors
 from .iceberg_sink import state_id
 from .iceberg_table import COMMIT_TRIES_MAX, IcebergTable
 from .iceberg_upkeep import files_of
 from .sink import SinkMisconfiguredError, SinkUnavailableError
+from .types import iceberg, r2_data_catalog
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

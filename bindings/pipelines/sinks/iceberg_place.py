@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from .object_config import Credentials
+    from .sink_config import Credentials
 
 FILE_IO = f"{__package__}.iceberg_files.DurableFileIO"
 CONNECT_SECONDS = 5

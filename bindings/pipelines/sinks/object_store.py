@@ -38,8 +38,8 @@ if TYPE_CHECKING:
 
     from ..objects import SinkFormat
     from .file_names import FileNaming
-    from .object_config import Partitioning
     from .sink import Published, Roll, Rows, StagedFile, Stager
+    from .sink_config import Partitioning
 
 SINGLE_PUT_BYTES_MAX = 16 * 1024 * 1024
 """A file up to this size is one request, held in memory; a longer one goes up in parts."""

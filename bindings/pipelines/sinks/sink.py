@@ -6,11 +6,14 @@ durable before the next: stage (write local files, synced), intent (note them), 
 (`publish`). After a crash the same staged bytes are published again under the same keys, so `publish` must be
 idempotent wherever the target allows it. Source: spec "Pipelines" 5.6.
 
-Each type is one file of this folder, found by name, with
+Each type is one file of `types/`, found by name, with
 
     class Config           frozen dataclass of its settings, secrets included: checked by pydantic
     SECRETS                names of Config's fields that no answer and no log may show
     def open_sink(sink: SinkObject, site: SinkSite) -> Sink
+
+Declaring a sink imports that file, so it loads no heavy library: `open_sink`, or a function called after it, imports
+those, or the file of this folder that holds the sink (`local_folder.py`, `object_store.py`, `iceberg_sink.py` ...).
 """
 
 from __future__ import annotations

@@ -25,8 +25,9 @@ from edge.bindings.pipelines.ids import id_of
 from edge.bindings.pipelines.objects import PipelineObject, RollingPolicy, SinkFormat, SinkObject, StreamObject
 from edge.bindings.pipelines.open_streams import OpenStreams
 from edge.bindings.pipelines.schema import Field, Schema
-from edge.bindings.pipelines.sinks import local
+from edge.bindings.pipelines.sinks.local_folder import LocalSink
 from edge.bindings.pipelines.sinks.sink import Published, Refused, Roll, SinkMisconfiguredError, SinkUnavailableError
+from edge.bindings.pipelines.sinks.types import local
 from edge.bindings.pipelines.stream_folders import StreamFolders
 from edge.runtime.hosts.local import LocalMachine
 from edge.runtime.testing.fake_host import RecordingLog
@@ -302,7 +303,7 @@ class Faulty:
     def open_sink(self, sink: SinkObject, site: Any) -> Any:
         faulty = self
 
-        class FaultySink(local.LocalSink):
+        class FaultySink(LocalSink):
             async def publish(self, roll: Roll, folder: Path) -> Published:
                 faulty.publish_count += 1
                 if faulty.failure is not None:

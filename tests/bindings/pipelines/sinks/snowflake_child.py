@@ -22,7 +22,6 @@ import snowflake.connector
 from fakesnow.cursor import FakeSnowflakeCursor
 
 from edge.bindings.pipelines.objects import SinkObject
-from edge.bindings.pipelines.sinks import snowflake as sink_module
 from edge.bindings.pipelines.sinks.sink import (
     OFFSET_COLUMN,
     PARTITION_COLUMN,
@@ -31,6 +30,7 @@ from edge.bindings.pipelines.sinks.sink import (
     Rows,
     SinkSite,
 )
+from edge.bindings.pipelines.sinks.types import snowflake as sink_module
 from edge.runtime.core.errors import BackendError
 
 CONFIG = {

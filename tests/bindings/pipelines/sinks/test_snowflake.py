@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from edge.bindings.pipelines.objects import SinkObject
-from edge.bindings.pipelines.sinks import snowflake
 from edge.bindings.pipelines.sinks.sink import SinkMisconfiguredError, SinkSite
+from edge.bindings.pipelines.sinks.types import snowflake
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from aiohttp import web
 
-from edge.bindings.pipelines.sinks import addresses, webhook
+from edge.bindings.pipelines.sinks import addresses
 from edge.bindings.pipelines.sinks.http_target import HttpTarget
 from edge.bindings.pipelines.sinks.sink import SinkMisconfiguredError, SinkUnavailableError
+from edge.bindings.pipelines.sinks.types import webhook
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

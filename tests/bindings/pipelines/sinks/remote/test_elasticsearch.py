@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from edge.bindings.pipelines.sinks import elasticsearch
 from edge.bindings.pipelines.sinks.progress import FILE_NAME as PROGRESS
 from edge.bindings.pipelines.sinks.row_staging import StagedRow
 from edge.bindings.pipelines.sinks.sink import SinkMisconfiguredError, SinkUnavailableError
+from edge.bindings.pipelines.sinks.types import elasticsearch
 
 STREAM = "5" * 32
 ROWS = [{"carrier": "AA", "distance": 1400 + i} for i in range(6)]

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import confluent_kafka
 import pytest
 
-from edge.bindings.pipelines.sinks import kafka
 from edge.bindings.pipelines.sinks.sink import SinkMisconfiguredError, SinkUnavailableError
+from edge.bindings.pipelines.sinks.types import kafka
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

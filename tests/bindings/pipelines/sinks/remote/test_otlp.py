@@ -11,9 +11,9 @@ from aiohttp import web
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest, ExportLogsServiceResponse
 
 from edge.bindings.pipelines.ingest.otlp import records_of
-from edge.bindings.pipelines.sinks import otlp
 from edge.bindings.pipelines.sinks.row_staging import StagedRow
 from edge.bindings.pipelines.sinks.sink import SinkMisconfiguredError, SinkUnavailableError
+from edge.bindings.pipelines.sinks.types import otlp
 
 STREAM = "5" * 32
 ROWS: list[dict[str, Any]] = [{"carrier": "AA", "distance": 1400 + i} for i in range(4)]

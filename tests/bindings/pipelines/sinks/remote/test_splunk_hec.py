@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from edge.bindings.pipelines.sinks import splunk_hec
 from edge.bindings.pipelines.sinks.sink import SinkMisconfiguredError, SinkUnavailableError
+from edge.bindings.pipelines.sinks.types import splunk_hec
 
 STREAM = "5" * 32
 ROWS = [{"n": i} for i in range(4)]

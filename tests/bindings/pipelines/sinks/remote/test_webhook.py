@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from edge.bindings.pipelines.sinks import http_target, webhook
+from edge.bindings.pipelines.sinks import http_target
 from edge.bindings.pipelines.sinks.progress import FILE_NAME as PROGRESS
 from edge.bindings.pipelines.sinks.sink import SinkMisconfiguredError, SinkUnavailableError
+from edge.bindings.pipelines.sinks.types import webhook
 
 STREAM = "5" * 32
 NOW = 1_767_225_600

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from edge.bindings.pipelines.objects import SinkFormat, SinkObject
-from edge.bindings.pipelines.sinks import iceberg
 from edge.bindings.pipelines.sinks.iceberg_table import IcebergTable
 from edge.bindings.pipelines.sinks.sink import Roll, SinkSite, StagedFile
+from edge.bindings.pipelines.sinks.types import iceberg
 from edge.runtime.testing.fake_host import FakeHost
 
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from edge.bindings.pipelines.sinks import r2
 from edge.bindings.pipelines.sinks.file_names import FileNaming
+from edge.bindings.pipelines.sinks.types import r2
 
 INSERT_ID = "0123456789abcdef0123456789abcdef"
 NOW = 1_767_225_600.0

@@ -17,9 +17,10 @@ import pytest
 from pyiceberg.exceptions import CommitFailedException
 
 from edge.bindings.pipelines.objects import RollingPolicy, SinkFormat
-from edge.bindings.pipelines.sinks import iceberg, iceberg_table, iceberg_upkeep, r2_data_catalog
+from edge.bindings.pipelines.sinks import iceberg_table, iceberg_upkeep
 from edge.bindings.pipelines.sinks.iceberg_table import IcebergTable, property_of
 from edge.bindings.pipelines.sinks.sink import Roll, SinkMisconfiguredError, SinkUnavailableError
+from edge.bindings.pipelines.sinks.types import iceberg, r2_data_catalog
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -13,9 +13,10 @@ from click.testing import CliRunner
 
 from edge.bindings.pipelines.catalogue import Catalogue
 from edge.bindings.pipelines.objects import SinkFormat
-from edge.bindings.pipelines.sinks import iceberg, iceberg_compaction
+from edge.bindings.pipelines.sinks import iceberg_compaction
 from edge.bindings.pipelines.sinks.iceberg_compaction import compact
 from edge.bindings.pipelines.sinks.sink import SinkMisconfiguredError
+from edge.bindings.pipelines.sinks.types import iceberg
 from edge.runtime.cli.pipelines import command
 
 if TYPE_CHECKING:

@@ -13,9 +13,10 @@ import pytest
 from moto.server import ThreadedMotoServer
 
 from edge.bindings.pipelines.objects import SinkFormat
-from edge.bindings.pipelines.sinks import object_store, r2, s3
+from edge.bindings.pipelines.sinks import object_store
 from edge.bindings.pipelines.sinks.object_errors import ADVICE
 from edge.bindings.pipelines.sinks.sink import SinkMisconfiguredError, SinkUnavailableError
+from edge.bindings.pipelines.sinks.types import r2, s3
 
 if TYPE_CHECKING:
     from collections.abc import Callable

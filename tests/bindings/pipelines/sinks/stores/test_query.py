@@ -18,7 +18,7 @@ from edge.bindings.pipelines import query
 from edge.bindings.pipelines.catalogue import Catalogue
 from edge.bindings.pipelines.objects import SinkFormat
 from edge.bindings.pipelines.query import QueryError, open_query
-from edge.bindings.pipelines.sinks import iceberg, local, r2, r2_data_catalog, s3
+from edge.bindings.pipelines.sinks.types import iceberg, local, r2, r2_data_catalog, s3
 from edge.runtime.cli import query as cli
 from edge.runtime.core.errors import EdgeError, UnsupportedError
 

@@ -9,17 +9,17 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from .addresses import problem_of_url
-from .iceberg_place import TablePlace, s3_properties, sqlite_catalog
-from .object_config import Credentials, config_of
+from ..addresses import problem_of_url
+from ..iceberg_place import TablePlace, s3_properties, sqlite_catalog
+from ..sink_config import Credentials, config_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from ..objects import SinkObject
-    from .iceberg_sink import IcebergSink
-    from .sink import SinkSite
+    from ...objects import SinkObject
+    from ..iceberg_sink import IcebergSink
+    from ..sink import SinkSite
 
 SECRETS = ("token", "credentials")
 FOLDER_NAME = "iceberg"
@@ -83,7 +83,7 @@ def open_sink(sink: SinkObject, site: SinkSite) -> IcebergSink:
     Raises:
         SinkMisconfiguredError: the settings do not make sense.
     """
-    from .iceberg_sink import IcebergSink  # noqa: PLC0415 - it loads pyiceberg: for opening a sink, not declaring one
+    from ..iceberg_sink import IcebergSink  # noqa: PLC0415 - it loads pyiceberg: for opening a sink, not declaring one
 
     config = config_of(Config, sink)
     urls = () if config.allow_private_network else config.urls()

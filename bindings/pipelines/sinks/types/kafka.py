@@ -19,17 +19,17 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
-from .object_config import config_of
-from .row_staging import RowStager, read_chunk
-from .sink import Published, Refused, SinkMisconfiguredError, SinkUnavailableError
+from ..row_staging import RowStager, read_chunk
+from ..sink import Published, Refused, SinkMisconfiguredError, SinkUnavailableError
+from ..sink_config import config_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-    from ..objects import SinkObject
-    from .row_staging import StagedRow
-    from .sink import Roll, SinkSite, StagedFile
+    from ...objects import SinkObject
+    from ..row_staging import StagedRow
+    from ..sink import Roll, SinkSite, StagedFile
 
 SECRETS = ("password", "client_key_pem")
 OFFSET_HEADER = "edge_offset"

@@ -5,14 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from .addresses import problem_of_url
-from .file_names import FileNaming
-from .object_config import Credentials, Partitioning, config_of
+from ..addresses import problem_of_url
+from ..file_names import FileNaming
+from ..sink_config import Credentials, Partitioning, config_of
 
 if TYPE_CHECKING:
-    from ..objects import SinkObject
-    from .object_store import Bucket, ObjectStoreSink
-    from .sink import SinkSite
+    from ...objects import SinkObject
+    from ..object_store import Bucket, ObjectStoreSink
+    from ..sink import SinkSite
 
 SECRETS = ("credentials",)
 
@@ -45,7 +45,7 @@ def open_sink(sink: SinkObject, site: SinkSite) -> ObjectStoreSink:
     Raises:
         SinkMisconfiguredError: the settings do not make sense.
     """
-    from .object_store import ObjectStoreSink  # noqa: PLC0415 - it loads pyarrow and obstore: for opening a sink, not for declaring one
+    from ..object_store import ObjectStoreSink  # noqa: PLC0415 - it loads pyarrow and obstore: for opening a sink, not for declaring one
 
     config = config_of(Config, sink)
     return ObjectStoreSink(open_bucket(config), config, sink.format, site.host)
@@ -53,7 +53,7 @@ def open_sink(sink: SinkObject, site: SinkSite) -> ObjectStoreSink:
 
 def open_bucket(config: Config) -> Bucket:
     """The bucket a config names."""
-    from .object_store import s3_bucket  # noqa: PLC0415 - it loads pyarrow and obstore: for opening a sink, not for declaring one
+    from ..object_store import s3_bucket  # noqa: PLC0415 - it loads pyarrow and obstore: for opening a sink, not for declaring one
 
     credentials = config.credentials.parts() if config.credentials else None
     return s3_bucket(config.bucket, endpoint=config.endpoint, region=config.region, credentials=credentials)

@@ -23,8 +23,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
-from ....runtime.core.errors import RefusedError, UnsupportedError
-from ..ingest.otlp_messages import (
+from .....runtime.core.errors import RefusedError, UnsupportedError
+from ...ingest.otlp_messages import (
     CONTENT_TYPES,
     ExportLogsPartialSuccess,
     ExportLogsServiceRequest,
@@ -38,21 +38,21 @@ from ..ingest.otlp_messages import (
     encode_message,
     key_values,
 )
-from .addresses import problem_of_url
-from .http_target import HttpTarget
-from .object_config import config_of
-from .progress import publish_in_chunks
-from .row_staging import RowStager
-from .sink import Refused, SinkMisconfiguredError
+from ..addresses import problem_of_url
+from ..http_target import HttpTarget
+from ..progress import publish_in_chunks
+from ..row_staging import RowStager
+from ..sink import Refused, SinkMisconfiguredError
+from ..sink_config import config_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from ..objects import SinkObject
-    from .http_target import Answer
-    from .row_staging import Chunk, StagedRow
-    from .sink import Published, Roll, SinkSite, StagedFile
+    from ...objects import SinkObject
+    from ..http_target import Answer
+    from ..row_staging import Chunk, StagedRow
+    from ..sink import Published, Roll, SinkSite, StagedFile
 
 SECRETS = ("headers",)
 CHUNK_ROWS_MAX = 5_000

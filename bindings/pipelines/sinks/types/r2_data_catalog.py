@@ -9,16 +9,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from .iceberg_place import TablePlace, s3_properties, sqlite_catalog
-from .object_config import check_bucket_name, config_of
+from ..iceberg_place import TablePlace, s3_properties, sqlite_catalog
+from ..sink_config import check_bucket_name, config_of
 from .r2 import FOLDER_NAME
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ..objects import SinkObject
-    from .iceberg_sink import IcebergSink
-    from .sink import SinkSite
+    from ...objects import SinkObject
+    from ..iceberg_sink import IcebergSink
+    from ..sink import SinkSite
 
 SECRETS = ("token",)
 CATALOG_FOLDER = "__r2_data_catalog"
@@ -55,7 +55,7 @@ def open_sink(sink: SinkObject, site: SinkSite) -> IcebergSink:
     Raises:
         SinkMisconfiguredError: the settings do not make sense.
     """
-    from .iceberg_sink import IcebergSink  # noqa: PLC0415 - it loads pyiceberg: for opening a sink, not declaring one
+    from ..iceberg_sink import IcebergSink  # noqa: PLC0415 - it loads pyiceberg: for opening a sink, not declaring one
 
     return IcebergSink(place_of(sink, site.host.state_dir), sink, site)
 

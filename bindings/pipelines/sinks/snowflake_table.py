@@ -15,9 +15,7 @@ Source: Snowflake docs, "COPY INTO <table>", "PUT", "Transactions".
 from __future__ import annotations
 
 import asyncio
-import re
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
@@ -25,59 +23,21 @@ import msgspec
 from ..objects import SinkFormat
 from .file_layout import FileLayout
 from .file_stager import FileStager, published_files
-from .object_config import config_of
 from .sink import SinkMisconfiguredError, SinkUnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from ..objects import SinkObject
-    from .sink import Published, Roll, SinkSite, StagedFile
+    from .sink import Published, Roll, StagedFile
+    from .types.snowflake import Config
 
-SECRETS = ("password", "token", "private_key_pem")
 OFFSETS_TABLE = "EDGE_OFFSETS"
 SESSION_ENDED = frozenset({390111, 390112, 390114, 390195})
 """Error numbers of a session or its token that ended by time: a new connection mends it."""
 TOLD_CHARS_MAX = 300
 """How much of Snowflake's words a failure reason repeats."""
-_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_$]{0,254}")
 _FORMAT = "FILE_FORMAT = (TYPE = PARQUET USE_LOGICAL_TYPE = TRUE) MATCH_BY_COLUMN_NAME = CASE_INSENSITIVE FORCE = TRUE"
-
-
-@dataclass(frozen=True, slots=True)
-class Config:
-    """`[sinks.NAME]` with `type = "snowflake"`. The table must be there; `EDGE_OFFSETS` is made beside it."""
-
-    account: str
-    """As "myorg-account123"."""
-    user: str
-    database: str
-    schema: str
-    table: str
-    warehouse: str | None = None
-    role: str | None = None
-    password: str | None = field(default=None, repr=False)
-    token: str | None = field(default=None, repr=False)
-    """A programmatic access token, instead of the password."""
-    private_key_pem: str | None = field(default=None, repr=False)
-    """Of key-pair authentication, instead of the password: PKCS #8 as text, without a passphrase."""
-    timeout_seconds: int = 60
-    """Of logging in and of each call over the network."""
-
-    def __post_init__(self) -> None:
-        for name, value in (("database", self.database), ("schema", self.schema), ("table", self.table)):
-            if not _NAME.fullmatch(value):
-                msg = (
-                    f"{name} = {value!r} is no plain identifier: letters, digits, _ and $, not beginning with a digit."
-                )
-                raise ValueError(msg)
-        if sum(secret is not None for secret in (self.password, self.token, self.private_key_pem)) != 1:
-            raise ValueError("give one of password, token and private_key_pem.")
-
-
-def open_sink(sink: SinkObject, site: SinkSite) -> SnowflakeSink:  # noqa: ARG001 - the port's signature
-    return SnowflakeSink(config_of(Config, sink), sink.format)
 
 
 class SnowflakeSink:

@@ -1,4 +1,4 @@
-"""A folder of this machine: NDJSON or Parquet files, each there as a whole or not at all.
+"""Publishing to a folder of this machine.
 
 A staged file gets its second name in the target folder; a name that exists is never written over. After a crash the
 same file is found there and counts as done. Where the staging folder is on another file system (or it knows no links)
@@ -8,15 +8,12 @@ the file is copied beside its target first.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
 from hashlib import file_digest
 from typing import TYPE_CHECKING, Literal
 
-import msgspec
-
 from ..delivery.faults import reach
 from ..disk import Disk, write_all
-from .file_layout import TIME_PATTERN, FileLayout, require_inside
+from .file_layout import require_inside
 from .file_stager import FileStager, published_files
 from .sink import SinkMisconfiguredError, SinkUnavailableError
 from .staged_file import FILE_MODE
@@ -24,51 +21,13 @@ from .staged_file import FILE_MODE
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ..objects import SinkFormat, SinkObject
-    from .sink import Published, Roll, SinkSite, StagedFile
+    from ..objects import SinkFormat
+    from .file_layout import FileLayout
+    from .sink import Published, Roll, StagedFile
 
 FOLDER_MODE = 0o777
 """As far as the user's umask lets: the files are theirs."""
 COPY_BYTES = 1024 * 1024
-
-
-@dataclass(frozen=True, slots=True)
-class Partitioning:
-    """`partitioning` of a sink of files."""
-
-    time_pattern: str = TIME_PATTERN
-    """strftime of the time a record was accepted; empty: no folders."""
-
-
-@dataclass(frozen=True, slots=True)
-class Config:
-    """Settings of `type = "local"`."""
-
-    path: str
-    """The folder. A relative one begins where edge.toml is."""
-    partitioning: Partitioning = field(default_factory=Partitioning)
-
-
-SECRETS: tuple[str, ...] = ()
-
-
-def open_sink(sink: SinkObject, site: SinkSite) -> LocalSink:
-    """Open the folder; it is made with the first file.
-
-    Raises:
-        SinkMisconfiguredError: the settings do not make sense.
-    """
-    try:
-        config = msgspec.convert(dict(sink.config), Config)
-    except msgspec.ValidationError as error:
-        raise SinkMisconfiguredError(f"Sink {sink.name!r}: {error}.") from error
-    folder = site.config_folder / config.path
-    if sink.origin == "api" and not folder.resolve().is_relative_to(site.config_folder.resolve()):
-        raise SinkMisconfiguredError(
-            f"Sink {sink.name!r}: the path {config.path!r} is outside of {site.config_folder}. "
-            f"A sink made by the API stays inside it; declare the sink in edge.toml to write elsewhere."
-        )
-    return LocalSink(folder, sink.format, FileLayout(time_pattern=config.partitioning.time_pattern))
 
 
 class LocalSink:

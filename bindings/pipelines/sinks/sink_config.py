@@ -1,4 +1,4 @@
-"""What the configs of s3, r2 and the Iceberg sinks share. No heavy library: checking a config loads none."""
+"""What the configs of sinks share, and how a sink's settings become one. Loads no heavy library."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 C = TypeVar("C")
 
+TIME_PATTERN = "year=%Y/month=%m/day=%d"
+"""The folders of a file where nothing is said, as on Cloudflare."""
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]")
 
 
@@ -32,8 +34,10 @@ class Credentials:
 
 @dataclass(frozen=True, slots=True)
 class Partitioning:
-    time_pattern: str = "year=%Y/month=%m/day=%d"
-    """strftime's letters, of the time a record was accepted, in UTC."""
+    """`partitioning` of a sink of files."""
+
+    time_pattern: str = TIME_PATTERN
+    """strftime's letters, of the time a record was accepted, in UTC; empty: no folders."""
 
 
 def config_of(kind: type[C], sink: SinkObject) -> C:

@@ -18,21 +18,21 @@ from uuid import UUID, uuid5
 
 import msgspec
 
-from .addresses import problem_of_url
-from .http_target import HttpTarget
-from .object_config import config_of
-from .progress import publish_in_chunks
-from .row_staging import RowStager
-from .sink import Refused, SinkMisconfiguredError, SinkUnavailableError
+from ..addresses import problem_of_url
+from ..http_target import HttpTarget
+from ..progress import publish_in_chunks
+from ..row_staging import RowStager
+from ..sink import Refused, SinkMisconfiguredError, SinkUnavailableError
+from ..sink_config import config_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from ..objects import SinkObject
-    from .http_target import Answer
-    from .row_staging import Chunk, StagedRow
-    from .sink import Published, Roll, SinkSite, StagedFile
+    from ...objects import SinkObject
+    from ..http_target import Answer
+    from ..row_staging import Chunk, StagedRow
+    from ..sink import Published, Roll, SinkSite, StagedFile
 
 SECRETS = ("token",)
 CHUNK_ROWS_MAX = 5_000

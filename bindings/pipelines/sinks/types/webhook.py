@@ -22,19 +22,19 @@ from hashlib import sha256
 from typing import TYPE_CHECKING, Any, Literal
 from uuid import UUID, uuid5
 
-from .addresses import problem_of_url
-from .http_target import HttpTarget
-from .object_config import config_of
-from .progress import publish_in_chunks
-from .row_staging import RowStager
-from .sink import Refused
+from ..addresses import problem_of_url
+from ..http_target import HttpTarget
+from ..progress import publish_in_chunks
+from ..row_staging import RowStager
+from ..sink import Refused
+from ..sink_config import config_of
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ..objects import SinkObject
-    from .row_staging import Chunk, StagedRow
-    from .sink import Published, Roll, SinkSite, StagedFile
+    from ...objects import SinkObject
+    from ..row_staging import Chunk, StagedRow
+    from ..sink import Published, Roll, SinkSite, StagedFile
 
 SECRETS = ("secrets", "headers")
 OFFSET_MEMBER = "edge_offset"

@@ -9,16 +9,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from .addresses import problem_of_url
-from .file_names import FileNaming
-from .object_config import Credentials, Partitioning, check_bucket_name, config_of, r2_endpoint
+from ..addresses import problem_of_url
+from ..file_names import FileNaming
+from ..sink_config import Credentials, Partitioning, check_bucket_name, config_of, r2_endpoint
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ..objects import SinkObject
-    from .object_store import Bucket, ObjectStoreSink
-    from .sink import SinkSite
+    from ...objects import SinkObject
+    from ..object_store import Bucket, ObjectStoreSink
+    from ..sink import SinkSite
 
 SECRETS = ("credentials",)
 FOLDER_NAME = "r2"
@@ -62,7 +62,7 @@ def open_sink(sink: SinkObject, site: SinkSite) -> ObjectStoreSink:
     Raises:
         SinkMisconfiguredError: the settings do not make sense.
     """
-    from .object_store import ObjectStoreSink  # noqa: PLC0415 - it loads pyarrow and obstore: for opening a sink, not for declaring one
+    from ..object_store import ObjectStoreSink  # noqa: PLC0415 - it loads pyarrow and obstore: for opening a sink, not for declaring one
 
     config = config_of(Config, sink)
     return ObjectStoreSink(open_bucket(config, site.host.state_dir), config, sink.format, site.host)
@@ -70,7 +70,7 @@ def open_sink(sink: SinkObject, site: SinkSite) -> ObjectStoreSink:
 
 def open_bucket(config: Config, state_dir: Path) -> Bucket:
     """The bucket a config names."""
-    from .object_store import folder_bucket, s3_bucket  # noqa: PLC0415 - it loads pyarrow and obstore: for opening a sink, not for declaring one
+    from ..object_store import folder_bucket, s3_bucket  # noqa: PLC0415 - it loads pyarrow and obstore: for opening a sink, not for declaring one
 
     if not config.remote and config.endpoint is None:
         return folder_bucket(state_dir / FOLDER_NAME / config.bucket)
