@@ -304,7 +304,9 @@ class Connection(BaseProtocol):
         except RefusedError as error:
             await send_answer(self, _refusal(error), message, is_kept=False)
             return False
-        request = incoming_request(message.method, url, message.raw_headers, body, decode_json=server.decode_json)
+        request = incoming_request(
+            message.method, url, message.raw_headers, body, decode_json=server.decode_json, client_address=self.address
+        )
         try:
             response = await server.fetcher.fetch(request)
         except RefusedError as error:

@@ -133,7 +133,14 @@ class _Exchange:
             body = Body(chunks=self._chunks(receive), size_bytes=size)
         else:
             self._input_complete.set()
-        return incoming_request(scope["method"], url, pairs, body, decode_json=self._decode_json)
+        return incoming_request(
+            scope["method"],
+            url,
+            pairs,
+            body,
+            decode_json=self._decode_json,
+            client_address=(scope.get("client") or ("",))[0],
+        )
 
     def _url_of(self, scope: Scope, headers: dict[bytes, str]) -> str:
         path = scope.get("raw_path") or quote(scope["path"], safe="/%:@!$&'()*+,;=~").encode()

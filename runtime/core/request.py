@@ -43,9 +43,22 @@ class Request:
         ValueError: options beside a js.Request.
     """
 
-    __slots__ = ("_body", "_decode_json", "_headers", "_method", "_pairs", "_stream", "cf", "redirect", "signal", "url")
+    __slots__ = (
+        "_body",
+        "_client_address",
+        "_decode_json",
+        "_headers",
+        "_method",
+        "_pairs",
+        "_stream",
+        "cf",
+        "redirect",
+        "signal",
+        "url",
+    )
 
     _body: Body | None
+    _client_address: str
     _decode_json: Callable[..., Any]
     _headers: Headers | None
     _method: str
@@ -77,6 +90,7 @@ class Request:
         self._decode_json = json.loads if source is None else source._decode_json
         self._stream = None
         self._pairs = None
+        self._client_address = ""
         self.url = _normalised(input) if source is None else source.url
         self._method = _checked_method(options.get("method") or (source._method if source else "GET"))
         self.cf = options.get("cf", source.cf if source else None)
@@ -215,6 +229,7 @@ def incoming_request(
     *,
     decode_json: Callable[..., Any] = json.loads,
     cf: Any = None,
+    client_address: str = "",
 ) -> Request:
     """A Request from the wire, made without checks and as cheaply as can be: a doorway has checked already.
 
@@ -225,8 +240,10 @@ def incoming_request(
         body: None when the message has no body.
         decode_json: what `request.json()` without arguments calls with the text (str); must decode, and fail, as
             `json.loads` does.
+        client_address: the peer's, where the doorway knows it.
     """
     request = Request.__new__(Request)
+    request._client_address = client_address
     request._method = method
     request.url = url
     request._pairs = header_pairs
@@ -238,6 +255,11 @@ def incoming_request(
     request.signal = None
     request.redirect = "follow"
     return request
+
+
+def client_address(request: Request) -> str:
+    """The peer's address, for doors; empty where it is not known."""
+    return request._client_address
 
 
 def wire_method(request: Request) -> str:

@@ -20,7 +20,7 @@ from .body import read_body
 from .cors import cors_headers, preflight_headers
 from .credentials import require_stream, require_token
 from .http_stream import require_http_stream
-from .intake import Sender, require_key, user_agent_of
+from .intake import Sender, client_of, require_key
 from .json_answer import json_response, told_records
 from .refusal import IngestError, InvalidRecordsError, MethodError, UnknownStreamError, refusal_of
 
@@ -72,7 +72,7 @@ class StreamEndpoint:
         if known.http.authentication:
             require_stream(require_token(self._tokens, headers.get("authorization")), known)
         gate = self._intake.gate(stream)
-        sender = Sender("ingest", require_key(headers.get("idempotency-key")), user_agent_of(gate, headers))
+        sender = Sender("ingest", require_key(headers.get("idempotency-key")), client_of(gate, request))
         body = await read_body(request, headers.get("content-encoding"), known.limits.request_bytes)
         gate.admit(len(body))
         parcel = gate.pass_array(body)

@@ -22,7 +22,7 @@ from ....runtime.core.request import wire_method
 from .body import read_body
 from .credentials import require_stream, require_token
 from .http_stream import require_http_stream
-from .intake import Sender, require_key, user_agent_of
+from .intake import Sender, client_of, require_key
 from .json_answer import json_response, told_records
 from .json_guard import require_harmless, require_text
 from .refusal import (
@@ -106,7 +106,7 @@ class EventsEndpoint:
         stream = await require_http_stream(self._streams, id_or_name)
         require_stream(token, stream.object)
         gate = self._intake.gate(stream)
-        sender = Sender("v1", require_key(headers.get("idempotency-key")), user_agent_of(gate, headers))
+        sender = Sender("v1", require_key(headers.get("idempotency-key")), client_of(gate, request))
         body = await read_body(request, headers.get("content-encoding"), BODY_BYTES_MAX)
         gate.admit(len(body))
         rows = [_row(*one) for one in _split(body, is_lines=content_type in LINES_TYPES)]

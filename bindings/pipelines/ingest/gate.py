@@ -48,7 +48,7 @@ class Gate:
 
     def __init__(self, host: Host, stream: OpenStream, processor: Processor | None = None) -> None:
         self.known = known = stream.object
-        self.keeps_user_agent = processor is not None and processor.keeps_user_agent
+        self.keeps_client = processor is not None and processor.keeps_client
         self._host = host
         self._stream = stream
         self._processor = processor if processor is not None and processor.changes_records else None

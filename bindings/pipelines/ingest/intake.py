@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
+from ....runtime.core.request import client_address
 from ..frame_extra import KEY_CHARACTERS_MAX, FrameExtra
 from .gate import Gate
 from .idempotency import Answer, RequestKey
@@ -13,8 +14,8 @@ from .refusal import ForbiddenError, InvalidRequestError
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from ....runtime.core.headers import Headers
     from ....runtime.core.host import LocalHost
+    from ....runtime.core.request import Request
     from ..objects import StreamObject
     from ..open_streams import OpenStream
     from ..processing.processor import Processor
@@ -26,6 +27,13 @@ if TYPE_CHECKING:
 USER_AGENT_CHARACTERS_MAX = 512
 
 
+class Client(NamedTuple):
+    """Who sent a request, as far as its stream's steps want to know."""
+
+    ip: str = ""
+    user_agent: str = ""
+
+
 class Sender(NamedTuple):
     """What a request says of itself beside its records."""
 
@@ -33,8 +41,7 @@ class Sender(NamedTuple):
     """The door: "ingest", "v1", "otlp"."""
     key: str = ""
     """Its Idempotency-Key, empty for none."""
-    user_agent: str = ""
-    """Only for streams whose enrich steps want it."""
+    client: Client = Client()
 
 
 class Intake:
@@ -71,7 +78,7 @@ class Intake:
         if sender.key:
             return await self._keep_once(stream, parcel, sender, answer)
         if parcel.record_count:
-            extra = _plain_extra(sender.source, sender.user_agent, parcel.schema_hash, parcel.dropped_count)
+            extra = _plain_extra(sender.source, sender.client, parcel.schema_hash, parcel.dropped_count)
             await stream.append(parcel.body, parcel.record_count, is_lines=parcel.is_lines, extra=extra)
         return answer
 
@@ -83,7 +90,8 @@ class Intake:
                 dropped_count=answer.dropped_count,
                 source=sender.source,
                 schema_hash=parcel.schema_hash,
-                user_agent=sender.user_agent,
+                ip=sender.client.ip,
+                user_agent=sender.client.user_agent,
             )
             if parcel.record_count:
                 await stream.append(parcel.body, parcel.record_count, is_lines=parcel.is_lines, extra=extra.encode())
@@ -111,13 +119,15 @@ class BoundStream:
         gate = self._intake.gate(stream)
         gate.admit(len(batch.lines))
         parcel = gate.pass_lines(batch.lines, batch.count)
-        extra = _plain_extra("", "", parcel.schema_hash, parcel.dropped_count)
+        extra = _plain_extra("", Client(), parcel.schema_hash, parcel.dropped_count)
         return stream.append(parcel.body, parcel.record_count, is_lines=True, extra=extra)
 
 
-def user_agent_of(gate: Gate, headers: Headers) -> str:
-    """What a frame of this stream keeps of the client's User-Agent: nothing, unless a step wants it."""
-    return (headers.get("user-agent") or "")[:USER_AGENT_CHARACTERS_MAX] if gate.keeps_user_agent else ""
+def client_of(gate: Gate, request: Request) -> Client:
+    """What a frame of this stream keeps of the client: nothing, unless a step wants it."""
+    if not gate.keeps_client:
+        return Client()
+    return Client(client_address(request), (request.headers.get("user-agent") or "")[:USER_AGENT_CHARACTERS_MAX])
 
 
 def require_key(text: str | None) -> str:
@@ -134,6 +144,8 @@ def require_key(text: str | None) -> str:
 
 
 @lru_cache(maxsize=1024)
-def _plain_extra(source: str, user_agent: str, schema_hash: str, dropped_count: int) -> bytes:
-    extra = FrameExtra(source=source, user_agent=user_agent, schema_hash=schema_hash, dropped_count=dropped_count)
+def _plain_extra(source: str, client: Client, schema_hash: str, dropped_count: int) -> bytes:
+    extra = FrameExtra(
+        source=source, schema_hash=schema_hash, dropped_count=dropped_count, ip=client.ip, user_agent=client.user_agent
+    )
     return extra.encode()

@@ -19,7 +19,7 @@ from ....runtime.core.request import wire_method
 from .body import read_body
 from .credentials import require_stream, require_token
 from .http_stream import require_http_stream
-from .intake import Sender, user_agent_of
+from .intake import Sender, client_of
 from .otlp import answer, failure, records_of
 from .refusal import IngestError, MethodError, refusal_of
 
@@ -75,7 +75,7 @@ class OtlpEndpoint:
         gate.admit(len(body))
         parcel = gate.pass_array(_encoder.encode(records_of(body, content_type)))
         kept = await self._intake.keep(
-            stream, parcel, Sender("otlp", "", user_agent_of(gate, headers)), parcel.record_count
+            stream, parcel, Sender("otlp", "", client_of(gate, request)), parcel.record_count
         )
         message = "Records that do not fit the stream's schema are dropped." if kept.dropped_count else ""
         return answer(content_type, rejected_count=kept.dropped_count, message=message)

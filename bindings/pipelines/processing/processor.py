@@ -64,8 +64,8 @@ class Processor:
         """Raises ConfigError, naming the step, for one that cannot work."""
         self._before_log: list[Mask] = []
         self._before_sql: list[_RecordStep] = []
-        self.keeps_user_agent = False
-        """An enrich step wants to know it: the frame has to carry it."""
+        self.keeps_client = False
+        """An enrich step wants to know of the client: the frame has to carry it."""
         for number, step in enumerate(steps):
             try:
                 self._add(step, folder)
@@ -142,7 +142,7 @@ class Processor:
             self._before_sql.append(_RecordStep(step.type, lambda record, _: _parsed(parse, record)))
         elif isinstance(step, EnrichStep):
             enrich = Enrich(step, folder)
-            self.keeps_user_agent |= "user_agent" in step.facts
+            self.keeps_client |= not {"ip", "user_agent"}.isdisjoint(step.facts)
             self._before_sql.append(_RecordStep(step.type, lambda record, facts: _enriched(enrich, record, facts)))
 
 

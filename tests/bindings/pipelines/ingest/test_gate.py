@@ -11,14 +11,14 @@ from edge.bindings.pipelines.disk import Disk
 from edge.bindings.pipelines.ids import id_of
 from edge.bindings.pipelines.ingest.backlog import undelivered_bytes
 from edge.bindings.pipelines.ingest.gate import Gate
-from edge.bindings.pipelines.ingest.intake import user_agent_of
+from edge.bindings.pipelines.ingest.intake import Client, client_of
 from edge.bindings.pipelines.ingest.refusal import InvalidRecordsError
 from edge.bindings.pipelines.ingest.token_bucket import TokenBucket
 from edge.bindings.pipelines.partition import PartitionLog
 from edge.bindings.pipelines.processing.declared import EnrichStep, MaskStep, ParseStep
 from edge.bindings.pipelines.processing.processor import Processor
 from edge.bindings.pipelines.stream_folders import StreamFolders
-from edge.runtime.core.headers import headers_of
+from edge.runtime.core.request import incoming_request
 from edge.runtime.testing.fake_host import FakeHost
 
 from .conftest import FLIGHT, stream_object
@@ -101,12 +101,16 @@ def test_a_gate_without_a_mask_keeps_the_bytes() -> None:
     assert stream_object().id == id_of("stream", "flights")
 
 
-@pytest.mark.parametrize(("facts", "kept"), [(("user_agent",), "curl/8"), (("received_at",), "")])
-def test_a_user_agent_is_kept_only_for_a_step_that_wants_it(tmp_path: Path, facts: Any, kept: str) -> None:
+@pytest.mark.parametrize(
+    ("facts", "kept"),
+    [(("user_agent",), Client("192.0.2.7", "curl/8")), (("ip",), Client("192.0.2.7", "curl/8")), ((), Client())],
+)
+def test_the_client_is_kept_only_for_a_step_that_wants_it(tmp_path: Path, facts: Any, kept: Client) -> None:
     processor = Processor([EnrichStep("enrich", facts=facts)], "flights", tmp_path)
-    headers = headers_of({"user-agent": "curl/8"})
-    assert user_agent_of(gate_of(stream_object(), processor), headers) == kept
-    assert user_agent_of(gate_of(stream_object()), headers) == ""
+    headers = [(b"user-agent", b"curl/8")]
+    request = incoming_request("POST", "http://localhost/", headers, client_address="192.0.2.7")
+    assert client_of(gate_of(stream_object(), processor), request) == kept
+    assert client_of(gate_of(stream_object()), request) == Client()
 
 
 def test_the_schema_judges_records_as_the_steps_leave_them(tmp_path: Path) -> None:
