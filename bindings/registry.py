@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, cast
 from ..runtime.core.errors import UnsupportedError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
-    from ._shared.rest import Route
+    from ._shared.rest import Call, Route
     from .spec import BindingSpec, OpenBinding
 
 _FOLDER = Path(__file__).parent
@@ -44,6 +44,11 @@ def routes_of(section: str) -> Callable[[Any], Sequence[Route]]:
 def described_paths(section: str) -> Mapping[str, Any]:
     """What a section serves outside of `/client/v4` and describes itself: path -> OpenAPI's path item."""
     return cast("Mapping[str, Any]", getattr(import_module(f"{_PACKAGE}.{section}.rest"), "DESCRIBED_PATHS", {}))
+
+
+def answerer_of(section: str) -> Callable[[Any, Call], Awaitable[dict[str, Any] | None]] | None:
+    """What answers GraphQL queries about a section's figures, given its `admin`; None when it has none."""
+    return getattr(import_module(f"{_PACKAGE}.{section}.rest"), "answer_question", None)
 
 
 def opener_of(section: str, platform: str) -> OpenBinding:

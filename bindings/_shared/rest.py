@@ -42,6 +42,15 @@ PAGES = (Query("page", "number"), Query("per_page", "number"))
 
 
 @dataclass(frozen=True, slots=True)
+class Question:
+    """The body of `POST /graphql`. A product with datasets has `answer_question(admin, call)` in its `rest.py`."""
+
+    query: str
+    variables: dict[str, Any] | None = None
+    operationName: str | None = None  # noqa: N815 - GraphQL's name
+
+
+@dataclass(frozen=True, slots=True)
 class Refusal:
     """An error as values."""
 

@@ -15,6 +15,7 @@ import msgspec
 
 from .._shared.permissions import PIPELINES_READ, PIPELINES_WRITE
 from .._shared.rest import PAGES, Answer, ApiError, Query, Route, page_of
+from .graphql_api import answer_pipelines
 from .ids import is_id
 from .objects import HttpIngest
 from .rest_bodies import (
@@ -46,6 +47,9 @@ if TYPE_CHECKING:
 
 DESCRIBED_PATHS = INGEST_PATHS
 """What is served outside of `/client/v4`: doors, which answer for themselves."""
+
+answer_question = answer_pipelines
+"""Of `POST /graphql`."""
 
 _BASE = "/accounts/{account_id}/pipelines"
 _V1 = f"{_BASE}/v1"

@@ -1,4 +1,4 @@
-"""Routes that no binding owns: the user, the token in use, the one account, wrangler's GraphQL question.
+"""Routes that no binding owns: the user, the token in use, the one account.
 
 Source: spec "Cloudflare API", 1.5.
 """
@@ -10,13 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 from ...bindings._shared.permissions import ACCOUNT_READ
 from ...bindings._shared.rest import PAGES, Answer, ApiError, Refusal, Route, page_of
-from .envelope import json_response
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ...bindings._shared.rest import Call
-    from ..core.response import Response
 
 ACCOUNT_NAME = "Edge on this machine"
 USER_EMAIL = "edge@localhost"
@@ -59,7 +57,6 @@ def account_routes(account_id: str) -> Sequence[Route]:
         Route("GET", "/accounts/{account_id}", get_account, ACCOUNT_READ),
         Route("GET", "/accounts/{account_id}/tokens/verify", verify_token, "", bad_token=INVALID_TOKEN),
         Route("GET", "/memberships", list_memberships, "", query=PAGES),
-        Route("POST", "/graphql", answer_graphql, ""),
     )
 
 
@@ -76,8 +73,3 @@ async def verify_token(call: Call) -> Answer:
     expires_on = datetime.fromtimestamp(token.expires_at, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     message = {"code": 10000, "message": "This API Token is valid and active"}
     return Answer({"id": token.id, "status": "active", "expires_on": expires_on}, messages=[message])
-
-
-async def answer_graphql(_call: Call) -> Response:
-    """Answer that there are no figures: enough for `wrangler d1 info` and `wrangler r2 bucket info`."""
-    return json_response({"data": {"viewer": {"accounts": []}}, "errors": None})

@@ -6,6 +6,7 @@ and nothing of a body is read before. Loaded by the first call, never before.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
@@ -13,7 +14,7 @@ import msgspec
 
 from ...bindings._shared.rest import NOT_VALID_HERE, ApiError, Call
 from ...bindings._shared.tokens import TokenStore
-from ...bindings.registry import described_paths, has_api, routes_of
+from ...bindings.registry import answerer_of, described_paths, has_api, routes_of
 from ..core.context import request_id
 from ..core.errors import BackendError, RefusedError
 from ..core.request import wire_method, wire_request_body
@@ -22,6 +23,7 @@ from ..core.response import Response
 from .account import account_routes
 from .auth import authenticate
 from .envelope import failure, json_response, success
+from .graphql_route import graphql_route
 from .openapi import describe
 from .route_table import RouteTable
 
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from ...bindings._shared.rest import Route
     from ..core.host import LocalHost
     from ..core.request import Request
+    from .graphql_route import Answerer
 
 BASE_PATH = "/client/v4"
 DESCRIPTION_PATH = "/openapi.json"
@@ -50,11 +53,15 @@ class RestApi:
         self._account_id = account_id
         self._tokens = TokenStore(host.state_dir, now=host.now)
         routes = list(account_routes(account_id))
+        answerers: list[Answerer] = []
         self._other_paths: dict[str, Any] = {}
         for section, admin in admins.items():
             if has_api(section):
                 routes += routes_of(section)(admin)
                 self._other_paths |= described_paths(section)
+                if (answer := answerer_of(section)) is not None:
+                    answerers.append(partial(answer, admin))
+        routes.append(graphql_route(answerers))
         self.table = RouteTable(routes)
 
     async def fetch(self, request: Request) -> Response:
