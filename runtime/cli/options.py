@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ..hosts.logs import LEVELS
 from ..hosts.state_folder import FOLDER_NAME
 from ..serve import ConfigChoice
 
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
 
     Command = Callable[..., Any]
 
+LEVELS = ("debug", "info", "warning", "error")
 _FILE = click.Path(path_type=Path, dir_okay=False)
 _FOLDER = click.Path(path_type=Path, file_okay=False)
 

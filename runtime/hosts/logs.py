@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from ..core.host import Logger
 
 LogFormat = Literal["pretty", "json"]
-LEVELS = ("debug", "info", "warning", "error")
 REQUEST_ANSWERED = "request_answered"
 """The event of request_log.py, which pretty mode writes as wrangler does: `GET /path 200 OK (5ms)`."""
 REQUESTS_WAIT_SECONDS = 0.02

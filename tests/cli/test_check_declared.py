@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -27,6 +29,7 @@ path = "out"
 name = "far"
 sql = "INSERT INTO far SELECT carrier FROM flights"
 """
+HEAVY = {"aiohttp", "datafusion", "numpy", "obstore", "pandas", "pyarrow", "structlog"}
 
 
 @pytest.fixture
@@ -49,6 +52,16 @@ def check(
 def test_a_whole_declaration_has_no_problems(check: Callable[..., tuple[Any, str]], project: Path) -> None:
     assert check(DECLARED) == (0, "wrangler.jsonc: no problems found.\n")
     assert not (project / ".edge").exists()
+
+
+def test_declaring_streams_and_sinks_loads_no_heavy_library(project: Path) -> None:
+    (project / "edge.toml").write_text(DECLARED.partition("[[pipelines]]")[0])
+    code = (
+        "import sys; from edge.runtime.cli.main import edge; edge(['check'], standalone_mode=False);"
+        f"print(*{HEAVY} & {{name.partition('.')[0] for name in sys.modules}}, file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=project, capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("wrangler.jsonc: no problems found.\n", "\n")
 
 
 def test_every_problem_of_the_sections_is_told_and_the_exit_code_is_1(check: Callable[..., tuple[Any, str]]) -> None:
