@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
 
 from edge.bindings.kv_namespaces.aws import table_definition
@@ -57,7 +58,7 @@ def test_the_quick_start_works_as_written(tmp_path: Path) -> None:
     init = re.search(r"^edge (init \S+ --template \S+) && cd (\S+)$", block("sh", "edge init"), re.MULTILINE)
     assert init
     subprocess.run([EDGE, *init[1].split()], cwd=tmp_path, check=True, capture_output=True)
-    shown = re.search(r"-d '(.*)' http", block("sh", "curl"))
+    shown = re.search(r"-d '(.*)' http", block("sh", "streams tail"))
     assert shown
     assert isinstance(json.loads(shown[1]), list)
     checked = subprocess.run([EDGE, "check"], cwd=tmp_path / init[2], capture_output=True, text=True, check=True)
@@ -81,3 +82,36 @@ def test_the_table_it_tells_to_create_is_the_one_that_is_used() -> None:
         f"Projection={{ProjectionType={index['Projection']['ProjectionType']},NonKeyAttributes=[{projected}]}}",
     ):
         assert text in told
+
+
+def test_the_records_of_the_stream_section_can_be_queried(tmp_path: Path) -> None:
+    (tmp_path / "wrangler.toml").write_text('name = "demo"\nmain = "entry.py"\n')
+    (tmp_path / "entry.py").write_text("async def fetch(request, env, ctx): ...\n")
+    (tmp_path / "edge.toml").write_text(block("toml", "sign_ups"))
+    shown = block("sh", "edge query")
+    sent, query = re.search(r"-d '(.*)' http", shown), re.search(r'edge query "(.*)"', shown)
+    assert sent
+    assert query
+
+    def edge(*arguments: str, stdin: str | None = None) -> str:
+        command = [EDGE, *arguments]
+        done = subprocess.run(command, cwd=tmp_path, input=stdin, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    edge("check")
+    (tmp_path / "sent.json").write_text(sent[1])
+    [record] = json.loads(edge("streams", "test", "sent.json", "--json"))
+    assert record["rows"] == [{"sink": "sign_ups", "row": {"who": "ada"}}]
+    with subprocess.Popen([EDGE, "dev", "--port", "0"], cwd=tmp_path, stdout=subprocess.PIPE, text=True) as server:
+        try:
+            assert server.stdout is not None
+            ready = next(found for line in server.stdout if (found := re.search(r"Ready on (\S+)", line)))
+            body = urllib.request.Request(f"{ready[1]}/cdn-cgi/ingest/events", sent[1].encode(), method="POST")
+            with urllib.request.urlopen(body) as answer:
+                assert answer.status == 200
+            while not list(tmp_path.glob("out/sign_ups/**/*.parquet")):
+                assert server.poll() is None
+            assert json.loads(edge("query", query[1], "--json")) == [{"who": "ada", "count_star()": 1}]
+        finally:
+            server.terminate()
