@@ -20,7 +20,6 @@ import asyncio
 import random
 import shutil
 from collections.abc import Callable  # noqa: TC003 - the type of a dataclass field
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -293,9 +292,8 @@ class InsertRunner:
         if reason != self._failure:
             self._failure = reason
             self._host.log.warning("pipeline_not_delivering", pipeline=self._name, reason=reason)
-            await self._thread(self._store.note_failure, self._fence, self._key.id, reason)
-        with suppress(BackendError):
-            await self._thread(self._store.count, self._fence, self._key.id, {"sinkRetries": 1})
+            await self._note(self._store.note_failure, reason)
+        await self._note(self._store.count, {"sinkRetries": 1})
         if isinstance(error, SinkMisconfiguredError):
             await self._pause(MISCONFIGURED_RETRY_S)
             return
@@ -303,6 +301,15 @@ class InsertRunner:
         self._failure_count += 1
         asked_s = getattr(error, "retry_after_s", None) or 0.0
         await self._pause(min(RETRY_S_MAX, max(delay_s, asked_s)))
+
+    async def _note(self, write: Callable[..., None], what: object) -> None:
+        """Write what may be missing: the disk that fails the sink may fail the store too."""
+        try:
+            await self._thread(write, self._fence, self._key.id, what)
+        except FencedError:
+            raise
+        except BackendError as error:
+            self._host.log.warning("delivery_store_failed", pipeline=self._name, reason=str(error))
 
     def _heal(self) -> None:
         if self._failure is not None:

@@ -41,6 +41,7 @@ class RunnerLease:
     """This process's part in it. `acquire`, then `keep` beside the work, then `release`; `close` at the end."""
 
     def __init__(self, store: DeliveryStore, folder: Path, host: LocalHost) -> None:
+        """`store` is this object's own: it is read from the event loop, which must not wait for a commit."""
         self._store = store
         self._folder = folder
         self._host = host
@@ -80,11 +81,12 @@ class RunnerLease:
         self._store.release_lease(self.fence)
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Let go of the file and of the store."""
         descriptor, self._descriptor = self._descriptor, None
         if descriptor is not None:
             (self._folder / self._name).unlink(missing_ok=True)
             os.close(descriptor)
+        self._store.close()
 
     def _open(self) -> None:
         if self._descriptor is None:

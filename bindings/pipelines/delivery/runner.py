@@ -89,7 +89,7 @@ class PipelineRunner:
         """Deliver. Nothing is opened or loaded before there is something to do."""
         while not decide_plan(self._catalogue):
             await self._host.sleep(FOLLOW_S)
-        lease = RunnerLease(self._store, self._folder, self._host)
+        lease = RunnerLease(DeliveryStore(self._host.state_dir), self._folder, self._host)
         self._executor = ThreadPoolExecutor(THREADS, thread_name_prefix="pipelines")
         try:
             while True:
