@@ -25,6 +25,7 @@ from .pipelines_state import (
     say_table,
     where_options,
 )
+from .stream_figures import account_lines, insert_accounts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -103,16 +104,17 @@ def list_pipelines(page: int, per_page: int, *, is_json: bool, **where: Any) -> 
 
 @command.command(name="get")
 @click.argument("pipeline")
-@click.option("--json", "is_json", is_flag=True, help="As the REST API shows it.")
+@click.option("--json", "is_json", is_flag=True, help="As the REST API shows it, with accounts.")
 @where_options
 def get(pipeline: str, *, is_json: bool, **where: Any) -> None:
-    """Show PIPELINE (id or name) with its streams and sinks."""
+    """Show PIPELINE (id or name) with its streams and sinks, and what became of every record."""
     admin = open_admin(**where)
     found = require("pipeline", pipeline, admin.catalogue.pipeline, admin.catalogue.pipelines)
     tables, status = table_shapes(admin, found.id), admin.status_of(found.id)
+    accounts = insert_accounts(admin, found.id)
     if is_json:
         shape = pipeline_shape(found, status.status)
-        say_json({**shape, "failure_reason": status.failure_reason, "tables": tables})
+        say_json({**shape, "failure_reason": status.failure_reason, "tables": tables, "accounts": accounts})
         return
     say_fields(
         [
@@ -125,6 +127,7 @@ def get(pipeline: str, *, is_json: bool, **where: Any) -> None:
             ("Streams", ", ".join(one["name"] for one in tables if one["type"] == "stream")),
             ("Sinks", ", ".join(one["name"] for one in tables if one["type"] == "sink")),
             ("SQL", found.sql.strip()),
+            ("Records", "\n".join(account_lines(accounts)) or "no INSERT has begun"),
         ]
     )
 

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import json
 import time
-from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from ...bindings.pipelines.dead_letters import DeadLetters
 from ...bindings.pipelines.declared_checks import origin_problems
-from ...bindings.pipelines.delivery.status import DeliveryStatus
 from ...bindings.pipelines.objects import Cors, HttpIngest
 from ...bindings.pipelines.rest_shapes import stream_shape, time_text
 from ...bindings.pipelines.schema_json import SchemaError, schema_from_json
+from ...bindings.pipelines.stream_state import load_stream_state
 from ..core.errors import EdgeError
 from .pipelines_state import (
     FILE,
@@ -29,9 +27,9 @@ from .pipelines_state import (
     say_json,
     where_options,
 )
+from .stream_figures import stream_fields, stream_figures
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from ...bindings.pipelines.admin import PipelinesAdmin
@@ -73,14 +71,16 @@ def create(
 
 @click.command(name="get")
 @click.argument("stream")
-@click.option("--json", "is_json", is_flag=True, help="As the REST API shows it.")
+@click.option("--json", "is_json", is_flag=True, help="As the REST API shows it, with figures.")
 @where_options
 def get(stream: str, *, is_json: bool, **where: Any) -> None:
-    """Show the settings of STREAM (id or name), and what waits in it."""
+    """Show the settings of STREAM (id or name), what comes in, and what waits in it."""
     admin = open_admin(**where)
     found = require("stream", stream, admin.catalogue.stream, admin.catalogue.streams)
+    now = time.time()
+    state = load_stream_state(admin, found.id, now)
     if is_json:
-        say_json(stream_shape(found, origin_of(**where)))
+        say_json({**stream_shape(found, origin_of(**where)), "figures": stream_figures(state, now)})
         return
     origins = ", ".join(found.http.cors.origins)
     say_fields(
@@ -96,8 +96,7 @@ def get(stream: str, *, is_json: bool, **where: Any) -> None:
             ("Validation", found.validation),
             ("Pipelines", ", ".join(one.name for one in admin.catalogue.pipelines_using(found.id)) or "none"),
             ("Unprocessed", f"{admin.unprocessed_count(found.id):,} records"),
-            ("Dead letters", f"{DeadLetters(admin.state_dir).count(found.id):,}"),
-            ("Backlog", "\n".join(_backlog_lines(admin, found)) or "-"),
+            *stream_fields(state, now),
         ]
     )
 
@@ -117,20 +116,6 @@ def delete(stream: str, *, is_sure: bool, **where: Any) -> None:
         click.echo("A running edge still holds its log; the log goes when edge is started next.", err=True)
     if found.origin == "declared":
         click.echo("It is made again at the next start while edge.toml declares it.", err=True)
-
-
-def _backlog_lines(admin: PipelinesAdmin, stream: StreamObject) -> Iterator[str]:
-    """What each INSERT that reads the stream has not delivered yet, and how old that is."""
-    with closing(DeliveryStatus(admin.state_dir, admin.folders)) as status:
-        for state in status.inserts():
-            pipeline = admin.catalogue.pipeline(state.key.pipeline_id)
-            if state.key.stream_id == stream.id and pipeline is not None:
-                waiting = status.backlog(state)
-                age = f", the oldest {max(0.0, time.time() - waiting.oldest_at):.0f} s old" if waiting.oldest_at else ""
-                yield (
-                    f"{pipeline.name}, INSERT {state.key.position + 1}: {waiting.record_count:,} records, "
-                    f"{waiting.size_bytes:,} bytes{age}"
-                )
 
 
 def _along_with(admin: PipelinesAdmin, stream: StreamObject) -> str:
