@@ -41,6 +41,7 @@ OWNERS = {
     "opentelemetry": r"bindings/pipelines/(sinks/types|ingest)/otlp\w*\.py",
     "duckdb": r"runtime/cli/query\.py|bindings/pipelines/query\.py",
     "zstandard": r"bindings/pipelines/ingest/\w+\.py",
+    "graphql": r"bindings/pipelines/graphql_api\.py",
     "jwt": r"bindings/_shared/tokens\.py",
 }
 """Library -> the files that may import it; a heavy library is paid for only by who uses it."""
