@@ -5,9 +5,10 @@
                                  some. `str(e)` is "TypeError: message", `e.message` the message alone
     BodyUsedError                a body was read twice
     AbortError                   fetch() could not be answered: no such host, refused, cut, not a URL
+      AddressRefusedError          the caller's rule allows no connection to where the name leads
     HttpStatusError              `raise_for_status()` on 4xx and 5xx
 
-The last three are OSErrors, as in `pyodide.http`.
+The last four are OSErrors, as in `pyodide.http`.
 Source: spec "Handler-side contract", 2 and 3.
 """
 
@@ -39,6 +40,14 @@ class BodyUsedError(OSError):
 
 class AbortError(OSError):
     """Raised when fetch() has no answer. The message says why."""
+
+
+class AddressRefusedError(AbortError):
+    """Raised when `may_connect` of `host.fetch` says no to an address. Nothing was sent, nothing connected."""
+
+    def __init__(self, address: str) -> None:
+        super().__init__("the address may not be connected to")
+        self.address = address
 
 
 class HttpStatusError(OSError):

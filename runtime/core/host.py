@@ -49,10 +49,16 @@ class Host(Protocol):
     def spawn(self, work: Coroutine[Any, Any, T], *, name: str) -> asyncio.Task[T]:
         """Start `work` as a task that this host owns: it is awaited or cancelled before the host closes."""
 
-    async def fetch(self, request: Request) -> Response:
+    async def fetch(self, request: Request, *, may_connect: Callable[[str], bool] | None = None) -> Response:
         """Send a request to the internet.
 
+        Args:
+            may_connect: asked for each address right before a connection is made to it, those of redirects too: what
+                a name means may change between a look-up of one's own and this one. Pass one function, not a new one
+                each time: connections are kept for it. None: any address.
+
         Raises:
+            AddressRefusedError: `may_connect` allowed none.
             OSError: the name did not resolve or the connection failed; the message says which.
         """
 

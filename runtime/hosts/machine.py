@@ -40,11 +40,11 @@ class Machine:
         task.add_done_callback(self._tasks.discard)
         return task
 
-    async def fetch(self, request: Request) -> Response:
+    async def fetch(self, request: Request, *, may_connect: Callable[[str], bool] | None = None) -> Response:
         from . import outbound  # noqa: PLC0415 - the HTTP client loads on the first outgoing request
 
         self._close_outbound = outbound.aclose
-        return await outbound.send_request(request)
+        return await outbound.send_request(request, may_connect=may_connect)
 
     async def aclose(self) -> None:
         """Cancel what is still running, wait for it, close outgoing connections."""

@@ -9,6 +9,7 @@ another origin (Fetch Standard, "HTTP-redirect fetch").
 from __future__ import annotations
 
 import asyncio
+import socket
 from contextlib import suppress
 from typing import TYPE_CHECKING
 from weakref import WeakKeyDictionary
@@ -17,14 +18,16 @@ import aiohttp
 from yarl import URL
 
 from ..core.body import Body
-from ..core.fetch_errors import AbortError
+from ..core.fetch_errors import AbortError, AddressRefusedError
 from ..core.request import wire_headers, wire_method, wire_request_body
 from ..core.response import REDIRECT_STATUSES, incoming_response
 from .closing_at_exit import close_at_exit
 from .outbound_failures import CONNECT_SECONDS_MAX, READ_STALL_SECONDS_MAX, reason_of
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
+
+    from aiohappyeyeballs import AddrInfoType, SocketFactoryType
 
     from ..core.request import Request
     from ..core.response import Response
@@ -44,13 +47,20 @@ _NOT_PASSED_ON = frozenset(
 _TIED_TO_ORIGIN = frozenset({"authorization", "cookie", "proxy-authorization"})
 _ABOUT_THE_BODY = frozenset({"content-encoding", "content-language", "content-location", "content-type"})
 
-_sessions: WeakKeyDictionary[asyncio.AbstractEventLoop, aiohttp.ClientSession] = WeakKeyDictionary()
+_sessions: WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Callable[[str], bool] | None, aiohttp.ClientSession]] = (
+    WeakKeyDictionary()
+)
+"""One for each rule: a connection that is kept was made under the rule of who uses it again."""
 
 
-async def send_request(request: Request) -> Response:
+async def send_request(request: Request, *, may_connect: Callable[[str], bool] | None = None) -> Response:
     """Send it and return as soon as the head of the answer is here; the body streams.
 
+    Args:
+        may_connect: as in `Host.fetch`.
+
     Raises:
+        AddressRefusedError: `may_connect` allowed no address.
         AbortError: no answer (name, connection, TLS, timeout, too many redirects); the message says which.
     """
     method = wire_method(request)
@@ -64,7 +74,7 @@ async def send_request(request: Request) -> Response:
     if isinstance(data, bytes) and body is not None:
         await body.read()  # marks it used
     for redirect_count in range(REDIRECTS_MAX + 1):
-        answer = await _exchange(method, url, headers, data)
+        answer = await _exchange(method, url, headers, data, may_connect)
         location = answer.headers.get("location")
         if request.redirect == "manual" or answer.status not in REDIRECT_STATUSES or location is None:
             return _response_of(answer, is_redirected=redirect_count > 0)
@@ -87,8 +97,7 @@ async def send_request(request: Request) -> Response:
 
 async def aclose() -> None:
     """Close this loop's connections; a later call opens new ones."""
-    session = _sessions.pop(asyncio.get_running_loop(), None)
-    if session is not None:
+    for session in _sessions.pop(asyncio.get_running_loop(), {}).values():
         await session.close()
 
 
@@ -101,10 +110,14 @@ class _Upload(aiohttp.AsyncIterablePayload):
 
 
 async def _exchange(
-    method: str, url: URL, headers: list[tuple[str, str]], data: bytes | _Upload | None
+    method: str,
+    url: URL,
+    headers: list[tuple[str, str]],
+    data: bytes | _Upload | None,
+    may_connect: Callable[[str], bool] | None,
 ) -> aiohttp.ClientResponse:
     try:
-        return await _session().request(
+        return await _session(may_connect).request(
             method,
             url,
             headers=headers,
@@ -113,6 +126,8 @@ async def _exchange(
             skip_auto_headers=("Content-Type", "User-Agent"),
         )
     except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as error:
+        if isinstance(error, aiohttp.ClientConnectorError) and isinstance(error.os_error, AddressRefusedError):
+            raise error.os_error from None
         msg = f"{method} {url.origin()} got no answer: {reason_of(error)}"
         raise AbortError(msg) from error
 
@@ -156,11 +171,12 @@ class _Download:
             self._answer.close()
 
 
-def _session() -> aiohttp.ClientSession:
-    loop = asyncio.get_running_loop()
-    session = _sessions.get(loop)
+def _session(may_connect: Callable[[str], bool] | None) -> aiohttp.ClientSession:
+    of_rule = _sessions.setdefault(asyncio.get_running_loop(), {})
+    session = of_rule.get(may_connect)
     if session is None or session.closed:
-        session = _sessions[loop] = aiohttp.ClientSession(
+        session = of_rule[may_connect] = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(socket_factory=may_connect and _sockets_for(may_connect)),
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=aiohttp.ClientTimeout(
                 total=None, sock_connect=CONNECT_SECONDS_MAX, sock_read=READ_STALL_SECONDS_MAX
@@ -168,3 +184,15 @@ def _session() -> aiohttp.ClientSession:
         )
         close_at_exit(session)
     return session
+
+
+def _sockets_for(may_connect: Callable[[str], bool]) -> SocketFactoryType:
+    """Makes sockets for allowed addresses alone. It is given the very address that is connected to."""
+
+    def make_socket(found: AddrInfoType) -> socket.socket:
+        family, kind, protocol, _, place = found
+        if not may_connect(str(place[0])):
+            raise AddressRefusedError(str(place[0]))
+        return socket.socket(family, kind, protocol)
+
+    return make_socket

@@ -100,7 +100,7 @@ class FakeHost:
         task.add_done_callback(self._tasks.discard)
         return task
 
-    async def fetch(self, request: Request) -> Response:
+    async def fetch(self, request: Request, *, may_connect: Callable[[str], bool] | None = None) -> Response:  # noqa: ARG002 - it connects nowhere
         if self.on_fetch is None:
             raise OSError("this FakeHost has no internet: set on_fetch")
         return await self.on_fetch(request)

@@ -15,7 +15,7 @@ from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
 from edge import Request
-from edge.runtime.core.fetch_errors import AbortError
+from edge.runtime.core.fetch_errors import AbortError, AddressRefusedError
 from edge.runtime.hosts import outbound, outbound_failures
 from edge.runtime.hosts.local import LocalMachine
 from edge.runtime.testing.fake_host import RecordingLog
@@ -143,6 +143,29 @@ async def test_redirects_are_followed_as_fetch_does(site: str, status: int, meth
     seen = await response.json()
     assert (seen["method"], seen["size"]) == (arrives, 0 if arrives == "GET" else 5)
     assert (response.redirected, response.url) == (True, f"{site}/echo")
+
+
+@pytest.mark.parametrize("path", ["/echo", "/redirect/307"])
+async def test_no_connection_is_made_to_an_address_that_the_callers_rule_refuses(site: str, path: str) -> None:
+    """Not even one that is open already, made for a caller without a rule."""
+    await (await ask(f"{site}/echo")).bytes()
+    asked: list[str] = []
+
+    def refuse(address: str) -> bool:
+        asked.append(address)
+        return False
+
+    with pytest.raises(AddressRefusedError, match="the address may not be connected to") as caught:
+        await outbound.send_request(Request(site + path), may_connect=refuse)
+    assert (caught.value.address, asked) == ("127.0.0.1", ["127.0.0.1"])
+
+
+async def test_a_redirect_leads_only_where_the_callers_rule_allows(site: str) -> None:
+    answers = [True, False]
+    to = site.replace("127.0.0.1", "localhost") + "/echo"
+    with pytest.raises(AddressRefusedError):
+        await outbound.send_request(Request(f"{site}/redirect/302?to={to}"), may_connect=lambda _: answers.pop(0))
+    assert answers == []
 
 
 async def test_manual_redirect_is_given_as_it_is(site: str) -> None:

@@ -2,7 +2,8 @@
 
 A sink's URL is data: whoever may create a sink over the REST API would otherwise reach everything this machine can
 (a cloud's metadata service, a database that trusts its network). Every address a name resolves to must be public, so
-that a name with one private address among public ones is refused too.
+that a name with one private address among public ones is refused too. A moment later, when the connection is made, the
+name may mean something else: `host.fetch` asks `is_public` once more, for the very address it connects to.
 Source: spec "Reliability", 4, server-side request forgery.
 """
 
@@ -77,8 +78,12 @@ async def require_public(url: str, resolve: Resolve = resolve) -> None:
         raise SinkUnavailableError(msg) from error
     for address in addresses:
         if not is_public(address):
-            msg = (
-                f"{host} is {address}, which is not on the public internet, so nothing was sent. If this sink is "
-                "meant to reach the private network, set allow_private_network = true."
-            )
-            raise SinkMisconfiguredError(msg)
+            raise not_public(host, address)
+
+
+def not_public(host: str, address: str) -> SinkMisconfiguredError:
+    """What is raised for a name that leads into the private network."""
+    return SinkMisconfiguredError(
+        f"{host} is {address}, which is not on the public internet, so nothing was sent. If this sink is "
+        "meant to reach the private network, set allow_private_network = true."
+    )

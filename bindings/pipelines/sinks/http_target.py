@@ -14,10 +14,10 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from ....runtime.core.fetch_errors import JsTypeError
+from ....runtime.core.fetch_errors import AddressRefusedError, JsTypeError
 from ....runtime.core.request import Request
 from ....runtime.core.response import wire_body
-from .addresses import require_public
+from .addresses import is_public, not_public, require_public
 from .addresses import resolve as resolve_here
 from .sink import SinkMisconfiguredError, SinkUnavailableError
 
@@ -76,7 +76,7 @@ class HttpTarget:
         self.url = url.rstrip("/")
         self.name = urlsplit(url).netloc
         self._timeout_s = timeout_s
-        self._allow_private_network = allow_private_network
+        self._may_connect = None if allow_private_network else is_public
         self._headers = dict(headers or {})
         self._is_packed = is_packed
         self._resolve = resolve
@@ -88,7 +88,7 @@ class HttpTarget:
             SinkUnavailableError: no answer.
             SinkMisconfiguredError: a private address, or a redirect.
         """
-        if not self._allow_private_network:
+        if self._may_connect is not None:
             await require_public(self.url, self._resolve)
         sent = {**self._headers, **headers}
         if self._is_packed:
@@ -97,11 +97,13 @@ class HttpTarget:
         try:
             request = Request(self.url + path, method="POST", headers=sent, body=body, redirect="manual")
             async with asyncio.timeout(self._timeout_s):
-                response = await self._host.fetch(request)
+                response = await self._host.fetch(request, may_connect=self._may_connect)
                 answer = Answer(response.status, dict(response.headers.items()), await _body_of(response))
         except JsTypeError as error:
             msg = f"{self.name} cannot be asked: {error.message} Check the sink's url, headers and credentials."
             raise SinkMisconfiguredError(msg) from error
+        except AddressRefusedError as error:
+            raise not_public(urlsplit(self.url).hostname or "", error.address) from error
         except TimeoutError as error:
             msg = f"{self.name} gave no answer within {self._timeout_s:g} seconds."
             raise SinkUnavailableError(msg) from error

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
     from pathlib import Path
 
+    from edge import Request, Response
+
 STREAM_ID = "5" * 32
 INGESTED_AT_US = 1_767_225_600_000_000
 """2026-01-01T00:00:00Z, also when FakeHost's clock starts."""
@@ -36,8 +38,10 @@ class BriskHost(FakeHost):
 
     def __init__(self, state_dir: Path | None = None) -> None:
         super().__init__(state_dir)
-        self.on_fetch = outbound.send_request
         self.slept: list[float] = []
+
+    async def fetch(self, request: Request, *, may_connect: Callable[[str], bool] | None = None) -> Response:
+        return await outbound.send_request(request, may_connect=may_connect)
 
     async def sleep(self, seconds: float) -> None:
         self.slept.append(seconds)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from aiohttp import web
 
+from edge import Request
 from edge.bindings.pipelines.sinks import addresses
 from edge.bindings.pipelines.sinks.http_target import HttpTarget
 from edge.bindings.pipelines.sinks.sink import SinkMisconfiguredError, SinkUnavailableError
@@ -83,6 +84,42 @@ async def test_a_name_that_turns_private_later_is_refused_then(host: Any) -> Non
         await addresses.require_public("http://turning.test", resolve)
 
 
+@pytest.fixture
+def turning(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
+    """A name server whose answer for turning.test is public once, then 127.0.0.1. Lists the answers it gave."""
+    given: list[str] = []
+    real = socket.getaddrinfo
+
+    def getaddrinfo(host: Any, port: Any, *args: Any, **options: Any) -> Any:
+        if host != "turning.test":
+            return real(host, port, *args, **options)
+        given.append("127.0.0.1" if given else "93.184.215.14")
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (given[-1], port))]
+
+    monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+    return given
+
+
+async def test_a_name_that_turns_private_between_check_and_connection_is_not_connected_to(
+    host: Any, serve: Any, turning: list[str]
+) -> None:
+    url = (await serve(_receive)).replace("127.0.0.1", "turning.test")
+    target = HttpTarget(host, url, timeout_s=5, allow_private_network=False)
+    with connections() as made, pytest.raises(SinkMisconfiguredError, match=r"turning\.test is 127\.0\.0\.1, which"):
+        await target.post("", b"x", {})
+    assert (made, turning) == ([], ["93.184.215.14", "127.0.0.1"])
+
+
+async def test_a_check_of_the_name_alone_would_have_let_it_pass(host: Any, serve: Any, turning: list[str]) -> None:
+    """The control: the same name and the same check, sent without a rule for the connection."""
+    url = (await serve(_receive)).replace("127.0.0.1", "turning.test")
+    await addresses.require_public(url)
+    with connections() as made:
+        await host.fetch(Request(url, method="POST", body=b"x"))
+    assert len(made) == 1
+    assert turning == ["93.184.215.14", "127.0.0.1"]
+
+
 async def test_a_redirect_is_not_followed(host: Any, serve: Any) -> None:
     reached: list[str] = []
 
@@ -149,13 +186,13 @@ def _note(event: str, args: tuple[Any, ...]) -> None:
 sys.addaudithook(_note)
 
 
+async def _receive(_request: web.Request) -> web.Response:
+    return web.Response()
+
+
 async def test_the_watch_on_connections_sees_them(host: Any, serve: Any) -> None:
     """The control of the tests that see none."""
-
-    async def receive(_request: web.Request) -> web.Response:
-        return web.Response()
-
-    target = HttpTarget(host, await serve(receive), timeout_s=5, allow_private_network=True)
+    target = HttpTarget(host, await serve(_receive), timeout_s=5, allow_private_network=True)
     with connections() as made:
         await target.post("", b"x", {})
     assert len(made) == 1
