@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from edge.bindings.pipelines.delivery.faults import POINTS
 from edge.bindings.pipelines.delivery.lease import STALL_S, WATCH_S
 
 if TYPE_CHECKING:
@@ -59,6 +60,34 @@ async def test_a_leader_that_was_stopped_and_wakes_changes_nothing(
     os.kill(pid, signal.SIGCONT)
     assert await first.ended() == 0
     assert first.problems(tmp_path, before) == []
+
+
+async def kill_beside_a_sibling(folder: Path, start_server: Server, point: str, *, passes: int = 1) -> list[str]:
+    """The leader dies at `point` while its sibling takes records too: what is wrong once that has delivered all?"""
+    first, second = await start_server(), await start_server()
+    await first.start(folder, 1, 5_000, slot=0, fault=f"{point}#{passes}")
+    await until(lambda: list(folder.glob("acknowledged.0")))
+    await second.start(folder, 10_000, 60, slot=1)
+    assert await first.ended() == -signal.SIGKILL
+    before = first.hashes(folder)
+    status = await second.ended()
+    return second.problems(folder, before) + ([] if status == 0 else [f"not delivered, status {status}"])
+
+
+@pytest.mark.parametrize("point", ["intent:after", "publish:file", "commit:before"])
+async def test_a_roll_that_was_cut_short_is_finished_by_another_process(
+    tmp_path: Path, start_server: Server, point: str
+) -> None:
+    assert await kill_beside_a_sibling(tmp_path, start_server, point) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("passes", range(1, 8))
+@pytest.mark.parametrize("point", POINTS)
+async def test_every_roll_that_was_cut_short_is_finished_by_another_process(
+    tmp_path: Path, start_server: Server, point: str, passes: int
+) -> None:
+    assert await kill_beside_a_sibling(tmp_path, start_server, point, passes=passes) == []
 
 
 async def test_control_a_leader_that_ignores_its_fence_doubles_records(tmp_path: Path, start_server: Server) -> None:
