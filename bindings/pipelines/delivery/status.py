@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from ..stream_folders import StreamFolder, StreamFolders
     from .store import InsertState
 
+PLACES_MAX = 32
+"""In a partition's log, where what waits was found: INSERTs that keep up stand at the same one."""
+
 
 @dataclass(frozen=True, slots=True)
 class PipelineStatus:
@@ -78,7 +81,7 @@ class DeliveryStatus:
     def __init__(self, state_dir: Path, folders: StreamFolders) -> None:
         self._store = DeliveryStore(state_dir)
         self._folders = folders
-        self._waiting: dict[tuple[str, int], _Waiting] = {}
+        self._waiting: dict[Path, list[_Waiting]] = {}
 
     def close(self) -> None:
         """Let go of the store; the next call opens it again."""
@@ -106,23 +109,29 @@ class DeliveryStatus:
                 continue
             record_count += end - begin
             size_bytes += bytes_between(path, begin, end)
-            since = self._waiting_since((state.key.id, partition), path, begin, end)
+            since = self._waiting_since(path, begin, end)
             times += [since] if since is not None else []
         return Backlog(record_count, size_bytes, min(times, default=None))
 
-    def _waiting_since(self, which: tuple[str, int], path: Path, begin: int, end: int) -> float | None:
+    def _waiting_since(self, path: Path, begin: int, end: int) -> float | None:
         """When the record at `begin` was accepted; remembered, so that asking again reads on from there."""
-        known = self._waiting.get(which)
-        if known is not None and known.first_offset <= begin < known.reader.offset:
-            return known.accepted_at
+        known = self._waiting.setdefault(path, [])
+        for one in known:
+            if one.first_offset <= begin < one.reader.offset:
+                return one.accepted_at
         newest_base = max((base for base in base_offsets(path) if base <= begin), default=0)
-        reader = known.reader if known is not None and newest_base <= known.reader.offset <= begin else None
-        reader = reader or PartitionReader(path, begin)
+        before = [one for one in known if newest_base <= one.reader.offset <= begin]
+        nearest = max(before, key=lambda one: one.reader.offset, default=None)
+        if nearest is not None:
+            known.remove(nearest)
+        reader = PartitionReader(path, begin) if nearest is None else nearest.reader
         with suppress(DamagedStreamError):  # told where the log is read
             for frame in reader.frames(end):
                 if frame.next_offset > begin and not frame.is_lost:
-                    self._waiting[which] = _Waiting(reader, frame.first_offset, frame.ingested_at_us / 1e6)
-                    return self._waiting[which].accepted_at
+                    accepted_at = frame.ingested_at_us / 1e6
+                    known.append(_Waiting(reader, frame.first_offset, accepted_at))
+                    del known[:-PLACES_MAX]
+                    return accepted_at
         return None
 
     def accounts(self, folder: StreamFolder) -> list[Account]:

@@ -186,6 +186,21 @@ async def test_only_reading_is_allowed(tmp_path: Path) -> None:
         assert (refused.status, refused.headers.get("allow")) == (405, "GET, HEAD")
 
 
+async def test_a_store_that_cannot_be_read_is_told_and_heals(tmp_path: Path) -> None:
+    host = FakeHost(tmp_path)
+    file = tmp_path / "pipelines" / "delivery.sqlite3"
+    async with opened(host) as one:
+        file.write_bytes(b"no database" * 100)
+        refused = await ask(one)
+        assert (refused.status, await refused.text()) == (
+            503,
+            "The figures cannot be read; the log of Edge says why.\n",
+        )
+        assert "metrics_not_read" in host.log.events("error")
+        file.unlink()
+        assert (await ask(one)).status == 200
+
+
 @pytest.mark.parametrize("name", ['quoted "name"', "back\\slash", "two\nlines", "ünïcode", "lone \udc80 surrogate"])
 def test_any_name_is_a_label(name: str) -> None:
     accepted = next(metric for metric in METRICS if metric.name == "edge_stream_records_accepted_total")
