@@ -69,7 +69,10 @@ async def open_binding(entries: Sequence[PipelineEntry], site: Site) -> AsyncIte
         tokens = stack.enter_context(closing(TokenStore(host.state_dir, now=host.now)))
         processor_of = _processors(site)
         intake = Intake(host, keys, processor_of)
-        bound = {entry.binding: await streams.bound(entry.stream_id) for entry in entries}
+        bound = {
+            entry.binding: BoundStream(intake, streams, await streams.bound(entry.stream_id), entry.stream_id)
+            for entry in entries
+        }
         await streams.resume()
         metrics = stack.enter_context(closing(MetricsEndpoint(host, admin, streams, keys)))
         orphans = Orphans(host, folders)
@@ -83,7 +86,7 @@ async def open_binding(entries: Sequence[PipelineEntry], site: Site) -> AsyncIte
         )
         try:
             yield Opened(
-                env={name: Stream(BoundStream(intake, stream)) for name, stream in bound.items()},
+                env={name: Stream(log) for name, log in bound.items()},
                 resources={entry.binding: entry.stream_id for entry in entries},
                 sources=[
                     Delivery(host, folders, streams),

@@ -2,7 +2,7 @@
 
 A binding asks for its stream at start, an HTTP endpoint when the first request names one, so streams created at run
 time need no restart. What is open outlives a config reload (a lease of the host); what the catalogue says of a stream
-(its HTTP settings, its limits) is looked up again when the catalogue's version has changed.
+(its HTTP settings, its limits, whether it is still there) is looked up again when the catalogue's version has changed.
 """
 
 from __future__ import annotations
@@ -90,6 +90,11 @@ class OpenStreams:
             raise NoSuchObjectError("stream", id_or_name, (known.name for known in self._catalogue.streams()))
         return stream
 
+    def has_deleted(self, stream: OpenStream) -> bool:
+        """Whether an open stream is no more, as of POLL_SECONDS ago at most; asked for every `send`."""
+        self._look_for_changes()
+        return stream.is_deleted
+
     async def bound(self, id_or_name: str) -> OpenStream:
         """The stream a binding names, open. One that nobody declared is created: unstructured, without HTTP ingest.
 
@@ -118,6 +123,10 @@ class OpenStreams:
         self._looked_at = now
         if (version := self._catalogue.version()) != self._version:
             self._found.clear()
+            for stream in self._open.values():
+                known = self._catalogue.stream(stream.object.id)
+                stream.is_deleted = known is None
+                stream.object = known or stream.object
             self._version = version
 
     def _undeclared(self, id_or_name: str) -> StreamObject:
@@ -147,6 +156,8 @@ class OpenStream:
     def __init__(self, known: StreamObject, log: LocalStream | StoppedStream) -> None:
         self.object = known
         """As the catalogue has it."""
+        self.is_deleted = False
+        """The catalogue has it no more: its log is held, and goes when this process ends."""
         self.log = log
         self._undelivered_bytes = 0
         self._looked_at_bytes = 0

@@ -5,6 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 
+from ....runtime.core.errors import BindingError
 from ....runtime.core.request import client_address
 from ..frame_extra import KEY_CHARACTERS_MAX, FrameExtra
 from .gate import Gate
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from ....runtime.core.host import LocalHost
     from ....runtime.core.request import Request
     from ..objects import StreamObject
-    from ..open_streams import OpenStream
+    from ..open_streams import OpenStream, OpenStreams
     from ..processing.processor import Processor
     from ..records import Batch
     from .gate import Parcel
@@ -103,17 +104,23 @@ class Intake:
 class BoundStream:
     """StreamLog of a binding: what one `send` hands over becomes one frame."""
 
-    def __init__(self, intake: Intake, stream: OpenStream) -> None:
+    def __init__(self, intake: Intake, streams: OpenStreams, stream: OpenStream, id_or_name: str) -> None:
+        """Write to `stream`, which is open; to the next one of that id or name when it was deleted."""
         self._intake = intake
+        self._streams = streams
         self._stream = stream
+        self._id_or_name = id_or_name
 
     def append(self, batch: Batch) -> Awaitable[None]:
         """See StreamLog.
 
         Raises:
             TooManyRequestsError, InvalidRecordsError, ForbiddenError: as over HTTP; nothing was kept.
+            DeletedStreamError: there is no such stream any more.
         """
         stream = self._stream
+        if self._streams.has_deleted(stream):
+            return self._append_to_next(batch)
         if not stream.object.worker_binding:
             raise ForbiddenError(f'Stream "{stream.object.name}" takes no records from bindings (worker_binding).')
         gate = self._intake.gate(stream)
@@ -121,6 +128,24 @@ class BoundStream:
         parcel = gate.pass_lines(batch.lines, batch.count)
         extra = _plain_extra("", Client(), parcel.schema_hash, parcel.dropped_count)
         return stream.append(parcel.body, parcel.record_count, is_lines=True, extra=extra)
+
+    async def _append_to_next(self, batch: Batch) -> None:
+        stream = await self._streams.find(self._id_or_name)
+        if stream is None or stream.is_deleted:
+            raise DeletedStreamError(self._stream.object.name)
+        self._stream = stream
+        await self.append(batch)
+
+
+class DeletedStreamError(BindingError):
+    """Raised for records sent to a stream that was deleted while its binding was in use. Nothing was kept."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(
+            f'Stream "{name}" was deleted, so nothing was kept. Make it again: edge streams create {name}. '
+            f"A restart makes it anew too, as the config binds it.",
+            http_status=404,
+        )
 
 
 def client_of(gate: Gate, request: Request) -> Client:

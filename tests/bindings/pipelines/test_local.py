@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,12 +13,14 @@ import pytest
 from edge.bindings.pipelines import PipelineEntry
 from edge.bindings.pipelines.disk import Disk
 from edge.bindings.pipelines.drain import OrphanDrain
+from edge.bindings.pipelines.ingest.refusal import ForbiddenError
 from edge.bindings.pipelines.local import DRAIN_SECONDS, open_binding
 from edge.bindings.pipelines.lock import DRAINING, PartitionInUseError, lock_partition
+from edge.bindings.pipelines.open_streams import POLL_SECONDS
 from edge.bindings.pipelines.partition import PartitionLog
 from edge.bindings.pipelines.stream_folders import StreamFolders
 from edge.bindings.spec import Site
-from edge.runtime.core.errors import BackendError
+from edge.runtime.core.errors import BackendError, BindingError
 from edge.runtime.testing.fake_host import FakeHost
 
 if TYPE_CHECKING:
@@ -58,6 +61,37 @@ async def test_unknown_stream_is_created_and_named(tmp_path: Path) -> None:
     assert (level, event) == ("info", "stream_opened")
     assert values["files_bytes_max"] == 1024**3
     assert values["files"] == str(summary.files_folder)
+
+
+async def test_a_send_to_a_stream_that_was_deleted_fails_and_goes_on_when_it_is_made_again(tmp_path: Path) -> None:
+    host = FakeHost(tmp_path)
+    async with open_binding(FLIGHTS, Site(host, None)) as opened:
+        await opened.env["STREAM"].send([{"a": 1}])
+        old = opened.admin.catalogue.stream("flights")
+        opened.admin.delete_stream(old.id)
+        await host.advance(2 * POLL_SECONDS)
+        for _ in range(2):
+            with pytest.raises(BindingError) as caught:
+                await opened.env["STREAM"].send([{"a": 2}])
+            assert str(caught.value) == (
+                'Error: Stream "flights" was deleted, so nothing was kept. Make it again: edge streams create flights. '
+                "A restart makes it anew too, as the config binds it."
+            )
+        new = opened.admin.create_stream("flights", host.now())
+        await host.advance(2 * POLL_SECONDS)
+        await opened.env["STREAM"].send([{"a": 3}])
+    counts = {one.id: one.record_count for one in StreamFolders(tmp_path).list()}
+    assert counts == {old.id: 1, new.id: 1}
+
+
+async def test_a_send_follows_what_the_catalogue_says_of_its_stream(tmp_path: Path) -> None:
+    host = FakeHost(tmp_path)
+    async with open_binding(FLIGHTS, Site(host, None)) as opened:
+        stream = opened.admin.catalogue.stream("flights")
+        opened.admin.catalogue.change_stream(replace(stream, worker_binding=False))
+        await host.advance(2 * POLL_SECONDS)
+        with pytest.raises(ForbiddenError, match="takes no records from bindings"):
+            await opened.env["STREAM"].send([{"a": 1}])
 
 
 async def test_first_file_comes_after_a_second_and_the_next_after_ten(tmp_path: Path) -> None:
