@@ -38,10 +38,12 @@ def trace_of(error: BaseException, *, show_locals: bool = False) -> TracebackExc
 def format_error(error: BaseException) -> str:
     """A traceback as Python prints it, without the framework's frames and without a final newline.
 
-    What Edge says on purpose (a config that cannot be used, no handler in the file) is its sentence alone.
+    What Edge says on purpose (a config that cannot be used, no handler in the file) is its sentence alone: no line of
+    the user's leads to it, at most a library's that a thread was started with.
     """
     trace = trace_of(error)
-    is_said_on_purpose = isinstance(error, EdgeError) and error.__cause__ is None and not trace.stack
+    is_the_users = any(map(is_users, trace.stack))
+    is_said_on_purpose = isinstance(error, EdgeError) and error.__cause__ is None and not is_the_users
     return str(error) if is_said_on_purpose else text_of(trace)
 
 

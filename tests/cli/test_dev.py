@@ -56,6 +56,29 @@ def test_a_save_is_served_a_broken_one_is_shown_and_not_served(start: Start, pro
     assert server.stop() == 0
 
 
+def test_a_broken_edge_toml_is_reported_without_a_traceback_and_mending_it_heals(
+    start: Start, project: Path, worker: Any
+) -> None:
+    (project / "edge.toml").write_text('[streams.flights]\nvalidation = "strict"\n')
+    server = start(project, "dev")
+    for broken, told in (
+        ('[streams.flights]\nvalidation = "loose"\n', r"^    - edge\.toml:2:1: .*\"loose\""),
+        ("[streams.flights\n", r"^    edge\.toml:1:\d+:$"),
+    ):
+        (project / "edge.toml").write_text(broken)
+        server.wait_for("reload_failed serving='the last good version'$")
+        server.wait_for(told)
+        assert server.ask() == (200, "one")
+    worker.entry(project, worker.answering("two"))
+    server.wait_for("reload_failed")  # the module alone is fine, the config it belongs to is not
+    assert server.ask() == (200, "one")
+    (project / "edge.toml").write_text("[streams.flights]\n")
+    server.wait_for("reloaded files='edge.toml entry.py'")
+    assert server.ask() == (200, "two")
+    assert server.stop() == 0
+    assert not [line for line in server.lines if "Traceback" in line or "ConfigError" in line or "File " in line]
+
+
 def test_a_module_saved_by_renaming_and_one_that_was_missing_are_seen(start: Start, project: Path, worker: Any) -> None:
     words = "import words\n" + worker.answering("x").replace("'x'", "words.WORD")
     worker.entry(project, words)
