@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from threading import Lock
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from ..columns import ColumnBuilder
 from ..frame_extra import schema_hash
 from ..sinks.sink import OFFSET_COLUMN, PARTITION_COLUMN, TIME_COLUMN
+from .outcome import BadRecord
 from .steps import Prepared, StreamSteps
 
 if TYPE_CHECKING:
@@ -26,18 +27,6 @@ HIDDEN_FIELDS = (
     pa.field(OFFSET_COLUMN, pa.int64()),
     pa.field(TIME_COLUMN, pa.timestamp("us", "UTC")),
 )
-
-
-@dataclass(frozen=True, slots=True)
-class BadRecord:
-    """A record no INSERT sees."""
-
-    index: int
-    """In the chunk, from 0."""
-    family: Literal["processing", "deserialization", "execution"]
-    kind: str
-    path: str
-    message: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,9 +38,9 @@ if TYPE_CHECKING:
     from ..sinks.sink import Sink
     from .feed import Chunk, StreamFeed
     from .intent import Intent
+    from .outcome import Transformed
     from .staging import RollStaging
     from .store import DeliveryStore, InsertKey
-    from .transform import Transformed
 
 T = TypeVar("T")
 

@@ -1,4 +1,4 @@
-"""A plan becomes a running INSERT: its sink opened, its SQL compiled. Loads pyarrow and the engine."""
+"""A plan becomes a running INSERT: its sink opened, its SQL compiled. pyarrow and the engine load with the first."""
 
 from __future__ import annotations
 
@@ -9,10 +9,9 @@ from ....runtime.core.errors import UnsupportedError
 from ..batcher import RollPolicy
 from ..sink_types import find_sink_type
 from ..sinks.sink import SinkMisconfiguredError
-from .columns import StreamColumns
+from .check import Check, SchemaCheck
 from .insert_runner import InsertParts
 from .staging import RollStaging
-from .transform import Check, PassThrough, compiled_query
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,10 +21,11 @@ if TYPE_CHECKING:
     from ..objects import SinkObject, StreamObject
     from ..processing.processor import Processor
     from ..sinks.sink import Sink, SinkSite
+    from .columns import StreamColumns
     from .feed import Chunk, StreamFeed
+    from .outcome import Transformed
     from .plan import InsertPlan
     from .store import DeliveryStore
-    from .transform import Transformed
 
     ProcessorOf = Callable[[StreamObject], Processor | None]
 
@@ -85,13 +85,19 @@ class Opener:
     def _transform(self, plan: InsertPlan, staging: RollStaging) -> Callable[[Chunk], Transformed]:
         stream, pipeline, insert = plan.stream, plan.pipeline, plan.insert
         assert stream is not None, "a plan without a problem has its stream"
+        processor = self._processor_of(stream)
+        if pipeline is None and processor is None:
+            return Check(SchemaCheck(stream), stream.id, self._now)
+        from .transform import PassThrough, compiled_query  # noqa: PLC0415 - loads pyarrow and the engine
+
+        columns = self._columns_of(stream)
         if pipeline is None or insert is None:
-            return Check(self._columns_of(stream), stream.id, self._now)
-        if insert.is_pass_through and stream.schema is None and staging.takes_lines and not self._processor_of(stream):
+            return Check(lambda chunk: columns.of(chunk).bad, stream.id, self._now)
+        if insert.is_pass_through and stream.schema is None and processor is None and staging.takes_lines:
             return PassThrough(stream.id)
         return compiled_query(
             insert,
-            self._columns_of(stream),
+            columns,
             stream_id=stream.id,
             insert_id=plan.key.id,
             started_at=pipeline.started_at,
@@ -100,6 +106,8 @@ class Opener:
         )
 
     def _columns_of(self, stream: StreamObject) -> StreamColumns:
+        from .columns import StreamColumns  # noqa: PLC0415 - loads pyarrow
+
         known = self._columns.get(stream.id)
         if known is None or known[0] != stream:
             known = self._columns[stream.id] = (stream, StreamColumns(stream, self._processor_of(stream)))

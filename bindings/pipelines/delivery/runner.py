@@ -20,6 +20,7 @@ from ..stream_folders import FILES_READER
 from .feed import StreamFeed
 from .insert_runner import InsertParts, InsertRunner, reader_of
 from .lease import RunnerLease
+from .opening import Opener
 from .plan import InsertPlan, decide_plan
 from .store import DeliveryStore, FencedError, InsertState
 
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from ..objects import StreamObject
     from ..processing.processor import Processor
     from ..stream_folders import StreamFolders
-    from .opening import Opener
 
 T = TypeVar("T")
 
@@ -75,14 +75,20 @@ class PipelineRunner:
         self._catalogue = catalogue
         self._folders = folders
         self._site = SinkSite(host, config_folder, default_interval_s)
-        self._processor_of = processor_of
         self._disk = disk or Disk()
         self._store = DeliveryStore(host.state_dir)
         self._folder = host.state_dir / "pipelines"
         self._running: dict[str, _Running] = {}
         self._feeds: dict[str, StreamFeed] = {}
         self._fence = 0
-        self._opener: Opener | None = None
+        self._opener = Opener(
+            self._site,
+            self._store,
+            self._folder / "staging",
+            disk=self._disk,
+            now=host.now,
+            processor_of=processor_of,
+        )
         self._executor: ThreadPoolExecutor | None = None
 
     async def run(self) -> None:
@@ -151,7 +157,12 @@ class PipelineRunner:
         fence = self._fence
 
         def open_parts() -> InsertParts:
-            return self._opened().open(plan, self._feeds[plan.key.stream_id], fence)
+            try:
+                return self._opener.open(plan, self._feeds[plan.key.stream_id], fence)
+            except ImportError as error:
+                raise UnsupportedError(
+                    f"Pipelines need {error.name}, which is not installed. Run: pip install 'edge-workers[pipelines]'"
+                ) from error
 
         runner = InsertRunner(
             plan.key,
@@ -165,25 +176,6 @@ class PipelineRunner:
         )
         task = self._host.spawn(runner.run(), name=f"pipeline-{plan.name}")
         self._running[plan.key.id] = _Running(plan, runner, task)
-
-    def _opened(self) -> Opener:
-        if self._opener is None:
-            try:
-                from .opening import Opener  # noqa: PLC0415 - loads pyarrow and the engine: for who has a pipeline
-            except ImportError as error:
-                raise UnsupportedError(
-                    f"Pipelines need {error.name}, which is not installed. Run: pip install 'edge-workers[pipelines]'"
-                ) from error
-            root = self._folder / "staging"
-            self._opener = Opener(
-                self._site,
-                self._store,
-                root,
-                disk=self._disk,
-                now=self._host.now,
-                processor_of=self._processor_of,
-            )
-        return self._opener
 
     async def _stop(self, keys: Iterable[str]) -> None:
         """Let INSERTs finish what they have, for SHUTDOWN_S at most."""

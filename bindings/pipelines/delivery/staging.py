@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from ..disk import Disk
     from ..sinks.sink import Sink
     from .feed import Chunk
+    from .outcome import Transformed
     from .store import DeliveryStore, InsertKey
-    from .transform import Transformed
 
 DEAD_COUNT_MAX = 1_000
 """Dead letters of one roll that wait in memory; more are kept at once."""

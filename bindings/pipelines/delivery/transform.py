@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 import pyarrow.compute as pc
@@ -13,6 +12,7 @@ from ..sinks.sink import OFFSET_COLUMN, Rows
 from ..sql.engine import compile_insert
 from .columns import BAD_ROW_KIND
 from .intent import Tally
+from .outcome import Transformed, dead_letters_of, what_was_read
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -27,14 +27,6 @@ class BadRowError(BackendError):
     """Raised when a record fails in a pipeline with `on_error = "fail"`: it stops until the SQL is mended."""
 
 
-@dataclass(slots=True)
-class Transformed:
-    rows: list[Rows] = field(default_factory=list)
-    tally: Tally = field(default_factory=Tally)
-    dead: list[DeadLetter] = field(default_factory=list)
-    counters: dict[str, float] = field(default_factory=dict)
-
-
 class PassThrough:
     """`SELECT *` of an unstructured stream as JSON lines: the log's bytes are the result."""
 
@@ -42,7 +34,7 @@ class PassThrough:
         self._stream_id = stream_id
 
     def __call__(self, chunk: Chunk) -> Transformed:
-        made = Transformed(tally=Tally(delivered=chunk.count, lost=chunk.lost_count), counters=_read(chunk))
+        made = Transformed(tally=Tally(delivered=chunk.count, lost=chunk.lost_count), counters=what_was_read(chunk))
         begin = 0
         for end in range(1, len(chunk.bodies) + 1):
             if end == len(chunk.bodies) or chunk.times_us[end] // 1_000_000 != chunk.times_us[begin] // 1_000_000:
@@ -81,12 +73,16 @@ class Query:
                 f"The SQL fails on the record at partition {chunk.partition}, offset {offset}: "
                 f'{outcome.bad[0].message} The pipeline is stopped there, as on_error = "fail" says.'
             )
-        dead = dead_records(self._stream_id, chunk, self._columns, self._now())
+        dead = dead_letters_of(self._stream_id, chunk, columns.bad, self._now())
         dead += self._failed(chunk, ((row.index, row.message) for row in outcome.bad))
         delivered = pc.count_distinct(outcome.rows.column(OFFSET_COLUMN)).as_py()
         tally = Tally(delivered, chunk.count - delivered - len(dead), len(dead), chunk.lost_count)
         rows = [Rows(self._stream_id, outcome.rows, count=outcome.rows.num_rows)] if outcome.rows.num_rows else []
-        counters = {**_read(chunk), "decodeErrors": len(columns.bad), "unknownFields": columns.unknown_field_count}
+        counters = {
+            **what_was_read(chunk),
+            "decodeErrors": len(columns.bad),
+            "unknownFields": columns.unknown_field_count,
+        }
         if columns.unrouted_count:
             counters["recordsUnrouted"] = columns.unrouted_count
         return Transformed(rows, tally, dead, counters)
@@ -115,20 +111,6 @@ class Query:
         return letters
 
 
-class Check:
-    """No INSERT reads the stream: its bad records still become dead letters, once."""
-
-    def __init__(self, columns: StreamColumns, stream_id: str, now: Callable[[], float]) -> None:
-        self._columns = columns
-        self._stream_id = stream_id
-        self._now = now
-
-    def __call__(self, chunk: Chunk) -> Transformed:
-        dead = dead_records(self._stream_id, chunk, self._columns, self._now())
-        tally = Tally(filtered=chunk.count - len(dead), dead=len(dead), lost=chunk.lost_count)
-        return Transformed([], tally, dead, {**_read(chunk), "decodeErrors": len(dead)})
-
-
 def compiled_query(
     insert: Insert,
     columns: StreamColumns,
@@ -142,34 +124,3 @@ def compiled_query(
     """Plan an INSERT. Raises SqlError."""
     compiled = compile_insert(insert, columns.schema, started_at=started_at)
     return Query(columns, compiled, stream_id=stream_id, insert_id=insert_id, on_error=on_error, now=now)
-
-
-def dead_records(stream_id: str, chunk: Chunk, columns: StreamColumns, now: float) -> list[DeadLetter]:
-    """The chunk's records that fit no INSERT, for the stream as a whole."""
-    bad = columns.of(chunk).bad
-    if not bad:
-        return []
-    records = chunk.records()
-    letters: list[DeadLetter] = []
-    for one in bad:
-        offset = chunk.offset_of(one.index)
-        letters.append(
-            DeadLetter(
-                stream_id=stream_id,
-                partition=chunk.partition,
-                offset=offset,
-                insert_id="",
-                family=one.family,
-                kind=one.kind,
-                path=one.path,
-                message=one.message,
-                record=records[one.index],
-                ingested_at=chunk.time_of(offset),
-                died_at=now,
-            )
-        )
-    return letters
-
-
-def _read(chunk: Chunk) -> dict[str, float]:
-    return {"recordsIn": chunk.count, "bytesIn": chunk.size_bytes}

@@ -6,9 +6,11 @@ import asyncio
 import errno
 import json
 import os
+import sys
 from collections import Counter
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow.parquet as pq
@@ -34,7 +36,6 @@ from edge.runtime.testing.fake_host import RecordingLog
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
-    from pathlib import Path
 
     from edge.bindings.pipelines.delivery.store import InsertState
 
@@ -237,6 +238,14 @@ async def test_bad_records_of_a_stream_nobody_reads_are_dead_letters_too(place: 
         await place.send("typed", {"n": 1}, {"n": None})
         await until(lambda: place.letters.count(id_of("stream", "typed")) == 1)
         assert (await place.streams.require("typed")).log.deliver() == 2, "and it goes out as files as before"
+
+
+async def test_checking_a_stream_loads_neither_pyarrow_nor_the_engine(tmp_path: Path) -> None:
+    """`edge dev` of someone without a pipeline stays light."""
+    child = Path(__file__).with_name("checking.py")
+    process = await asyncio.create_subprocess_exec(sys.executable, child, tmp_path, stdout=asyncio.subprocess.PIPE)
+    out, _ = await process.communicate()
+    assert (process.returncode, out) == (0, b"[]\n")
 
 
 async def test_unnest_makes_rows_and_counts_records(place: Place) -> None:
