@@ -119,23 +119,49 @@ def tail(stream: str, from_offset: int | None, *, is_json: bool, no_follow: bool
 
 
 @command.command(name="fsck")
-@click.argument("stream")
+@click.argument("stream", required=False)
 @click.option(
     "--repair", "is_repair", is_flag=True, help="Keep damaged bytes in dead/, and make the log readable again."
 )
 @config_options
 @state_option
-def fsck(stream: str, *, is_repair: bool, **where: Any) -> int:
-    """Check every byte of STREAM (id or name), which must not be in use. Exits 1 when damage is left."""
+def fsck(stream: str | None, *, is_repair: bool, **where: Any) -> int:
+    """Check every byte of STREAM (id or name), or of all streams; none may be in use.
+
+    Then what became of every record is added up, for each INSERT. Exits 1 when damage is left, or a sum is off.
+    """
     folders = _folders(**where)
-    known = Catalogue(folders.path.parent).stream(stream)
-    folder = folders.require(known.id if known else stream)
+    if stream is not None:
+        known = Catalogue(folders.path.parent).stream(stream)
+        return int(not _is_sound(folders.require(known.id if known else stream), folders, is_repair=is_repair))
+    found = folders.all()
+    if not found:
+        click.echo("Nobody has sent to a stream yet: there is no log to check.", err=True)
+    bad_count = 0
+    for folder in found:
+        click.echo(f"stream {_name_of(folder)}")
+        bad_count += not _is_sound(folder, folders, is_repair=is_repair)
+    return int(bad_count > 0)
+
+
+def _name_of(folder: StreamFolder) -> str:
+    try:
+        return printable(folder.load_meta().get("name", folder.id))
+    except DamagedStreamError:  # told by its check
+        return folder.id
+
+
+def _is_sound(folder: StreamFolder, folders: StreamFolders, *, is_repair: bool) -> bool:
+    """Check a stream and say what was found; whether all is well now.
+
+    Raises:
+        PartitionInUseError, BackendError: it could not be checked.
+    """
     with ExitStack() as stack:
         for number in folder.partitions():
             stack.callback(os.close, lock_partition(folder.partition(number)))
         try:
-            is_damaged = _check_stream(folder, is_repair=is_repair)
-            return int(is_damaged or not _accounts_add_up(folder, folders))
+            return not _check_stream(folder, is_repair=is_repair) and _accounts_add_up(folder, folders)
         except OSError as error:
             raise BackendError(f"{error.filename or folder.path}: {error.strerror or error}.") from error
 

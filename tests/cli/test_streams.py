@@ -53,6 +53,16 @@ def delivered(project: Path) -> list[int]:
     return [json.loads(line)["n"] for path in files for line in path.read_bytes().splitlines()]
 
 
+def damage_logs(project: Path) -> list[Path]:
+    """Turn one bit in the middle of each segment."""
+    segments = list(project.glob(".edge/state/streams/*/[0-9]*/*.log"))
+    for segment in segments:
+        content = bytearray(segment.read_bytes())
+        content[len(content) // 2] ^= 1
+        segment.write_bytes(content)
+    return segments
+
+
 def test_sends_through_one_connection_are_delivered_in_order(start: Start, sender: Path) -> None:
     server = start(sender, "serve")
     send(server, range(500))
@@ -87,15 +97,33 @@ def test_fsck_names_who_holds_the_stream(edge: Edge, start: Start, sender: Path)
     assert f"is in use by process {server.child.pid}. Stop it" in found.stderr.replace("\n", " ")
 
 
+def test_fsck_without_a_name_checks_every_stream(edge: Edge, start: Start, sender: Path) -> None:
+    empty = edge("streams", "fsck", cwd=sender)
+    assert (empty.returncode, empty.stdout) == (0, "")
+    assert empty.stderr == "Nobody has sent to a stream yet: there is no log to check.\n"
+    server = start(sender, "serve")
+    send(server, range(3))
+    server.stop(signal.SIGTERM)
+    assert edge("streams", "create", "other", cwd=sender).returncode == 0
+    sent = subprocess.run([EDGE, "streams", "send", "other"], cwd=sender, input='{"n": 1}\n', text=True, check=False)
+    assert sent.returncode == 0
+    found = edge("streams", "fsck", cwd=sender)
+    assert found.returncode == 0
+    said = found.stdout.splitlines()
+    assert {line for line in said if line.startswith("stream ")} == {"stream flights", "stream other"}
+    assert len([line for line in said if line.startswith("partition ")]) == 2
+    damage_logs(sender)
+    found = edge("streams", "fsck", cwd=sender)
+    assert found.returncode == 1
+    assert found.stdout.count("  damaged: ") == 2
+
+
 def test_damaged_stream_is_stopped_repaired_and_serves_again(edge: Edge, start: Start, sender: Path) -> None:
     server = start(sender, "serve")
     send(server, range(10))
     server.stop(signal.SIGTERM)
     assert edge("streams", "fsck", "flights", cwd=sender).returncode == 0
-    [segment] = sender.glob(".edge/state/streams/*/0/*.log")
-    content = bytearray(segment.read_bytes())
-    content[len(content) // 2] ^= 1
-    segment.write_bytes(content)
+    [segment] = damage_logs(sender)
     server = start(sender, "serve")
     assert server.ask(body=b'{"n": 10}')[0] == 503
     server.stop(signal.SIGTERM)
