@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from edge.bindings.pipelines.delivery.store import DeliveryStore
 from edge.bindings.pipelines.durable import DurableMark, durable_offset
 from edge.bindings.pipelines.ids import id_of
 
@@ -61,10 +62,14 @@ def metric(server: Server, name: str) -> float:
     return float(values[0]) if values else 0.0
 
 
-def wait_for(is_so: Callable[[], bool]) -> None:
+def wait_until_read(folder: Path, count: int) -> None:
+    """Until the pipeline has read so many records. Asked on disk: the server logs requests into a pipe nobody reads."""
     give_up_at = time.monotonic() + SECONDS_MAX
-    while not is_so():
+    store = DeliveryStore(folder / ".edge" / "state")
+    while sum(one.committed for state in store.inserts() for one in state.progress.values()) < count:
         assert time.monotonic() < give_up_at
+        time.sleep(0.02)
+    store.close()
 
 
 def numbers(first: int, count: int = 35) -> list[dict[str, int]]:
@@ -74,7 +79,8 @@ def numbers(first: int, count: int = 35) -> list[dict[str, int]]:
 def test_streams_get_and_pipelines_get_tell_how_things_stand(flights: Path, start: Start, edge: Edge) -> None:
     server = start(flights, "dev")
     send(server, *numbers(0), {"n": "x"})
-    wait_for(lambda: metric(server, "edge_records_in_total") == 36)
+    wait_until_read(flights, 36)
+    assert metric(server, "edge_records_in_total") == 36
     figures = json.loads(edge("streams", "get", "flights", "--json", cwd=flights).stdout)["figures"]
     assert figures["records_accepted"] == 36
     assert figures["partitions"] == [0]
@@ -137,7 +143,7 @@ def test_after_kill_9_every_record_is_accounted_for(flights: Path, start: Start,
         for one in found:
             assert one["accepted"] == sum(one.values()) - one["accepted"] == sent
     server = start(flights, "dev")
-    wait_for(lambda: metric(server, "edge_records_in_total") == sent)
+    wait_until_read(flights, sent)
     server.stop()
     times = sent // 35
     wanted = {"accepted": sent, "delivered": times * 24, "filtered": times * 7, "dead": times * 4}
@@ -147,7 +153,7 @@ def test_after_kill_9_every_record_is_accounted_for(flights: Path, start: Start,
 def test_control_a_record_that_is_gone_from_the_log_does_not_add_up(flights: Path, start: Start, edge: Edge) -> None:
     server = start(flights, "dev")
     send(server, *numbers(1))
-    wait_for(lambda: metric(server, "edge_records_in_total") == 35)
+    wait_until_read(flights, 35)
     server.stop()
     partition = flights / ".edge" / "state" / "streams" / id_of("stream", "flights") / "0"
     mark, offset = DurableMark(partition), durable_offset(partition)
