@@ -13,14 +13,11 @@ from dataclasses import dataclass
 from struct import pack
 from typing import TYPE_CHECKING
 
-from ...runtime.core.errors import UnsupportedError
+from .extras import needing
 
-try:
+with needing("Pipelines need"):
     import pyarrow as pa
     import pyarrow.compute as pc
-except ModuleNotFoundError as error:
-    msg = "Pipelines need pyarrow, which is not installed. Run: pip install 'edge-workers[pipelines]'"
-    raise UnsupportedError(msg) from error
 
 from .columns_from_json import ArrowReader, can_read
 from .columns_from_rows import RowReader

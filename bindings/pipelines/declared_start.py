@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from ...runtime.core.errors import ConfigError, UnsupportedError
 from .catalogue import Catalogue
 from .declared import declared_objects
+from .extras import needing
 from .processing.processor import Processor
 from .reconcile import refused_changes
 from .sql.sql_error import SqlError
@@ -56,9 +57,6 @@ def _step_problems(declared: Declared, folder: Path) -> Iterator[str]:
 
 def _require_conditions(processor: Processor, stream: StreamObject) -> None:
     """Raise ConfigError when filter and sample are no SQL over the stream's columns."""
-    try:
+    with needing("Pipelines need"):
         from .delivery.columns import StreamColumns  # noqa: PLC0415 - pyarrow and the engine are loaded by who plans
-    except ImportError as error:
-        msg = f"SQL needs {error.name}, which is not installed. Run: pip install 'edge-workers[pipelines]'"
-        raise UnsupportedError(msg) from error
     StreamColumns(stream, processor)

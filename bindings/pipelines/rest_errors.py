@@ -54,7 +54,7 @@ def coded(handler: Handler) -> Handler:
             return await handler(call)
         except NoSuchObjectError as error:
             raise ApiError(404, NOT_FOUND[error.kind], error.message) from error
-        except (UnsupportedError, ImportError) as error:  # a sink's library, or the SQL engine, is not installed
+        except UnsupportedError as error:  # the SQL engine is not installed
             raise ApiError(501, INVALID, str(error)) from error
         except tuple(kind for kind, _, _ in _ERRORS) as error:
             status, code = next((status, code) for kind, status, code in _ERRORS if isinstance(error, kind))

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from ...runtime.core.reserved import INGEST_PATH
+from .extras import needing
 from .schema_json import schema_to_json
 from .sink_types import find_sink_type
 
@@ -90,10 +91,11 @@ def validation_shape(catalogue: Catalogue, sql: str, now: float) -> dict[str, An
 
     Raises:
         SqlError: it is none a pipeline may have, or does not fit the columns of its streams.
-        ImportError: the SQL engine is not installed.
+        UnsupportedError: the SQL engine is not installed.
     """
-    from .columns_types import arrow_schema_of  # noqa: PLC0415 - loads Arrow, for who has SQL
-    from .sql.check import check_pipeline  # noqa: PLC0415 - loads the engine, as above
+    with needing("Pipelines need"):
+        from .columns_types import arrow_schema_of  # noqa: PLC0415 - loads Arrow, for who has SQL
+        from .sql.check import check_pipeline  # noqa: PLC0415 - loads the engine, as above
 
     streams, sinks = {s.name: s for s in catalogue.streams()}, {s.name: s for s in catalogue.sinks()}
     columns = {name: arrow_schema_of(stream.schema) for name, stream in streams.items()}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ...runtime.core.errors import UnsupportedError
+from .extras import needing
 from .sql.statements import parse_pipeline
 
 if TYPE_CHECKING:
@@ -32,12 +32,9 @@ def plan_pipeline(sql: str, find_stream: Callable[[str], StreamObject | None]) -
         UnsupportedError: the SQL engine is not installed.
     """
     found = [(insert, find_stream(insert.stream)) for insert in parse_pipeline(sql)]
-    try:
+    with needing("Pipelines need"):
         from .columns import ColumnBuilder  # noqa: PLC0415 - pyarrow and the engine are loaded by who plans
         from .sql.engine import compile_insert  # noqa: PLC0415 - as above
-    except ImportError as error:
-        msg = f"SQL needs {error.name}, which is not installed. Run: pip install 'edge-workers[pipelines]'"
-        raise UnsupportedError(msg) from error
     planned = []
     for insert, stream in found:
         if stream is not None:

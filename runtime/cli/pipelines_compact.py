@@ -8,8 +8,9 @@ from typing import Any
 
 import click
 
+from ...bindings.pipelines.extras import needing
 from ...bindings.pipelines.sink_types import sink_type_name
-from ..core.errors import BindingError, UnsupportedError
+from ..core.errors import BindingError
 from ..hosts.local import LocalMachine
 from ..hosts.logs import configure
 from .pipelines_state import open_admin, require, where_options
@@ -27,15 +28,10 @@ def compact(sink: str, **where: Any) -> None:
     found = require("sink", sink, admin.catalogue.sink, admin.catalogue.sinks)
     if sink_type_name(found.type) not in {"iceberg", "r2_data_catalog"}:
         raise BindingError(f"Sink {found.name} is of type {found.type}; only Iceberg tables are compacted.")
-    try:
+    with needing("edge pipelines compact needs", "iceberg"):
         from ...bindings.pipelines.sinks.iceberg_compaction import (  # noqa: PLC0415 - loads pyiceberg, an extra
             compact_sink,
         )
-    except ImportError as error:
-        raise UnsupportedError(
-            f"edge pipelines compact needs {error.name}, which is not installed. "
-            f"Run pip install 'edge-workers[iceberg]'."
-        ) from error
 
     async def run() -> Any:
         machine = LocalMachine(admin.state_dir, configure("pretty", "warning").logger)

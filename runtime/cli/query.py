@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ...bindings.pipelines.catalogue import Catalogue
-from ..core.errors import UnsupportedError
+from ...bindings.pipelines.extras import needing
 from ..hosts.logs import printable
 from ..serve import load_config
 from .options import choice_of, config_options, state_folder_of, state_option
@@ -57,12 +57,8 @@ def _open(
 ) -> Iterator[SinkQuery]:
     config = load_config(choice_of(path, environment))
     state_dir = state_folder_of(config, persist_to) / "state"
-    try:
+    with needing("edge query needs", "pipelines,query"):
         from ...bindings.pipelines.query import open_query  # noqa: PLC0415 - DuckDB is an extra, and takes time to load
-    except ImportError as error:
-        raise UnsupportedError(
-            f"edge query needs {error.name}, which is not installed. Run pip install 'edge-workers[pipelines,query]'."
-        ) from error
     catalogue = Catalogue(state_dir)
     sinks = catalogue.sinks()
     catalogue.close()

@@ -12,7 +12,8 @@ import click
 import msgspec
 
 from ...bindings.pipelines.declared import declared_objects
-from ..core.errors import BackendError, UnsupportedError
+from ...bindings.pipelines.extras import needing
+from ..core.errors import BackendError
 from ..hosts.logs import printable
 from ..serve import load_config
 from .options import choice_of, config_options
@@ -55,13 +56,10 @@ def test(file: BinaryIO, name: str | None, path: Path | None, environment: str |
 
 
 def _tried(records: Sequence[bytes], stream: StreamObject, declared: Declared, folder: Path) -> Sequence[TriedRecord]:
-    try:
+    with needing("Pipelines need"):
         from ...bindings.pipelines.delivery.trial import try_records  # noqa: PLC0415 - loads the SQL engine
         from ...bindings.pipelines.processing.facts import Facts  # noqa: PLC0415 - as above
         from ...bindings.pipelines.processing.processor import Processor  # noqa: PLC0415 - as above
-    except ImportError as error:
-        msg = f"Pipelines need {error.name}, which is not installed. Run: pip install 'edge-workers[pipelines]'"
-        raise UnsupportedError(msg) from error
     processor = Processor.of(declared.ingest, stream.name, folder)
     facts = Facts(time.time(), ip="192.0.2.1", user_agent="edge-streams-test")
     return try_records(records, stream, declared, processor=processor, folder=folder, facts=facts)

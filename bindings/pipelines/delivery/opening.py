@@ -5,8 +5,8 @@ from __future__ import annotations
 from threading import Lock
 from typing import TYPE_CHECKING
 
-from ....runtime.core.errors import UnsupportedError
 from ..batcher import RollPolicy
+from ..extras import needing
 from ..sink_types import find_sink_type
 from ..sinks.sink import SinkMisconfiguredError
 from .check import Check, SchemaCheck
@@ -34,6 +34,8 @@ FIRST_INTERVAL_S = 1.0
 SHORT_INTERVAL_S = 10.0
 FILE_BYTES = 256 * 1024 * 1024
 """A file is closed here where the sink names no size: the staging folder holds one roll."""
+EXTRAS = {"kafka": "kafka", "snowflake": "snowflake", "iceberg": "iceberg", "r2_data_catalog": "iceberg"}
+"""Sink type -> the extra it takes, where that is not `pipelines`."""
 _LOADING = Lock()
 """Sinks load their libraries when they open, and two threads that import what imports each other see half a module."""
 
@@ -114,14 +116,9 @@ class Opener:
         return known[1]
 
     def _open_sink(self, sink: SinkObject) -> Sink:
-        try:
-            with _LOADING:
-                sink_type = find_sink_type(sink.type)
-                opened = sink_type.open_sink(sink, self._site) if sink_type else None
-        except ImportError as error:
-            raise UnsupportedError(
-                f"Sinks of type {sink.type} need {error.name}, which is not installed. {_install(sink.type)}"
-            ) from error
+        with _LOADING, needing(f"Sinks of type {sink.type} need", EXTRAS.get(sink.type, "pipelines")):
+            sink_type = find_sink_type(sink.type)
+            opened = sink_type.open_sink(sink, self._site) if sink_type else None
         if opened is None:
             raise SinkMisconfiguredError(f'Sink "{sink.name}" has the type {sink.type!r}, which Edge does not have.')
         return opened
@@ -135,8 +132,3 @@ class Opener:
         is_short = asked.interval_seconds is None and default_s <= SHORT_INTERVAL_S
         first_s = FIRST_INTERVAL_S if is_short else interval_s
         return RollPolicy(interval_s, asked.file_size_bytes or FILE_BYTES, first_s), asked.inactivity_seconds
-
-
-def _install(sink_type: str) -> str:
-    extra = {"kafka": "kafka", "snowflake": "snowflake", "iceberg": "iceberg", "r2_data_catalog": "iceberg"}
-    return f"Run: pip install 'edge-workers[{extra.get(sink_type, 'pipelines')}]'"

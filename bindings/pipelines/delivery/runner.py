@@ -13,8 +13,9 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from ....runtime.core.errors import BackendError, EdgeError, UnsupportedError
+from ....runtime.core.errors import BackendError, EdgeError
 from ..disk import Disk
+from ..extras import needing
 from ..sinks.sink import SinkSite
 from ..stream_folders import FILES_READER
 from .feed import StreamFeed
@@ -157,12 +158,8 @@ class PipelineRunner:
         fence = self._fence
 
         def open_parts() -> InsertParts:
-            try:
+            with needing("Pipelines need"):
                 return self._opener.open(plan, self._feeds[plan.key.stream_id], fence)
-            except ImportError as error:
-                raise UnsupportedError(
-                    f"Pipelines need {error.name}, which is not installed. Run: pip install 'edge-workers[pipelines]'"
-                ) from error
 
         runner = InsertRunner(
             plan.key,

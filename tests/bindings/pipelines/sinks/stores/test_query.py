@@ -256,5 +256,5 @@ def test_without_duckdb_the_install_command_is_told(flights: Any, monkeypatch: p
     monkeypatch.delitem(sys.modules, query.__name__)
     done = flights("SELECT 1")
     assert str(done.exception).startswith(
-        "edge query needs duckdb, which is not installed. Run pip install 'edge-workers["
+        "edge query needs duckdb, which is not installed. Run: pip install 'edge-workers["
     )
