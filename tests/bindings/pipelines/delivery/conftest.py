@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import signal
+import subprocess
 import sys
 from collections import Counter
 from contextlib import suppress
@@ -21,7 +22,7 @@ from edge.bindings.pipelines.delivery.store import DeliveryStore
 from edge.bindings.pipelines.ids import id_of
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import Iterator
 
 SERVER = Path(__file__).with_name("delivering.py")
 COUNT = 40
@@ -30,8 +31,8 @@ COUNT = 40
 class Deliveries:
     """A server of processes to kill, and what they left in a folder."""
 
-    def __init__(self, server: asyncio.subprocess.Process) -> None:
-        self._server = server
+    def __init__(self) -> None:
+        self._server = subprocess.Popen([sys.executable, SERVER], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         self._running = 0
 
     async def run(self, folder: Path, first: int, count: int = COUNT, **job: Any) -> int:
@@ -44,6 +45,7 @@ class Deliveries:
         assert self._server.stdin is not None
         job = {"folder": str(folder), "first": first, "count": count, **job}
         self._server.stdin.write(json.dumps(job).encode() + b"\n")
+        self._server.stdin.flush()
         self._running = await self._answer()
         return self._running
 
@@ -57,14 +59,17 @@ class Deliveries:
         """What is wrong after everything was delivered; the truth is what the senders were told."""
         return problems(folder, before)
 
-    async def aclose(self) -> None:
-        """End the server, and a process of it that still runs."""
+    def clear(self) -> None:
+        """End a process that still runs, so that the next test finds none."""
         if self._running:
             with suppress(ProcessLookupError):
                 os.kill(self._running, signal.SIGKILL)
-        assert self._server.stdin is not None
-        self._server.stdin.close()
-        await self._server.wait()
+            self._read()
+        self._running = 0
+
+    def close(self) -> None:
+        self.clear()
+        self._server.communicate()
 
     async def ended(self) -> int:
         """Wait for the process that was started."""
@@ -73,8 +78,11 @@ class Deliveries:
         return status
 
     async def _answer(self) -> int:
+        return await asyncio.to_thread(self._read)
+
+    def _read(self) -> int:
         assert self._server.stdout is not None
-        answer = await self._server.stdout.readline()
+        answer = self._server.stdout.readline()
         assert answer, "the server died"
         return int(answer)
 
@@ -126,10 +134,13 @@ def accounting_problems(folder: Path) -> list[str]:
     letters = DeadLetters(folder / "state").list(id_of("stream", "typed"), limit=100_000)
     unfit = {(one.partition, one.offset) for one in letters if one.family == "deserialization"}
     failed = {(one.partition, one.offset) for one in letters if one.family == "execution"}
-    for state in DeliveryStore(folder / "state").inserts():
+    store = DeliveryStore(folder / "state")
+    for state in store.inserts():
         name = {id_of("sink", "table_" if n == "table" else n): n for n in ("lines", "rows", "table")}[
             state.key.sink_id
         ]
+        if store.intent(state.key.id) is not None:
+            wrong.append(f"{name}: an intent is left")
         tallies = [one.tally for one in state.progress.values()]
         dead = {"lines": 0, "rows": len(unfit), "table": len(unfit) + len(failed)}[name]
         total = sum(one.committed - one.started for one in state.progress.values())
@@ -142,18 +153,18 @@ def accounting_problems(folder: Path) -> list[str]:
     return wrong
 
 
+@pytest.fixture(scope="module")
+def servers() -> Iterator[tuple[Deliveries, Deliveries]]:
+    """Two servers of processes to kill: loading what they need costs more than a test."""
+    both = Deliveries(), Deliveries()
+    yield both
+    for one in both:
+        one.close()
+
+
 @pytest.fixture
-async def start_server() -> AsyncIterator[Callable[[], Awaitable[Deliveries]]]:
-    """Starts servers of processes to kill; all of them end with the test."""
-    servers: list[Deliveries] = []
-
-    async def start() -> Deliveries:
-        server = await asyncio.create_subprocess_exec(
-            sys.executable, str(SERVER), stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE
-        )
-        servers.append(Deliveries(server))
-        return servers[-1]
-
-    yield start
-    for server in servers:
-        await server.aclose()
+def two_servers(servers: tuple[Deliveries, Deliveries]) -> Iterator[tuple[Deliveries, Deliveries]]:
+    """Servers without a process."""
+    yield servers
+    for one in servers:
+        one.clear()

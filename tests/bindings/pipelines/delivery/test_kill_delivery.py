@@ -11,10 +11,9 @@ import pytest
 from edge.bindings.pipelines.delivery.faults import POINTS
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
     from pathlib import Path
 
-    Server = Callable[[], Awaitable[Any]]
+    Servers = tuple[Any, Any]
 
 COUNT = 40
 
@@ -33,28 +32,28 @@ async def kill_at(run: Any, folder: Path, point: str, *, seed: int = 0, **job: A
 
 
 async def test_a_kill_at_any_action_loses_nothing_doubles_nothing_and_changes_no_file(
-    tmp_path: Path, start_server: Server
+    tmp_path: Path, two_servers: Servers
 ) -> None:
-    run = await start_server()
+    run, _ = two_servers
     wrong = {point: await kill_at(run, tmp_path / point.replace(":", "-"), point) for point in POINTS}
     assert {point: found for point, found in wrong.items() if found} == {}
 
 
 @pytest.mark.slow
-async def test_a_hundred_kills_at_every_action(tmp_path: Path, start_server: Server) -> None:
-    run = await start_server()
+async def test_a_hundred_kills_at_every_action(tmp_path: Path, two_servers: Servers) -> None:
+    run, _ = two_servers
     for seed in range(1, 101):
         for point in POINTS:
             assert await kill_at(run, tmp_path / f"{seed}-{point.replace(':', '-')}", point, seed=seed) == []
 
 
-async def test_control_without_an_intent_a_roll_is_made_anew_and_collides(tmp_path: Path, start_server: Server) -> None:
-    run = await start_server()
+async def test_control_without_an_intent_a_roll_is_made_anew_and_collides(tmp_path: Path, two_servers: Servers) -> None:
+    run, _ = two_servers
     wrong = await kill_at(run, tmp_path, "publish:after", control="no intent")
     assert wrong
 
 
-async def test_control_committing_before_publishing_loses_records(tmp_path: Path, start_server: Server) -> None:
-    run = await start_server()
+async def test_control_committing_before_publishing_loses_records(tmp_path: Path, two_servers: Servers) -> None:
+    run, _ = two_servers
     wrong = await kill_at(run, tmp_path, "publish:before", control="commit before publish")
     assert any("is lost" in problem for problem in wrong)

@@ -378,8 +378,15 @@ async def test_rows_the_target_refuses_are_dead_letters(place: Place, faulty: Fa
 DISK_CALLS = ("create", "writev", "sync", "sync_folder", "link", "make_folder", "replace")
 
 
-@pytest.mark.parametrize("code", [errno.EIO, errno.ENOSPC], ids=["EIO", "ENOSPC"])
-@pytest.mark.parametrize("form", ["json", "parquet"])
+@pytest.mark.parametrize(
+    ("form", "code"),
+    [
+        pytest.param("json", errno.EIO, id="json-EIO"),
+        pytest.param("json", errno.ENOSPC, id="json-ENOSPC", marks=pytest.mark.slow),
+        pytest.param("parquet", errno.EIO, id="parquet-EIO", marks=pytest.mark.slow),
+        pytest.param("parquet", errno.ENOSPC, id="parquet-ENOSPC"),
+    ],
+)
 async def test_every_call_to_the_disk_may_fail_once(
     tmp_path: Path, form: str, code: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -14,9 +14,9 @@ from edge.bindings.pipelines.delivery.faults import POINTS
 from edge.bindings.pipelines.delivery.lease import STALL_S, WATCH_S
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Callable
 
-    Server = Callable[[], Awaitable[Any]]
+    Servers = tuple[Any, Any]
 
 
 async def until(is_so: Callable[[], object]) -> None:
@@ -37,8 +37,8 @@ def state_of(pid: int) -> str:
     return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
 
 
-async def test_another_process_takes_over_from_one_that_is_killed(tmp_path: Path, start_server: Server) -> None:
-    first, second = await start_server(), await start_server()
+async def test_another_process_takes_over_from_one_that_is_killed(tmp_path: Path, two_servers: Servers) -> None:
+    first, second = two_servers
     pid = await first.start(tmp_path, 1, 5_000, slot=0)
     await until(lambda: first.hashes(tmp_path))
     await second.start(tmp_path, 10_000, 60, slot=1)
@@ -49,11 +49,20 @@ async def test_another_process_takes_over_from_one_that_is_killed(tmp_path: Path
     assert second.problems(tmp_path, before) == []
 
 
-@pytest.mark.parametrize("point", ["stage:after", "intent:before", "publish:before", "publish:after", "commit:before"])
+@pytest.mark.parametrize(
+    "point",
+    [
+        pytest.param("stage:after", marks=pytest.mark.slow),
+        "intent:before",
+        "publish:before",
+        pytest.param("publish:after", marks=pytest.mark.slow),
+        "commit:before",
+    ],
+)
 async def test_a_leader_that_was_stopped_and_wakes_changes_nothing(
-    tmp_path: Path, start_server: Server, point: str
+    tmp_path: Path, two_servers: Servers, point: str
 ) -> None:
-    first, second = await start_server(), await start_server()
+    first, second = two_servers
     pid = await stopped_leader(first, tmp_path, point)
     assert await second.run(tmp_path, 10_000, 60, slot=1) == 0
     before = second.hashes(tmp_path)
@@ -62,9 +71,9 @@ async def test_a_leader_that_was_stopped_and_wakes_changes_nothing(
     assert first.problems(tmp_path, before) == []
 
 
-async def kill_beside_a_sibling(folder: Path, start_server: Server, point: str, *, passes: int = 1) -> list[str]:
+async def kill_beside_a_sibling(folder: Path, two_servers: Servers, point: str, *, passes: int = 1) -> list[str]:
     """The leader dies at `point` while its sibling takes records too: what is wrong once that has delivered all?"""
-    first, second = await start_server(), await start_server()
+    first, second = two_servers
     await first.start(folder, 1, 5_000, slot=0, fault=f"{point}#{passes}")
     await until(lambda: list(folder.glob("acknowledged.0")))
     await second.start(folder, 10_000, 60, slot=1)
@@ -74,30 +83,30 @@ async def kill_beside_a_sibling(folder: Path, start_server: Server, point: str, 
     return second.problems(folder, before) + ([] if status == 0 else [f"not delivered, status {status}"])
 
 
-@pytest.mark.parametrize("point", ["intent:after", "publish:file", "commit:before"])
+@pytest.mark.parametrize("point", ["publish:file", "commit:before"])
 async def test_a_roll_that_was_cut_short_is_finished_by_another_process(
-    tmp_path: Path, start_server: Server, point: str
+    tmp_path: Path, two_servers: Servers, point: str
 ) -> None:
-    assert await kill_beside_a_sibling(tmp_path, start_server, point) == []
+    assert await kill_beside_a_sibling(tmp_path, two_servers, point) == []
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("passes", range(1, 8))
 @pytest.mark.parametrize("point", POINTS)
 async def test_every_roll_that_was_cut_short_is_finished_by_another_process(
-    tmp_path: Path, start_server: Server, point: str, passes: int
+    tmp_path: Path, two_servers: Servers, point: str, passes: int
 ) -> None:
-    assert await kill_beside_a_sibling(tmp_path, start_server, point, passes=passes) == []
+    assert await kill_beside_a_sibling(tmp_path, two_servers, point, passes=passes) == []
 
 
-async def test_control_a_leader_that_ignores_its_fence_doubles_records(tmp_path: Path, start_server: Server) -> None:
-    first, second = await start_server(), await start_server()
+async def test_control_without_a_fence_the_old_leader_goes_on(tmp_path: Path, two_servers: Servers) -> None:
+    first, second = two_servers
     pid = await stopped_leader(first, tmp_path, "intent:before", control="no fence", patience_s=3.0)
     await second.run(tmp_path, 10_000, 60, slot=1)
     before = second.hashes(tmp_path)
     os.kill(pid, signal.SIGCONT)
-    status = await first.ended()
-    assert status != 0 or first.problems(tmp_path, before)
+    await first.ended()
+    assert first.problems(tmp_path, before)
 
 
 def test_a_stall_is_seen_in_time() -> None:
