@@ -98,6 +98,15 @@ class PipelinesAdmin:
         self.catalogue.add_pipeline(pipeline, table_names(sql))
         return pipeline
 
+    def warnings_of(self, pipeline: PipelineObject) -> list[str]:
+        """What is allowed of a pipeline and perhaps not meant, a sentence each."""
+        from .shared_index import index_of, shared_index_warnings  # noqa: PLC0415 - as in plan_sql
+
+        targets = {sink.name: index_of(sink.type, sink.config) for sink in self.catalogue.sinks()}
+        others = [one for one in self.catalogue.pipelines() if one.id != pipeline.id]
+        texts = [(one.name, one.sql) for one in (*others, pipeline)]
+        return [text for name, text in shared_index_warnings(texts, targets) if name == pipeline.name]
+
     def plan_sql(self, sql: str) -> tuple[PlannedInsert, ...]:
         """What each INSERT of a pipeline that is not made yet would write. Raises as `create_pipeline` does."""
         self.catalogue.find_tables(table_names(sql))

@@ -42,6 +42,7 @@ def find_problems(products: Mapping[str, Any], place: SettingsPlace) -> Iterator
         if sink is not None:
             yield from _sink_problems(sink, ("sinks", name))
     yield from _pipelines_problems(pipelines, {*streams}, {*sinks}, place)
+    yield from _shared_indexes(pipelines, sinks)
     if products.get("ingest") is not None:
         yield from _ingest_problems(products["ingest"], {*streams}, {*sinks}, place)
 
@@ -185,6 +186,18 @@ def _pipelines_problems(
             yield from _sql_problems(one.sql, f'SQL of "{one.name}"', (*at, "sql"), streams, sinks)
         else:
             yield from _sql_file_problems(place.folder / one.sql_file, (*at, "sql_file"), streams, sinks)
+
+
+def _shared_indexes(pipelines: Iterable[Any], sinks: Mapping[str, Any]) -> Iterator[Problem]:
+    from .shared_index import index_of, shared_index_warnings  # noqa: PLC0415 - for pipelines alone
+
+    targets = {name: sink and index_of(sink.type, sink.config) for name, sink in sinks.items()}
+    if not any(targets.values()):
+        return
+    places = {one.name: index for index, one in enumerate(pipelines) if one is not None}
+    texts = [(one.name, one.sql) for one in pipelines if one is not None and one.sql is not None]
+    for name, text in shared_index_warnings(texts, targets):
+        yield Problem(text, at=("pipelines", places[name], "sql"), is_error=False)
 
 
 def _ingest_problems(ingest: Any, streams: set[str], sinks: set[str], place: SettingsPlace) -> Iterator[Problem]:

@@ -30,7 +30,7 @@ from .rest_bodies import (
     StreamCreate,
     StreamFormat,
 )
-from .rest_errors import INVALID, NOT_FOUND, coded
+from .rest_errors import INVALID, NOT_FOUND, NOTE, coded
 from .rest_ingest import INGEST_PATHS
 from .rest_shapes import pipeline_shape, sink_shape, stream_shape, table_shapes, validation_shape
 from .sink_types import find_sink_type, sink_type_name, sink_type_names
@@ -228,11 +228,13 @@ class PipelineCalls:
             "tables": table_shapes(self._admin, pipeline.id),
         }
 
-    async def create(self, call: Call) -> dict[str, Any]:
-        """Create a pipeline; it runs from now on."""
+    async def create(self, call: Call) -> Answer:
+        """Create a pipeline; it runs from now on. Messages tell what is perhaps not meant."""
         body: PipelineCreate = call.body
         pipeline = await asyncio.to_thread(self._admin.create_pipeline, body.name, body.sql, call.now)
-        return await asyncio.to_thread(self._shape, pipeline)
+        warnings = await asyncio.to_thread(self._admin.warnings_of, pipeline)
+        messages = [{"code": NOTE, "message": text} for text in warnings]
+        return Answer(await asyncio.to_thread(self._shape, pipeline), messages=messages)
 
     async def delete(self, call: Call) -> None:
         """Delete a pipeline."""

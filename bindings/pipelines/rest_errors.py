@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from .catalogue_snapshot import Kind
 
 INVALID = 2
+NOTE = 10000
+"""Of messages: Cloudflare has no code for what Edge alone tells."""
 NOT_FOUND: dict[Kind, int] = {"pipeline": 1000, "stream": 1016, "sink": 1015}
 _ERRORS: tuple[tuple[type[Exception], int, int], ...] = (
     (InvalidNameError, 400, INVALID),

@@ -65,6 +65,8 @@ def create(pipeline: str, sql: str | None, sql_file: Path | None, **where: Any) 
     except SqlError as error:
         raise _refused(error, text, name) from error
     click.echo(f"Created pipeline {made.name} with id {made.id}.", err=True)
+    for warning in admin.warnings_of(made):
+        click.echo(f"{click.style('warning:', fg='yellow')} {warning}", err=True)
 
 
 @command.command(name="validate")

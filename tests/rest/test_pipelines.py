@@ -239,3 +239,19 @@ async def test_what_a_pipeline_uses_is_1030_until_forced(api: Api, kind: str) ->
 async def test_the_older_list_is_empty_in_both_clients_words(api: Api) -> None:
     reply = (await api.ask("GET", "{A}/pipelines")).json()
     assert reply["result"] == reply["results"] == []
+
+
+async def test_a_message_warns_of_inserts_that_share_an_elasticsearch_index(api: Api) -> None:
+    await api.call("POST", f"{V1}/streams", {"name": "flights"})
+    config = {"url": "https://es.test", "index": "all"}
+    await api.call("POST", f"{V1}/sinks", {"name": "es", "type": "elasticsearch", "config": config})
+    body = {"name": "one", "sql": "INSERT INTO es SELECT * FROM flights"}
+    first = await api.ask("POST", f"{V1}/pipelines", body=body)
+    assert first.json()["messages"] == []
+    second = await api.ask("POST", f"{V1}/pipelines", body={**body, "name": "two"})
+    assert second.status == 200
+    [message] = second.json()["messages"]
+    assert message["message"] == (
+        '2 INSERTs send records of the stream "flights" to the index "all" of https://es.test (pipelines: one, two): '
+        "a record that two of them send becomes one document there, the first. Give each INSERT an index of its own."
+    )

@@ -212,6 +212,23 @@ def test_unknown_keys_are_warnings_with_the_nearest_name(project: Project, text:
     assert project.warnings() == [message]
 
 
+def test_inserts_of_one_stream_that_share_an_elasticsearch_index_are_warned_of(project: Project) -> None:
+    project.config()
+    sink = '[sinks.{0}]\ntype = "elasticsearch"\nurl = "https://es.test"\nindex = "{1}"\n'
+    pipeline = '[[pipelines]]\nname = "{0}"\nsql = "INSERT INTO {1} SELECT * FROM {2}"\n'
+    sinks = "[streams.flights]\n[streams.other]\n" + sink.format("one", "all") + sink.format("two", "all")
+    apart = sinks + sink.format("three", "far") + pipeline.format("a", "one", "flights")
+    apart += pipeline.format("b", "three", "flights") + pipeline.format("c", "two", "other")
+    project.write("edge.toml", apart)
+    assert project.warnings() == []
+    project.write("edge.toml", apart + pipeline.format("d", "two", "flights"))
+    [warning] = project.warnings()
+    assert warning == (
+        '2 INSERTs send records of the stream "flights" to the index "all" of https://es.test (pipelines: a, d): '
+        "a record that two of them send becomes one document there, the first. Give each INSERT an index of its own."
+    )
+
+
 def test_a_binding_of_the_wrangler_file_in_edge_toml_is_told_where_it_belongs(project: Project) -> None:
     project.config()
     project.write("edge.toml", '[[pipelines]]\nbinding = "S"\nstream = "flights"')
