@@ -63,7 +63,7 @@ def _delivered(stream: str, what: str, target: int, seconds: int) -> Figure:
             while _waiting(status):
                 time.sleep(0.05)
             rate = _committed(status) / (time.perf_counter() - started_at)
-            memory_mb = _peak_memory_mb(pid)
+            memory_mb = peak_memory_mb(pid)
             status.close()
         arrived = _arrived(folder, stream)
     sent = int(re.search(r"(\d+) requests in", told)[1]) * RECORDS  # type: ignore[index]  # wrk always says
@@ -93,7 +93,7 @@ def _waiting(status: DeliveryStatus) -> int:
     return sum(status.backlog(state).record_count for state in status.inserts())
 
 
-def _peak_memory_mb(pid: int) -> int:
+def peak_memory_mb(pid: int) -> int:
     found = re.search(r"VmHWM:\s+(\d+)", Path(f"/proc/{pid}/status").read_text())
     return int(found[1]) // 1024 if found else 0
 

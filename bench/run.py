@@ -7,7 +7,18 @@ from importlib import import_module
 
 from figures import machine, table
 
-SECTIONS = ("http_hello", "kv", "streams", "columns", "ingest", "delivery", "start", "reload", "lambda_start")
+SECTIONS = (
+    "http_hello",
+    "kv",
+    "streams",
+    "columns",
+    "ingest",
+    "delivery",
+    "overload",
+    "start",
+    "reload",
+    "lambda_start",
+)
 
 
 def main(wanted: list[str]) -> int:

@@ -19,8 +19,7 @@ if TYPE_CHECKING:
     from .declared import MaskStep
 
 DEPTH_MAX = 64
-_HINTS = {"email": b"@", "jwt": b"eyJ"}
-"""What a text has at least, when a detector finds something in it."""
+_ESCAPE = r"\\u"
 _NUMBER_DETECTORS = frozenset({"card", "phone"})
 
 
@@ -41,11 +40,13 @@ class Mask:
         if step.pattern:
             self._detectors += (custom(step.pattern),)
         self._hide: Callable[[str, str], str] = getattr(self, f"_{step.action}")
-        self._may_hold = _pre_check(self._detectors) if not self._paths else None
+        self.hint = None if self._paths else _hint(self._detectors)
+        """Matches the JSON of every record that holds something to hide; None where only decoding can tell."""
+        self._look = re.compile(self.hint.encode()) if self.hint else None
 
     def concerns(self, line: bytes) -> bool:
         """Whether this record, as JSON text, may hold something to hide; True in doubt."""
-        return self._may_hold is None or self._may_hold(line)
+        return self._look is None or self._look.search(line) is not None
 
     def apply(self, record: Any) -> Any:
         """The record with its secrets hidden; changed in place where that is possible."""
@@ -108,9 +109,7 @@ class Mask:
         return ""
 
 
-def _pre_check(detectors: tuple[Detector, ...]) -> Callable[[bytes], bool] | None:
-    """A quick look at JSON text that has no false "no"; None when there is no such look."""
-    if not all(detector.name in _HINTS for detector in detectors):
-        return None
-    hint = re.compile(b"|".join(re.escape(_HINTS[detector.name]) for detector in detectors) + rb"|\\u")
-    return lambda line: hint.search(line) is not None
+def _hint(detectors: tuple[Detector, ...]) -> str | None:
+    """A pattern for both `re` and RE2, without a false "no"."""
+    hints = [detector.hint for detector in detectors]
+    return "|".join([*filter(None, hints), _ESCAPE]) if all(hints) else None

@@ -13,6 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.bindings.pipelines.processing.declared import IngestDeclaration, MaskStep
+from edge.bindings.pipelines.processing.detectors import DETECTORS
+from edge.bindings.pipelines.processing.facts import Facts
 from edge.bindings.pipelines.processing.mask import Mask
 from edge.bindings.pipelines.processing.processor import Processor
 from edge.runtime.core.errors import ConfigError
@@ -99,3 +101,34 @@ def _before_log(lines: bytes) -> bytes:
     processor = Processor.of(declared, "s", Path())
     assert processor is not None
     return processor.before_log(lines)
+
+
+@given(
+    st.sampled_from(sorted(DETECTORS)),
+    st.lists(
+        st.text(alphabet='0123456789abcdefABCDEF.:@- ()+/=_eyJ\\"\u00e9\u2028\n', max_size=40)
+        | st.integers(10**12, 10**19)
+        | st.from_regex(
+            r"\+?\d{2,4}[ .-]\d{3}[ .-]\d{4,6}|\d{13,19}|([0-9a-f]{1,4}:){2,7}[0-9a-f]{1,4}", fullmatch=True
+        ),
+        max_size=4,
+    ),
+    st.booleans(),
+)
+def test_the_look_before_decoding_never_says_a_wrong_no(name: Any, values: list[Any], is_ascii: bool) -> None:
+    mask = Mask(MaskStep("mask", detectors=(name,)))
+    line = json.dumps({"v": values}, ensure_ascii=is_ascii, separators=(",", ":")).encode()
+    is_changed = mask.apply(json.loads(line)) != {"v": values}
+    assert mask.concerns(line) or not is_changed
+
+
+@pytest.mark.parametrize("name", sorted(DETECTORS))
+def test_records_are_masked_the_same_all_at_once_and_one_by_one(name: Any) -> None:
+    texts = ["a@b.co", "4111 1111 1111 1111", "10.0.0.1", "::1", "+1 415 555 2671", "eyJhbGciOi.eyJzdWIiOiI.x"]
+    texts += ["Bearer abcdefgh", ""]
+    lines = b"".join(json.dumps({"n": n, "t": text}).encode() + b"\n" for n, text in enumerate(texts * 3))
+    step = MaskStep("mask", detectors=(name,))
+    together = Processor([step], "s", Path()).before_sql(lines, Facts(0.0))
+    apart = Processor([MaskStep("mask", detectors=(name,), stage="ingest")], "s", Path()).before_log(lines)
+    assert together.lines == apart
+    assert together.lines != lines
