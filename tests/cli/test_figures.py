@@ -67,7 +67,7 @@ def wait_until_read(folder: Path, count: int) -> None:
     give_up_at = time.monotonic() + SECONDS_MAX
     store = DeliveryStore(folder / ".edge" / "state")
     while sum(one.committed for state in store.inserts() for one in state.progress.values()) < count:
-        assert time.monotonic() < give_up_at
+        assert time.monotonic() < give_up_at, store.inserts()
         time.sleep(0.02)
     store.close()
 
