@@ -105,7 +105,8 @@ class Place:
                 await task
 
     def files(self, sink: str) -> list[Path]:
-        return sorted(path for path in (self.folder / "out" / sink).rglob("*") if path.is_file())
+        """As a reader sees them: a dot begins the name of a file that is being written."""
+        return sorted(path for path in (self.folder / "out" / sink).rglob("[!.]*") if path.is_file())
 
     def numbers(self, sink: str) -> list[int]:
         """The `n` of every delivered row, sorted."""
