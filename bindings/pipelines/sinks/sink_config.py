@@ -64,6 +64,12 @@ def check_bucket_name(name: str) -> None:
         )
 
 
+def check_table_name(namespace: str, table_name: str) -> None:
+    """Raise ValueError unless a table of a catalog may be called so; dots are between the levels of a namespace."""
+    if not table_name or not all(namespace.split(".")):
+        raise ValueError("table_name and every level of namespace need at least one character")
+
+
 def r2_endpoint(account_id: str, jurisdiction: str | None) -> str:
     """Where Cloudflare answers for an account's buckets. Source: R2 docs, "Data location > Jurisdictions"."""
     place = f".{jurisdiction}" if jurisdiction and jurisdiction != "default" else ""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal
 
 from ..addresses import problem_of_url
 from ..iceberg_place import TablePlace, s3_properties, sqlite_catalog
-from ..sink_config import Credentials, config_of
+from ..sink_config import Credentials, check_table_name, config_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -60,8 +60,7 @@ class Config:
     """Let catalog.uri and endpoint be addresses that are not on the public internet, as localhost."""
 
     def __post_init__(self) -> None:
-        if not self.table_name or not all(self.namespace.split(".")):
-            raise ValueError("table_name and every level of namespace need at least one character")
+        check_table_name(self.namespace, self.table_name)
         for url in self.urls():
             if problem := problem_of_url(url):
                 raise ValueError(problem)

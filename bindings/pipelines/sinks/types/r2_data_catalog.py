@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from ..iceberg_place import TablePlace, s3_properties, sqlite_catalog
-from ..sink_config import check_bucket_name, config_of
+from ..sink_config import check_bucket_name, check_table_name, config_of
 from .r2 import FOLDER_NAME
 
 if TYPE_CHECKING:
@@ -43,8 +43,7 @@ class Config:
 
     def __post_init__(self) -> None:
         check_bucket_name(self.bucket)
-        if not self.table_name or not all(self.namespace.split(".")):
-            raise ValueError("table_name and every level of namespace need at least one character")
+        check_table_name(self.namespace, self.table_name)
         if self.remote and (self.account_id is None or self.token is None):
             raise ValueError("remote = true needs account_id and token")
 
