@@ -32,7 +32,6 @@ OWNERS = {
     "boto3": r"$^",
     "botocore": r"$^",
     "datafusion": r"bindings/pipelines/sql/\w+\.py",
-    "sqlglot": r"bindings/pipelines/sql/\w+\.py",
     "pyarrow": r"bindings/pipelines/(sql|sinks|delivery|processing)/\w+\.py|bindings/pipelines/columns\w*\.py",
     "obstore": r"bindings/pipelines/sinks/\w+\.py",
     "pyiceberg": r"bindings/pipelines/sinks/iceberg\w*\.py",
