@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 class Generation:
     """One loaded Worker, its env, and what it still has to finish."""
 
-    __slots__ = ("_idle", "env", "in_flight_count", "pending", "worker")
+    __slots__ = ("_idle", "env", "in_flight_count", "is_retiring", "pending", "worker")
 
     worker: Worker
     """Set once its modules are loaded."""
@@ -37,6 +37,8 @@ class Generation:
         self.env = env
         self.pending = PendingWork(host)
         self.in_flight_count = 0
+        self.is_retiring = False
+        """Whether it is being drained: work that can be interrupted, as a workflow between two steps, leaves it."""
         self._idle: asyncio.Event | None = None
 
     def leave(self) -> None:
@@ -47,6 +49,7 @@ class Generation:
 
     async def drain(self) -> None:
         """Return when its requests are answered and its `waitUntil` work is done."""
+        self.is_retiring = True
         while self.in_flight_count:
             self._idle = asyncio.Event()
             await self._idle.wait()

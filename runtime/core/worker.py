@@ -15,7 +15,7 @@ from __future__ import annotations
 import inspect
 from typing import TYPE_CHECKING, Any, Protocol
 
-from .entrypoints import WorkerEntrypoint
+from .entrypoints import WorkerEntrypoint, WorkflowEntrypoint
 from .errors import HandlerError
 from .fetch_errors import JsTypeError
 from .response import FetchResponse, wire_body
@@ -110,6 +110,7 @@ def worker_of(
     default = public.get("Default")
     if not (inspect.isclass(default) and issubclass(default, WorkerEntrypoint)):
         default = None
+    workflows = {f"{name}.run": _workflow_call(value) for name, value in public.items() if _is_workflow(value)}
     short = {name: public[name] for name in HANDLER_NAMES if _is_users(public.get(name))}
     legacy = {name: public[f"on_{name}"] for name in HANDLER_NAMES if _is_users(public.get(f"on_{name}"))}
     legacy_allowed = _legacy_allowed(compatibility_date, compatibility_flags)
@@ -120,11 +121,13 @@ def worker_of(
         if legacy and legacy_allowed:
             raise HandlerError("TypeError: Cannot define multiple default entrypoints")
         calls = {name: _class_call(default, name) for name in HANDLER_NAMES if callable(getattr(default, name, None))}
-        return Worker(file, "class", calls)
+        return Worker(file, "class", calls | workflows)
     if short:
-        return Worker(file, "function", {name: _function_call(function) for name, function in short.items()})
+        return Worker(file, "function", {n: _function_call(function) for n, function in short.items()} | workflows)
     if legacy and legacy_allowed:
-        return Worker(file, "on_*", {name: _function_call(function) for name, function in legacy.items()})
+        return Worker(file, "on_*", {n: _function_call(function) for n, function in legacy.items()} | workflows)
+    if workflows and not legacy:
+        return Worker(file, "class", workflows)
     if legacy:
         msg = (
             f"{file} defines on_{next(iter(legacy))}(), which Cloudflare ignores from compatibility date "
@@ -150,6 +153,15 @@ def _is_users(value: object) -> bool:
     if not callable(value) or inspect.isclass(value):
         return False
     return not str(getattr(value, "__module__", "")).startswith(f"{_RUNTIME}.")
+
+
+def _is_workflow(value: object) -> bool:
+    return inspect.isclass(value) and issubclass(value, WorkflowEntrypoint) and value is not WorkflowEntrypoint
+
+
+def _workflow_call(entrypoint: type[Any]) -> Callable[[Any, Env, Context], Any]:
+    """The event is the pair of what `run` gets: the workflow's event, and its steps."""
+    return lambda event, env, ctx: entrypoint(ctx, env).run(*event)
 
 
 def _function_call(function: Callable[..., Any]) -> Callable[[Any, Env, Context], Any]:

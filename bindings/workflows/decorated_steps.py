@@ -1,0 +1,139 @@
+"""Steps as decorators, with other steps as their dependencies: a directed graph written as functions.
+
+    @step.do("fetch")
+    async def fetch(): ...
+
+    @step.do("render", concurrent=True)
+    async def render(fetch, ctx): ...        # from compatibility date 2026-02-25: `fetch` is found by its name
+
+    @step.do("render", depends=[fetch])
+    async def render(document, ctx): ...     # before: in the order of the parameters
+
+    page = await render()
+
+Calling a decorated function runs what it depends on first, unless this pass did or does so already.
+Source: cloudflare/workers-py packages/runtime-sdk 1.9.5, entrypoints.py; spec "Workflows", 3.4.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
+
+CONTEXT = "ctx"
+"""The parameter that gets the step's context."""
+
+
+class DecoratedSteps:
+    """The decorated functions of one pass."""
+
+    def __init__(self, run_step: Callable[..., Awaitable[Any]], *, has_implicit_dependencies: bool) -> None:
+        """`run_step(name, callback, **options)` runs one step."""
+        self._run_step = run_step
+        self._is_implicit = has_implicit_dependencies
+        self._by_name: dict[str, DecoratedStep] = {}
+
+    def decorator(
+        self,
+        name: str | None = None,
+        depends: Sequence[DecoratedStep] | None = None,
+        concurrent: bool = False,
+        config: object = None,
+        **options: Any,
+    ) -> Callable[[Callable[..., Any]], DecoratedStep]:
+        """`options` are those of `run_step`.
+
+        Raises:
+            TypeError: `depends` under a compatibility date that finds dependencies by name, or no name before it.
+        """
+        if self._is_implicit and depends is not None:
+            msg = (
+                "step.do() takes no depends from compatibility date 2026-02-25 on: name the parameters after the steps."
+            )
+            raise TypeError(msg)
+        if not self._is_implicit and name is None:
+            msg = "step.do() needs a name before compatibility date 2026-02-25."
+            raise TypeError(msg)
+
+        def decorate(function: Callable[..., Any]) -> DecoratedStep:
+            made = DecoratedStep(self, function, name or function.__name__, concurrent, {"config": config, **options})
+            made.depends = depends
+            self._by_name[function.__name__] = made
+            return made
+
+        return decorate
+
+    def dependencies(self, step: DecoratedStep) -> dict[str, DecoratedStep]:
+        """Parameter -> the step that gives it.
+
+        Raises:
+            TypeError: a parameter that no step gives.
+        """
+        wanted = [name for name in inspect.signature(step.function).parameters if name != CONTEXT]
+        if self._is_implicit:
+            for name in wanted:
+                if name not in self._by_name or self._by_name[name] is step:
+                    raise TypeError(f"Received unexpected parameter {name}")
+            return {name: self._by_name[name] for name in wanted}
+        given = step.depends or ()
+        if wanted and step.depends is None:
+            raise TypeError(f"Step has {len(wanted)} non-ctx parameter(s) but no 'depends' list provided")
+        if len(wanted) != len(given):
+            raise TypeError(f"Step declares {len(wanted)} non-ctx parameter(s) but 'depends' has {len(given)} item(s)")
+        return dict(zip(wanted, given, strict=True))
+
+    async def run(self, step: DecoratedStep) -> Any:
+        """Run a step after what it depends on."""
+        dependencies = self.dependencies(step)
+        if step.is_concurrent:
+            found = await asyncio.gather(*(one() for one in dependencies.values()))
+        else:
+            found = [await one() for one in dependencies.values()]
+        arguments = dict(zip(dependencies, found, strict=True))
+        takes_context = CONTEXT in inspect.signature(step.function).parameters
+
+        def callback(context: Mapping[str, Any]) -> Any:
+            return step.function(**arguments, **({CONTEXT: context} if takes_context else {}))
+
+        return await self._run_step(step.name, callback, **step.options)
+
+
+class DecoratedStep:
+    """A decorated function: call it without arguments. Its step runs once in a pass, however often it is called."""
+
+    depends: Sequence[DecoratedStep] | None = None
+
+    def __init__(
+        self,
+        steps: DecoratedSteps,
+        function: Callable[..., Any],
+        name: str,
+        is_concurrent: bool,
+        options: Mapping[str, Any],
+    ) -> None:
+        self._steps = steps
+        self.function = function
+        self.name = name
+        self.is_concurrent = is_concurrent
+        self.options = options
+        self._outcome: asyncio.Future[Any] | None = None
+
+    async def __call__(self) -> Any:
+        if self._outcome is not None:
+            return await asyncio.shield(self._outcome)
+        outcome = self._outcome = asyncio.get_running_loop().create_future()
+        try:
+            result = await self._steps.run(self)
+        except Exception as error:
+            outcome.set_exception(error)
+            outcome.exception()  # nobody else may ask for it
+            raise
+        except BaseException:
+            outcome.cancel()
+            raise
+        outcome.set_result(result)
+        return result

@@ -1,0 +1,103 @@
+"""A workflow as it is configured: one `[[workflows]]` entry, with what the compatibility date decides."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from ...runtime.core.workflow_errors import NonRetryableError
+from .durations import DAY_MS, parse_duration_ms
+from .errors import ErrorRecord
+from .retries import DELAY_MS_DEFAULT, DEV_DELAY_MS_DEFAULT
+
+if TYPE_CHECKING:
+    from ...wrangler_config.worker_config import WorkerConfig
+    from . import WorkflowEntry
+
+STEPS_MAX_DEFAULT = 10_000
+RETENTION_MS_DEFAULT = 30 * DAY_MS
+
+IMPLICIT_DEPENDENCIES = ("python_workflows_implicit_dependencies", "2026-02-25")
+NON_RETRYABLE_MESSAGE = ("workflows_preserve_non_retryable_error_message", "2026-05-14")
+"""Compatibility flag, and the date that implies it."""
+
+
+class Code(Protocol):
+    """One load of the user's modules. A pass leaves it at the next step once `is_retiring`."""
+
+    @property
+    def is_retiring(self) -> bool: ...
+
+    @property
+    def worker(self) -> Handlers: ...
+
+
+class Handlers(Protocol):
+    """What the loaded file can be called for: `Order.run` for `class Order(WorkflowEntrypoint)`."""
+
+    @property
+    def handlers(self) -> tuple[str, ...]: ...
+
+
+class WorkflowWorker(Protocol):
+    """The running Worker, whichever load is current; None while none could be loaded."""
+
+    @property
+    def current(self) -> Code | None: ...
+
+    async def call(self, handler: str, event: object) -> Any: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Definition:
+    """`delay_ms_default` is the retry delay of steps that name none."""
+
+    name: str
+    class_name: str
+    steps_max: int = STEPS_MAX_DEFAULT
+    concurrency_max: int | None = None
+    success_retention_ms: int = RETENTION_MS_DEFAULT
+    error_retention_ms: int = RETENTION_MS_DEFAULT
+    delay_ms_default: int = DELAY_MS_DEFAULT
+    has_implicit_dependencies: bool = True
+    shows_non_retryable_message: bool = True
+
+    @property
+    def handler(self) -> str:
+        """What the Worker is called for."""
+        return f"{self.class_name}.run"
+
+    def shown_error(self, error: ErrorRecord) -> ErrorRecord:
+        """The error of an instance that nobody caught."""
+        if error.name != NonRetryableError.__name__ or self.shows_non_retryable_message:
+            return error
+        message = (
+            "The execution of the Workflow instance was terminated, as a step threw an NonRetryableError "
+            "and it was not handled"
+        )
+        return ErrorRecord("WorkflowFatalError", message)
+
+
+def definition_of(entry: WorkflowEntry, config: WorkerConfig, *, is_dev: bool) -> Definition:
+    """What an entry means under a Worker's compatibility date and flags."""
+    return Definition(
+        name=entry.name,
+        class_name=entry.class_name,
+        steps_max=(entry.limits or {}).get("steps", STEPS_MAX_DEFAULT),
+        concurrency_max=(entry.concurrency or {}).get("limit"),
+        success_retention_ms=_retention_ms(entry, "success_retention"),
+        error_retention_ms=_retention_ms(entry, "error_retention"),
+        delay_ms_default=DEV_DELAY_MS_DEFAULT if is_dev else DELAY_MS_DEFAULT,
+        has_implicit_dependencies=_is_on(config, *IMPLICIT_DEPENDENCIES),
+        shows_non_retryable_message=_is_on(config, *NON_RETRYABLE_MESSAGE),
+    )
+
+
+def _retention_ms(entry: WorkflowEntry, key: str) -> int:
+    return parse_duration_ms((entry.default_retention or {}).get(key, RETENTION_MS_DEFAULT), f"default_retention.{key}")
+
+
+def _is_on(config: WorkerConfig, flag: str, implied_from: str) -> bool:
+    if f"no_{flag}" in config.compatibility_flags:
+        return False
+    return flag in config.compatibility_flags or (config.compatibility_date or "") >= implied_from

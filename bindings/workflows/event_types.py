@@ -1,0 +1,19 @@
+"""Types of events: what a wait asks for, and what `send_event` gives."""
+
+from __future__ import annotations
+
+from .errors import WorkflowFatalError
+
+EVENT_TYPE_CHARS_MAX = 100
+
+
+def require_event_type(event_type: object) -> str:
+    """Check a type at either end.
+
+    Raises:
+        WorkflowFatalError: no text of 1 to 100 characters.
+    """
+    if not isinstance(event_type, str) or not 1 <= len(event_type) <= EVENT_TYPE_CHARS_MAX:
+        msg = f"The type of an event is a text of 1 to {EVENT_TYPE_CHARS_MAX} characters, got {event_type!r:.200}."
+        raise WorkflowFatalError(msg)
+    return event_type

@@ -1,0 +1,412 @@
+"""One pass of an instance: the user's `run` called from the top, over what earlier passes recorded.
+
+A pass ends when `run` returns or raises, or it is ended: by a pause, by somebody who took the instance away, by a wait
+that is not worth staying in memory for (hibernation), or by a reload and a shutdown. To end it, the task of `run` is
+cancelled, which is a BaseException: `except Exception` in user code does not see it, and code that goes on in spite of
+it gets `Interrupted` from every step it calls. Nothing is lost: the next pass replays what is recorded.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
+from datetime import UTC, datetime
+from enum import Enum
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, TypeVar
+
+from ...runtime.core.errors import BackendError
+from . import values
+from .engine import unvisited
+from .errors import ErrorRecord, Interrupted, WorkflowFatalError, WorkflowTimeoutError, recorded
+from .journal import Finish, Kind, Pause, Progress, Status, StepKey, StepRecord, StepState
+from .steps import WorkflowStep
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Coroutine, Iterator
+
+    from ...runtime.core.host import Host
+    from .definition import Definition, WorkflowWorker
+    from .journal import Claimed, Journal
+    from .timers import Timers
+
+T = TypeVar("T")
+
+RESIDENT_WAIT_MS = 5000
+"""A pass stays in memory for a wait that ends sooner; else the instance hibernates."""
+QUIET_TURNS = 8
+"""How often the event loop goes round without a step being called before all that is left is held to be waiting."""
+START_ROW_DELAY_S = 0.02
+"""An attempt that takes longer is recorded when it starts, so that its number survives a crash."""
+RETRY_SECONDS = 1.0
+"""Between attempts to tell a failing disk how a pass ended."""
+
+_depth: ContextVar[int] = ContextVar("edge_workflow_step_depth", default=0)
+"""How many callbacks of steps the running code is inside of."""
+
+
+class PassTools(NamedTuple):
+    """What every pass of a runner works with."""
+
+    host: Host
+    journal: Journal
+    timers: Timers
+    worker: WorkflowWorker
+
+    def now_ms(self) -> int:
+        return int(self.host.now() * 1000)
+
+
+class _Loss(Enum):
+    LEASE = "the instance belongs to somebody else now"
+    DISK = "the journal could not be written; the next pass tries again"
+
+
+class InstancePass:
+    """See the module's docstring. `run` once, and `poke` whenever somebody else changed the instance."""
+
+    def __init__(self, claimed: Claimed, definition: Definition, tools: PassTools) -> None:
+        self.definition = definition
+        self.instance = claimed.instance
+        self.lease = claimed.lease
+        self._tools = tools
+        self._before = {step.key: step for step in claimed.steps}
+        self._records = dict(self._before)
+        self._next_order = max((step.order for step in claimed.steps), default=-1) + 1
+        self._counts: dict[tuple[Kind, str], int] = {}
+        self._visited: set[StepKey] = set()
+        self._step_count = 0
+        self._unsaved: dict[StepKey, StepRecord] = {}
+        self._active_count = 0
+        self._callback_count = 0
+        self._move_count = 0
+        self._waits: dict[asyncio.Future[None], int] = {}
+        self._event_waits: dict[asyncio.Future[None], None] = {}
+        self._is_shown_waiting = False
+        self._leaving: Pause | None = None
+        self._end: Pause | Finish | _Loss | None = None
+        self._task: asyncio.Task[bytes] | None = None
+        self._side_tasks: set[asyncio.Task[Any]] = set()
+        self._resting: asyncio.Task[None] | None = None
+        self._generation = tools.worker.current
+
+    @property
+    def host(self) -> Host:
+        return self._tools.host
+
+    def now_ms(self) -> int:
+        return self._tools.now_ms()
+
+    async def run(self) -> None:
+        """Advance the instance until this pass ends; the journal knows then how it goes on."""
+        self._task = self._spawn(self._call(), "run")
+        task = self._task
+        await asyncio.wait({task})
+        if self._end is None:
+            self._end = self._outcome(task)
+        elif not task.cancelled():
+            task.exception()  # seen, so that asyncio does not report it: it is what ended the pass
+        for side in self._side_tasks:
+            side.cancel()
+        if self._resting is not None:
+            self._resting.cancel()
+        await asyncio.gather(*self._side_tasks, return_exceptions=True)
+        await self._record_end(self._end)
+
+    def stop(self, how: Pause | Finish | _Loss) -> None:
+        """End this pass; the first reason holds."""
+        if self._end is None:
+            self._end = how
+            for task in (self._task, *self._side_tasks):
+                if task is not None:
+                    task.cancel()
+
+    def leave(self) -> None:
+        """End this pass and let another one, here or elsewhere, go on at once."""
+        self.stop(Pause(Status.RUNNING, self.now_ms()))
+
+    async def poke(self) -> None:
+        """Look what became of the instance: taken away, or an event came."""
+        if not await self._tools.journal.is_held(self.lease):
+            self.stop(_Loss.LEASE)
+        for wait in tuple(self._event_waits):
+            if not wait.done():
+                wait.set_result(None)
+
+    # What steps use.
+
+    def enter(self, kind: Kind, name: str) -> tuple[StepKey, StepRecord | None]:
+        """A step is called: its key in this pass, and what is recorded of it."""
+        self.check_open()
+        count = self._counts[kind, name] = self._counts.get((kind, name), 0) + 1
+        key = StepKey(kind, name, count)
+        self._visited.add(key)
+        if kind is Kind.DO:
+            self._step_count += 1
+            if self._step_count > self.definition.steps_max:
+                limit = self.definition.steps_max
+                message = (
+                    f"The limit of {limit} steps has been reached. Raise limits.steps of the workflow, or loop less."
+                )
+                self.fail(WorkflowFatalError(message))
+        return key, self._records.get(key)
+
+    def new_record(self, key: StepKey, **values_: Any) -> StepRecord:
+        """The record of a step that no pass called before."""
+        record = StepRecord(key, self._next_order, **values_)
+        self._next_order += 1
+        return record
+
+    @contextmanager
+    def active(self) -> Iterator[None]:
+        """While a step is worked on. A step in a task of its own is cancelled when the pass ends."""
+        task = asyncio.current_task()
+        is_side = task is not None and task is not self._task and task not in self._side_tasks
+        if is_side and task is not None:
+            self._side_tasks.add(task)
+        self._active_count += 1
+        self._move_count += 1
+        try:
+            yield
+        finally:
+            self._active_count -= 1
+            self._move_count += 1
+            if is_side and task is not None:
+                self._side_tasks.discard(task)
+            if self._waits:
+                self._rest_when_quiet()
+
+    @contextmanager
+    def callback(self, timeout_ms: int) -> Iterator[None]:
+        """While user code of a step runs; WorkflowTimeoutError when it takes longer."""
+        task = asyncio.current_task()
+        assert task is not None, "steps run in tasks"
+        is_late = False
+
+        def expire() -> None:
+            nonlocal is_late
+            is_late = True
+            task.cancel()
+
+        self._callback_count += 1
+        depth = _depth.set(_depth.get() + 1)
+        timer = self._tools.timers.at(self.host.now() + timeout_ms / 1000, expire)
+        try:
+            yield
+        except asyncio.CancelledError:
+            if is_late and self._end is None and task.uncancel() == 0:
+                raise WorkflowTimeoutError(f"Execution timed out after {timeout_ms}ms") from None
+            raise
+        finally:
+            timer.cancel()
+            _depth.reset(depth)
+            self._callback_count -= 1
+
+    async def boundary(self) -> None:
+        """Between steps: where a pause that was asked for, or a reload, ends the pass."""
+        if _depth.get():
+            return
+        if self._leaving is None and self._generation is not None and self._generation.is_retiring:
+            self._leaving = Pause(Status.RUNNING, self.now_ms())
+        if self._leaving is not None:
+            if self._callback_count == 0:
+                self.stop(self._leaving)
+            await asyncio.get_running_loop().create_future()  # cancelled when the last callback has ended
+
+    async def save(self, record: StepRecord) -> None:
+        """Record a step; durable on return."""
+        self._unsaved[record.key] = record
+        await self._flush()
+
+    def save_soon(self, record: StepRecord) -> None:
+        """Record that an attempt started, with whatever is saved next, or a little later."""
+        self._unsaved[record.key] = self._records[record.key] = record
+        self._tools.timers.at(self.host.now() + START_ROW_DELAY_S, self._flush_soon)
+
+    async def take_event(self, record: StepRecord, *, otherwise: StepRecord) -> StepRecord:
+        """Complete a wait with the oldest event of its type, or record `otherwise`."""
+        self.check_open()
+        taken = await self._held(self._tools.journal.take_event(self.lease, record, otherwise=otherwise))
+        self.check_open()
+        self._records[taken.key] = taken
+        if taken.state is not StepState.PENDING:
+            self._is_shown_waiting = False
+        return taken
+
+    async def wait(self, due_ms: int, *, for_event: bool = False) -> None:
+        """Return at that time, or earlier when an event came. The instance may hibernate meanwhile."""
+        woken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        def wake() -> None:
+            if not woken.done():
+                woken.set_result(None)
+
+        timer = self._tools.timers.at(due_ms / 1000, wake)
+        self._waits[woken] = due_ms
+        if for_event:
+            self._event_waits[woken] = None
+        self._rest_when_quiet()
+        try:
+            await woken
+        finally:
+            timer.cancel()
+            del self._waits[woken]
+            self._event_waits.pop(woken, None)
+            self._move_count += 1
+        self.check_open()
+
+    async def begin_rollback(self, error: ErrorRecord) -> None:
+        """The run failed, and steps are to be undone."""
+        self._leaving = None
+        self.warn("workflow_rolling_back", error=f"{error.name}: {error.message}")
+        await self._held(self._tools.journal.save(self.lease, Progress(status=Status.ROLLING_BACK)))
+
+    def current(self, record: StepRecord) -> StepRecord:
+        """A step as it stands now."""
+        return self._records.get(record.key, record)
+
+    def warn(self, event: str, **about: Any) -> None:
+        self.host.log.warning(event, **self._named(), **about)
+
+    def fail(self, error: Exception) -> NoReturn:
+        """End the instance as errored; user code cannot catch it."""
+        self.stop(Finish(Status.ERRORED, error=recorded(error)))
+        raise Interrupted
+
+    def check_open(self) -> None:
+        """Raises Interrupted in code that goes on after its pass was ended."""
+        if self._end is not None:
+            raise Interrupted
+
+    # The pass itself.
+
+    async def _call(self) -> bytes:
+        event = {
+            "payload": values.decode(self.instance.params),
+            "timestamp": datetime.fromtimestamp(self.instance.created_ms / 1000, UTC),
+            "instanceId": self.instance.id,
+            "workflowName": self.instance.workflow,
+        }
+        step = WorkflowStep(self)
+        try:
+            returned = await self._tools.worker.call(self.definition.handler, (event, step))
+        except SystemExit as error:  # asyncio would end the loop with it
+            raise RuntimeError(f"run() called sys.exit({error.code!r}), which ends this instance only.") from error
+        except Exception as error:
+            await step.roll_back(error)
+            raise
+        try:
+            return values.encode(returned)
+        except values.ValueTooLargeError as error:
+            message = f"The output of the instance is too large ({error.size_bytes:,} bytes). The limit is 1 MiB."
+            raise WorkflowFatalError(message) from error
+        except values.UnserialisableError as error:
+            message = (
+                "The execution of the Workflow instance was terminated, "
+                "as it returned a value which is not serialisable"
+            )
+            raise WorkflowFatalError(message) from error
+
+    def _outcome(self, task: asyncio.Task[bytes]) -> Pause | Finish:
+        if task.cancelled():  # by user code itself: no reason of ours
+            return Finish(Status.ERRORED, error=ErrorRecord("CancelledError", "run() was cancelled by its own code."))
+        error = task.exception()
+        if isinstance(error, Interrupted):
+            return Pause(Status.RUNNING, self.now_ms())
+        self._warn_of_divergence()
+        if error is not None:
+            self.host.log.warning("workflow_errored", **self._named(), exc_info=error)
+            return Finish(Status.ERRORED, error=self.definition.shown_error(recorded(error)))
+        if self._active_count:
+            self.host.log.warning("workflow_steps_not_awaited", **self._named(), step_count=self._active_count)
+        return Finish(Status.COMPLETE, output=task.result())
+
+    async def _record_end(self, end: Pause | Finish | _Loss) -> None:
+        """Tell the journal, however long the disk is full: what `run` returned must not be lost."""
+        while end is not _Loss.LEASE:
+            how = Pause(Status.RUNNING, self.now_ms()) if isinstance(end, _Loss) else end
+            try:
+                if isinstance(how, Pause):
+                    await self._tools.journal.release(self.lease, how, self.now_ms())
+                else:
+                    await self._tools.journal.finish(self.lease, how, self.now_ms())
+            except BackendError as error:
+                self.host.log.error("workflow_end_not_saved", **self._named(), exc_info=error)
+                await self.host.sleep(RETRY_SECONDS)
+            else:
+                return
+
+    async def _held(self, answer: Awaitable[T | None]) -> T:
+        """The journal's answer. A lost lease and a failing disk end the pass, and are not user code's."""
+        try:
+            found = await answer
+        except BackendError as error:
+            self.host.log.error("workflow_progress_not_saved", **self._named(), exc_info=error)
+            self.stop(_Loss.DISK)
+            raise Interrupted from error
+        if found is None:
+            self.stop(_Loss.LEASE)
+            raise Interrupted
+        return found
+
+    async def _flush(self) -> None:
+        self.check_open()
+        steps, self._unsaved = tuple(self._unsaved.values()), {}
+        status = Status.RUNNING if self._is_shown_waiting else None
+        self._is_shown_waiting = False
+        found = await self._held(self._tools.journal.save(self.lease, Progress(steps, status)))
+        self.check_open()
+        self._records.update((step.key, step) for step in steps if step.key not in self._unsaved)
+        if found is Status.WAITING_FOR_PAUSE:
+            self._leaving = Pause(Status.PAUSED, None)
+        elif self._leaving is not None and self._leaving.status is Status.PAUSED:
+            self._leaving = None  # resumed meanwhile
+        if self._leaving is not None and self._callback_count == 0:
+            self.stop(self._leaving)
+            raise Interrupted
+
+    def _flush_soon(self) -> None:
+        if self._unsaved and self._end is None:
+            self._spawn(_quietly(self._flush()), "flush")
+
+    def _rest_when_quiet(self) -> None:
+        if self._end is None and (self._resting is None or self._resting.done()):
+            self._resting = self._spawn(_quietly(self._rest()), "rest")
+
+    async def _rest(self) -> None:
+        """Once everything waits: hibernate, or say `waiting` and stay."""
+        seen = -1
+        while seen != self._move_count:
+            seen = self._move_count
+            for _ in range(QUIET_TURNS):
+                await asyncio.sleep(0)
+        if self._end is not None or not self._waits or self._active_count > len(self._waits):
+            return
+        due_ms = min(self._waits.values())
+        if due_ms - self.now_ms() > RESIDENT_WAIT_MS or self.definition.concurrency_max is not None:
+            self.stop(Pause(Status.WAITING, due_ms))
+            return
+        waiting = Progress(status=Status.WAITING, ready_ms=due_ms)
+        found = await self._held(self._tools.journal.save(self.lease, waiting))
+        if found is Status.WAITING_FOR_PAUSE:
+            self.stop(Pause(Status.PAUSED, None))
+        else:
+            self._is_shown_waiting = True
+
+    def _warn_of_divergence(self) -> None:
+        missed = unvisited(tuple(self._before.values()), self._visited)
+        if missed is not None:
+            step = f"{missed.key.name}-{missed.key.occurrence}"
+            self.host.log.warning("workflow_replay_diverged", **self._named(), recorded_step=step)
+
+    def _named(self) -> dict[str, str]:
+        return {"workflow": self.instance.workflow, "instance": self.instance.id}
+
+    def _spawn(self, work: Coroutine[Any, Any, Any], what: str) -> asyncio.Task[Any]:
+        return self.host.spawn(work, name=f"workflow_{what}:{self.instance.workflow}/{self.instance.id}")
+
+
+async def _quietly(work: Coroutine[Any, Any, None]) -> None:
+    """Side work of a pass, which has been ended when this is interrupted."""
+    with suppress(Interrupted):
+        await work

@@ -1,0 +1,51 @@
+"""Workflows on this machine's disk: the journal in SQLite, and a runner that advances what is in it."""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, cast
+
+from ...runtime.core.errors import UnsupportedError
+from ..spec import Opened
+from .definition import definition_of
+from .runner import WorkflowRunner
+from .sqlite_journal import open_journal
+from .workflow import Workflow, WorkflowTools
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Sequence
+
+    from ...runtime.core.host import LocalHost
+    from ..spec import Site
+    from . import WorkflowEntry
+    from .definition import WorkflowWorker
+
+
+@asynccontextmanager
+async def open_binding(entries: Sequence[WorkflowEntry], site: Site) -> AsyncIterator[Opened]:
+    """Open the journal; it stays open across config reloads, and instances go on after them.
+
+    Raises:
+        UnsupportedError: a workflow whose class is in another Worker.
+    """
+    for entry in entries:
+        if entry.script_name not in {None, site.config.name}:
+            msg = (
+                f'workflows "{entry.name}" names script_name "{entry.script_name}", another Worker, which Edge cannot '
+                f"reach yet. Move the class into this Worker and leave script_name out."
+            )
+            raise UnsupportedError(msg)
+    host: LocalHost = site.host
+    folder = host.state_dir / "workflows"
+    path = folder / "workflows.sqlite"
+    definitions = [definition_of(entry, site.config, is_dev=site.is_preview) for entry in entries]
+    async with host.lease(("workflows", path), lambda: open_journal(path)) as journal:
+        runner = WorkflowRunner(journal, definitions, cast("WorkflowWorker", site.worker), host, folder / "runners")
+        tools = WorkflowTools(journal, host, runner.tell)
+        workflows = {definition.name: Workflow(definition, tools) for definition in definitions}
+        yield Opened(
+            env={entry.env_name: workflows[entry.name] for entry in entries},
+            resources={entry.env_name: entry.name for entry in entries},
+            sources=[] if site.worker is None else [runner],
+            admin=workflows,
+        )

@@ -1,0 +1,239 @@
+"""Runs what the journal says is ready: claims instances, makes their passes, wakes them in time.
+
+Nothing is kept in memory that the journal does not have, so a start after a crash is like any other turn: the owner
+that died is forgotten, and what it held is ready again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from ...runtime.core.errors import BackendError
+from .doorbell import open_doorbell, ring
+from .instance_pass import InstancePass, PassTools
+from .journal import Pause, Status
+from .timers import Timers
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine, Sequence
+    from pathlib import Path
+
+    from ...runtime.core.host import Host
+    from .definition import Definition, WorkflowWorker
+    from .journal import Acted, Claimed, Journal
+
+LEASE_SECONDS = 15.0
+RENEW_SECONDS = 5.0
+LOOK_SECONDS = 30.0
+"""The journal is looked at at least this often."""
+LOAD_SECONDS = 1.0
+"""How soon to look again for code that could not be loaded."""
+CLAIM_COUNT_MAX = 256
+PASS_COUNT_MAX = 10_000
+"""Passes in memory at once; what is ready beyond them waits in the journal."""
+CRASH_COUNT_MAX = 10
+"""An instance that ran at so many deaths of its process, and finished no step between, is parked as paused: it may be
+what kills it."""
+CLOSE_SECONDS_MAX = 10.0
+"""How long user code may take to end when the runner is stopped."""
+PURGE_COUNT_MAX = 256
+
+
+class WorkflowRunner:
+    """Source: advances the instances of some workflows while `run` runs."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        definitions: Sequence[Definition],
+        worker: WorkflowWorker,
+        host: Host,
+        folder: Path,
+    ) -> None:
+        """`folder` holds the doorbells of all runners that share the journal."""
+        self._journal = journal
+        self._definitions = definitions
+        self._worker = worker
+        self._host = host
+        self._folder = folder
+        self._owner: str | None = None
+        self._passes: dict[int, InstancePass] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._bell = asyncio.Event()
+        self._missing: set[str] = set()
+
+    async def run(self) -> None:
+        owner = self._owner = f"{os.getpid()}-{self._host.new_id()}"
+        timers = Timers(self._host)
+        beside: list[asyncio.Task[None]] = []
+        try:
+            with open_doorbell(self._folder / owner, self._rung):
+                await self._renew(owner)
+                await self._take_over_dead(owner)
+                beside = [self._spawn(self._keep_alive(owner)), self._spawn(self._purge())]
+                tools = PassTools(self._host, self._journal, timers, self._worker)
+                while True:
+                    await self._turn(owner, tools)
+        finally:
+            for task in beside:
+                task.cancel()
+            await asyncio.gather(*beside, return_exceptions=True)
+            await self._leave_all()
+            await timers.aclose()
+            self._owner = None
+            with suppress(BackendError):  # else found dead by the next one
+                await self._journal.take_over(owner, CRASH_COUNT_MAX, self._now_ms())
+
+    def tell(self, acted: Acted | None) -> None:
+        """Somebody of this process changed the journal: wake who works on that instance, or would."""
+        if acted is None or acted.owner is None:
+            if self._owner is not None:
+                self._bell.set()
+            else:
+                self._ring_all()
+        elif acted.owner != self._owner:
+            ring(self._folder / acted.owner)
+        elif acted.number in self._passes:
+            self._spawn(self._passes[acted.number].poke())
+
+    def _ring_all(self) -> None:
+        if self._folder.is_dir():
+            for doorbell in self._folder.iterdir():
+                ring(doorbell)
+
+    def _rung(self) -> None:
+        """Another process rang: it may have been for any instance that is held here."""
+        self._bell.set()
+        for one in self._passes.values():
+            self._spawn(one.poke())
+
+    async def _turn(self, owner: str, tools: PassTools) -> None:
+        """Claim what is ready, then wait until something else is."""
+        self._bell.clear()
+        look_at = self._host.now() + LOOK_SECONDS
+        for definition in self._definitions:
+            try:
+                next_ready_ms = await self._claim(owner, definition, tools)
+            except BackendError as error:
+                self._host.log.error("workflows_not_claimed", workflow=definition.name, exc_info=error)
+                look_at = min(look_at, self._host.now() + LOAD_SECONDS)
+            else:
+                if next_ready_ms is not None:
+                    look_at = min(look_at, next_ready_ms / 1000)
+        timer = tools.timers.at(look_at, self._bell.set)
+        try:
+            await self._bell.wait()
+        finally:
+            timer.cancel()
+
+    async def _claim(self, owner: str, definition: Definition, tools: PassTools) -> int | None:
+        """Start what is ready of a workflow; when to look for more (None: when a pass ends)."""
+        if not self._is_loaded(definition):
+            return self._now_ms() + int(LOAD_SECONDS * 1000)
+        while (room := await self._room(definition)) > 0:
+            claims = await self._journal.claim(owner, definition.name, room, self._now_ms())
+            for claimed in claims.claimed:
+                self._start(claimed, definition, tools)
+            if len(claims.claimed) < room:
+                return claims.next_ready_ms
+        return None
+
+    async def _room(self, definition: Definition) -> int:
+        room = min(CLAIM_COUNT_MAX, PASS_COUNT_MAX - len(self._passes))
+        if definition.concurrency_max is not None:
+            room = min(room, definition.concurrency_max - await self._journal.owned_count(definition.name))
+        return room
+
+    def _is_loaded(self, definition: Definition) -> bool:
+        """Whether the code has the class. Instances of one that is missing stay as they are until it is back."""
+        code = self._worker.current
+        if code is None:
+            return False
+        if definition.handler in code.worker.handlers:
+            self._missing.discard(definition.name)
+            return True
+        if definition.name not in self._missing:
+            self._missing.add(definition.name)
+            self._host.log.error(
+                "workflow_class_missing",
+                workflow=definition.name,
+                class_name=definition.class_name,
+                remedy=f"export class {definition.class_name}(WorkflowEntrypoint) from main; its instances wait for it",
+            )
+        return False
+
+    def _start(self, claimed: Claimed, definition: Definition, tools: PassTools) -> None:
+        number = claimed.lease.number
+        one = self._passes[number] = InstancePass(claimed, definition, tools)
+        task = self._host.spawn(self._advance(one), name=f"workflow:{definition.name}/{claimed.instance.id}")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _advance(self, one: InstancePass) -> None:
+        number = one.lease.number
+        try:
+            await one.run()
+        except Exception as error:  # a defect of ours: nothing of one instance may stop the others
+            self._host.log.error("workflow_pass_failed", instance=one.instance.id, exc_info=error)
+            pause = Pause(Status.RUNNING, self._now_ms() + int(LOOK_SECONDS * 1000))
+            await self._journal.release(one.lease, pause, self._now_ms())
+        finally:
+            if self._passes.get(number) is one:
+                del self._passes[number]
+            self._bell.set()
+
+    async def _keep_alive(self, owner: str) -> None:
+        while True:
+            await self._host.sleep(RENEW_SECONDS)
+            try:
+                await self._renew(owner)
+                await self._take_over_dead(owner)
+            except BackendError as error:
+                self._host.log.error("workflow_lease_not_renewed", exc_info=error)
+
+    async def _renew(self, owner: str) -> None:
+        await self._journal.renew(owner, self._now_ms() + int(LEASE_SECONDS * 1000))
+
+    async def _take_over_dead(self, owner: str) -> None:
+        """What a dead process held is ready again: at once when nobody listens, else when its lease is over."""
+        for other, alive_until_ms in await self._journal.owners():
+            doorbell = self._folder / other
+            if other == owner or (ring(doorbell) and alive_until_ms > self._now_ms()):
+                continue
+            for taken in await self._journal.take_over(other, CRASH_COUNT_MAX, self._now_ms()):
+                about = {"workflow": taken.workflow, "instance": taken.id, "crash_count": taken.crash_count}
+                if taken.is_parked:
+                    self._host.log.error("workflow_parked", **about, remedy="resume it once its code is mended")
+                else:
+                    self._host.log.info("workflow_taken_over", **about)
+            doorbell.unlink(missing_ok=True)
+            self._bell.set()
+
+    async def _purge(self) -> None:
+        """Forget finished instances whose retention is over."""
+        while True:
+            try:
+                count = await self._journal.purge(self._now_ms(), PURGE_COUNT_MAX)
+            except BackendError as error:
+                self._host.log.error("workflows_not_purged", exc_info=error)
+                count = 0
+            if count < PURGE_COUNT_MAX:
+                await self._host.sleep(LOOK_SECONDS)
+
+    async def _leave_all(self) -> None:
+        for one in tuple(self._passes.values()):
+            one.leave()
+        if self._tasks:
+            _, unfinished = await asyncio.wait(set(self._tasks), timeout=CLOSE_SECONDS_MAX)
+            for task in unfinished:
+                self._host.log.warning("workflow_did_not_stop", task=task.get_name(), after_s=CLOSE_SECONDS_MAX)
+                task.cancel()
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        return self._host.spawn(work, name="workflow_runner")
+
+    def _now_ms(self) -> int:
+        return int(self._host.now() * 1000)

@@ -1,0 +1,328 @@
+"""`step`: what `run(event, step)` is given.
+
+    @step.do("charge", config={"retries": {"limit": 3, "delay": "5 seconds"}})
+    async def charge(ctx): ...
+    receipt = await charge()
+
+    receipt = await step.do("charge", charge_card, rollback=refund)      # Edge only
+    await step.sleep("let it settle", "1 hour")
+    approval = await step.wait_for_event("wait for approval", "approved", timeout="7 days")
+
+Source: spec "Workflows", 3; the decorators are those of Cloudflare's Python SDK 1.9.5.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ...runtime.core.workflow_errors import NonRetryableError
+from . import engine, values
+from .decorated_steps import CONTEXT, DecoratedSteps
+from .durations import parse_duration_ms
+from .errors import (
+    NonRetryableDelayError,
+    WorkflowFatalError,
+    WorkflowTimeoutError,
+    raised,
+    recorded,
+)
+from .event_types import require_event_type
+from .journal import Kind, StepKey, StepRecord, StepState
+from .retries import DELAY_FUNCTION_MS_MAX, StepConfig, read_config, retry_wait_ms
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from .instance_pass import InstancePass
+
+NAME_CHARS_MAX = 256
+"""In UTF-16 units, as JavaScript counts."""
+WAIT_TIMEOUT_DEFAULT = "24 hours"
+
+
+class Rollback(NamedTuple):
+    """How to undo a step, should the run fail after it."""
+
+    record: StepRecord
+    handler: Callable[..., Any]
+    config: StepConfig
+    context: dict[str, Any]
+
+
+class WorkflowStep:
+    """The steps of one pass."""
+
+    def __init__(self, pass_: InstancePass) -> None:
+        self._pass = pass_
+        self._rollbacks: dict[StepKey, Rollback] = {}
+        self._decorated = DecoratedSteps(
+            self._run_step, has_implicit_dependencies=pass_.definition.has_implicit_dependencies
+        )
+
+    def do(self, name: str | None = None, *arguments: Any, **options: Any) -> Any:
+        """A step: as decorator (`@step.do("name")`, then call the function), or `await step.do("name", function)`.
+
+        The call form takes `config`, `rollback` and `rollback_config`, and is Edge only.
+        """
+        if arguments and callable(arguments[0]):
+            return self._run_step(name, *arguments, **options)
+        return self._decorated.decorator(name, *arguments, **options)
+
+    async def sleep(self, name: str, duration: object) -> None:
+        """Wait for milliseconds, or a text as "1 hour"; at most 365 days. It survives everything."""
+        duration_ms = parse_duration_ms(duration, f'The duration of sleep "{name}"')
+        await self._sleep(name, lambda now_ms: now_ms + duration_ms)
+
+    async def sleep_until(self, name: str, timestamp: object) -> None:
+        """Wait until a datetime (naive: UTC), an ISO text, or Unix milliseconds.
+
+        Raises:
+            WorkflowFatalError: no time, or one that was past when the step was first called.
+        """
+        due_ms = _milliseconds(name, timestamp)
+
+        def due(now_ms: int) -> int:
+            if due_ms < now_ms:
+                raise WorkflowFatalError("You can't sleep until a time in the past, time-traveler")
+            return due_ms
+
+        await self._sleep(name, due)
+
+    async def wait_for_event(
+        self, name: str, event_type: str, /, timeout: object = WAIT_TIMEOUT_DEFAULT
+    ) -> dict[str, Any]:
+        """The oldest event of a type that no wait took yet: `{payload, timestamp, type}`.
+
+        Raises:
+            WorkflowTimeoutError: none came in time.
+        """
+        _check_name(name)
+        require_event_type(event_type)
+        timeout_ms = parse_duration_ms(timeout, f'The timeout of wait "{name}"')
+        with self._pass.active():
+            await self._pass.boundary()
+            key, record = self._pass.enter(Kind.WAIT, name)
+            if record is None:
+                due_ms = self._pass.now_ms() + timeout_ms
+                record = self._pass.new_record(key, state=StepState.PENDING, due_ms=due_ms, event_type=event_type)
+            timed_out = WorkflowTimeoutError(f"Execution timed out after {timeout_ms}ms")
+            failed = engine.failed(record, recorded(timed_out), retry_at_ms=None)
+            while record.state is StepState.PENDING:
+                due_ms = record.due_ms or 0
+                is_late = due_ms <= self._pass.now_ms()
+                record = await self._pass.take_event(record, otherwise=failed if is_late else record)
+                if record.state is StepState.PENDING:
+                    await self._pass.wait(due_ms, for_event=True)
+            event: dict[str, Any] = _outcome(record)
+            return event
+
+    async def roll_back(self, error: Exception) -> None:
+        """Undo what was done, the step that was started last first; the first handler that fails ends it."""
+        if not self._rollbacks:
+            return
+        await self._pass.begin_rollback(recorded(error))
+        for rollback in sorted(self._rollbacks.values(), key=lambda one: one.record.order, reverse=True):
+            record = self._pass.current(rollback.record)
+            output = values.decode(record.result) if record.result is not None else None
+            name = f"{record.key.name}-{record.key.occurrence}"
+            context = {"ctx": rollback.context, "error": error, "output": output, "stepName": name}
+            try:
+                await self._attempts(Kind.ROLLBACK, name, rollback.config, _Callback(rollback.handler, context))
+            except Exception as failure:  # noqa: BLE001 - the border of the user's handler; the instance keeps its own error
+                self._pass.warn("workflow_rollback_failed", step=name, error=str(failure))
+                return
+
+    async def _run_step(
+        self,
+        name: str | None,
+        callback: Callable[..., Any],
+        /,
+        *,
+        config: object = None,
+        rollback: Callable[..., Any] | None = None,
+        rollback_config: object = None,
+    ) -> Any:
+        name = _check_name(name)
+        if not callable(callback):
+            raise WorkflowFatalError(f'Step "{name}" requires a callback function')
+        read = read_config(name, config, delay_ms_default=self._pass.definition.delay_ms_default)
+        undo = None
+        if rollback is not None:
+            default_ms = self._pass.definition.delay_ms_default
+            undo = (rollback, read_config(name, rollback_config, delay_ms_default=default_ms))
+        return await self._attempts(Kind.DO, name, read, _Callback(callback), undo)
+
+    async def _attempts(
+        self,
+        kind: Kind,
+        name: str,
+        config: StepConfig,
+        callback: _Callback,
+        undo: tuple[Callable[..., Any], StepConfig] | None = None,
+    ) -> Any:
+        """Ask the engine what to do with a step, and do it, until there is an outcome."""
+        with self._pass.active():
+            key, record = self._pass.enter(kind, name)
+            known = record or self._pass.new_record(key, state=StepState.RUNNING)
+            if undo is not None:
+                self._rollbacks[key] = Rollback(known, *undo, context=self._context(known, config))
+            while True:
+                match engine.decide_step(record, config, self._pass.now_ms()):
+                    case engine.Replay() | engine.Raise():
+                        assert record is not None, "only a recorded step has an outcome"
+                        return _outcome(record)
+                    case engine.WaitUntil(due_ms):
+                        await self._pass.wait(due_ms)
+                    case engine.Interruption(error):
+                        assert record is not None, "only a recorded attempt was interrupted"
+                        record = await self._after_failure(record, config, raised(error))
+                    case engine.Attempt(number):
+                        await self._pass.boundary()
+                        record = await self._attempt(engine.started(known, number), config, callback)
+
+    async def _attempt(self, record: StepRecord, config: StepConfig, callback: _Callback) -> StepRecord:
+        if config.is_at_most_once:
+            await self._pass.save(record)
+        else:
+            self._pass.save_soon(record)
+        context = self._context(record, config)
+        try:
+            with self._pass.callback(config.timeout_ms):
+                returned = await callback.call(context)
+            record = engine.succeeded(record, self._encoded(record.key, returned))
+        except SystemExit as error:  # asyncio would end the loop with it
+            return await self._after_failure(record, config, RuntimeError(f"sys.exit({error.code!r}) in a step"))
+        except Exception as error:  # noqa: BLE001 - the border of the user's code
+            return await self._after_failure(record, config, error)
+        await self._pass.save(record)
+        return record
+
+    async def _after_failure(self, record: StepRecord, config: StepConfig, error: Exception) -> StepRecord:
+        retry_at_ms = None
+        if engine.may_retry(record, config) and not isinstance(error, _NOT_RETRIED):
+            try:
+                wait_ms = await self._retry_wait_ms(record, config, error)
+                retry_at_ms = self._pass.now_ms() + wait_ms
+            except NonRetryableDelayError as failure:
+                error = failure
+        if isinstance(error, values.CyclicValueError):
+            error = TypeError(str(error))
+        record = engine.failed(record, recorded(error), retry_at_ms=retry_at_ms)
+        await self._pass.save(record)
+        return record
+
+    async def _retry_wait_ms(self, record: StepRecord, config: StepConfig, error: Exception) -> int:
+        delay: Any = config.delay
+        if callable(delay):
+            step = f"{record.key.name}-{record.key.occurrence}"
+            try:
+                with self._pass.callback(DELAY_FUNCTION_MS_MAX):
+                    answer = delay({"ctx": self._context(record, config), "error": error})
+                    answer = await answer if inspect.isawaitable(answer) else answer
+                delay = parse_duration_ms(answer, "The delay")
+            except Exception as failure:
+                message = f'The delay function for step "{step}" threw an error: {failure or type(failure).__name__}'
+                raise NonRetryableDelayError(message) from failure
+        return retry_wait_ms(config.backoff, delay, record.attempt)
+
+    def _encoded(self, key: StepKey, returned: object) -> bytes:
+        step = f"{key.name}-{key.occurrence}"
+        try:
+            return values.encode(returned)
+        except values.ValueTooLargeError as error:
+            message = f"Step {step} output is too large. Maximum allowed size is 1MiB."
+            raise WorkflowFatalError(message) from error
+        except values.UnserialisableError:
+            message = (
+                f'The execution of the Workflow instance was terminated, as the step "{key.name}" returned a value '
+                f"which is not serialisable"
+            )
+            self._pass.fail(WorkflowFatalError(message))
+
+    async def _sleep(self, name: str, due: Callable[[int], int]) -> None:
+        _check_name(name)
+        with self._pass.active():
+            await self._pass.boundary()
+            key, record = self._pass.enter(Kind.SLEEP, name)
+            if record is None:
+                now_ms = self._pass.now_ms()
+                record = self._pass.new_record(key, state=StepState.PENDING, due_ms=due(now_ms))
+                if (record.due_ms or 0) > now_ms:
+                    await self._pass.save(record)
+            if record.state is StepState.PENDING:
+                while (due_ms := record.due_ms or 0) > self._pass.now_ms():
+                    await self._pass.wait(due_ms)
+                await self._pass.save(engine.finished(record))
+
+    def _context(self, record: StepRecord, config: StepConfig) -> dict[str, Any]:
+        """What a callback gets as `ctx`; `idempotencyKey` (Edge only) is the same for every attempt."""
+        instance, key = self._pass.instance, record.key
+        names = (instance.workflow, instance.id, str(instance.generation), key.name, str(key.occurrence))
+        digest = hashlib.sha256("\0".join(names).encode("utf-8", "surrogatepass")).hexdigest()
+        return {
+            "step": {"name": key.name, "count": key.occurrence},
+            "attempt": record.attempt,
+            "config": config.shown,
+            "idempotencyKey": digest[:32],
+        }
+
+
+class _Callback(NamedTuple):
+    """A user's function, sync or async; it gets `ctx` when it takes an argument."""
+
+    function: Callable[..., Any]
+    argument: Mapping[str, Any] | None = None
+    """In place of `ctx`."""
+
+    async def call(self, context: Mapping[str, Any]) -> Any:
+        returned = self.function(self.argument or context) if _takes_argument(self.function) else self.function()
+        return await returned if inspect.isawaitable(returned) else returned
+
+
+_NOT_RETRIED = (NonRetryableError, WorkflowFatalError, NonRetryableDelayError, values.CyclicValueError)
+
+
+def _takes_argument(function: Callable[..., Any]) -> bool:
+    """A parameter with a default is the function's own, as in `lambda name=name: ...`, unless it is called `ctx`."""
+    try:
+        parameters = inspect.signature(function).parameters.values()
+    except ValueError:  # a builtin without a signature
+        return False
+    kinds = {inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD}
+    own = inspect.Parameter.empty
+    return any(
+        p.kind is p.VAR_POSITIONAL or (p.kind in kinds and (p.default is own or p.name == CONTEXT)) for p in parameters
+    )
+
+
+def _outcome(record: StepRecord) -> Any:
+    if record.state is StepState.FAILED:
+        assert record.error is not None, "a failed step has its error"
+        raise raised(record.error)
+    assert record.result is not None, "a finished step has its result"
+    return values.decode(record.result)
+
+
+def _check_name(name: object) -> str:
+    is_short = isinstance(name, str) and len(name.encode("utf-16-le", "surrogatepass")) // 2 <= NAME_CHARS_MAX
+    if not isinstance(name, str) or not is_short or min(name, default=" ") < " ":
+        raise WorkflowFatalError(f'Step name "{name}" exceeds max length (256 chars) or invalid characters found')
+    return name
+
+
+def _milliseconds(name: str, timestamp: object) -> int:
+    if isinstance(timestamp, str):
+        with suppress(ValueError):
+            timestamp = datetime.fromisoformat(timestamp)
+    if isinstance(timestamp, datetime):
+        aware = timestamp if timestamp.tzinfo else timestamp.replace(tzinfo=UTC)
+        return int(aware.timestamp() * 1000)
+    if isinstance(timestamp, int | float) and not isinstance(timestamp, bool):
+        return int(timestamp)
+    raise WorkflowFatalError(
+        f'sleep_until("{name}") got {timestamp!r}: give a datetime, an ISO 8601 text, or Unix milliseconds.'
+    )

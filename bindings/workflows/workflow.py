@@ -1,0 +1,281 @@
+"""`env.MY_WORKFLOW`, and the handle of an instance. Names and texts are Cloudflare's.
+
+Source: spec "Workflows", 2 and 5; "Handler-side contract", 6.8.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
+from uuid import UUID
+
+from ...runtime.core.errors import BindingError, UnsupportedError
+from . import values
+from .durations import parse_duration_ms
+from .engine import decide_pause, decide_restart, decide_resume, decide_terminate
+from .errors import WorkflowError
+from .event_types import require_event_type
+from .journal import Kind, NewInstance, StepKey
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from ...runtime.core.host import Host
+    from .definition import Definition
+    from .journal import Acted, Change, Instance, Journal, StepRecord
+
+BATCH_COUNT_MAX = 100
+ID_CHARS_MAX = 100
+_ID = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9-_]*")
+_RESERVED_ID = re.compile(r"batch|terminate|terminateAll|cf_[0-9a-f]{64}")
+
+INSTANCE_NOT_FOUND = 10400
+ALREADY_EXISTS = 10405
+DUPLICATE_IN_BATCH = 10415
+INVALID_ID = 10002
+"""Public error codes. Source: spec "Workflows", 7."""
+
+_STEP_KINDS = {"do": Kind.DO, "step": Kind.DO, "sleep": Kind.SLEEP, "waitForEvent": Kind.WAIT}
+
+
+class WorkflowTools(NamedTuple):
+    """What every workflow works with. `tell` wakes whoever runs an instance."""
+
+    journal: Journal
+    host: Host
+    tell: Callable[[Acted | None], None]
+
+    def now_ms(self) -> int:
+        return int(self.host.now() * 1000)
+
+
+class Workflow:
+    """A workflow: create instances, and find them again."""
+
+    def __init__(self, definition: Definition, tools: WorkflowTools) -> None:
+        self._definition = definition
+        self._tools = tools
+
+    async def create(self, options: Mapping[str, Any] | None = None, /, **named: Any) -> WorkflowInstance:
+        """Start an instance: `{id?, params?, retention?}`, or the same as keywords. It is durable on return.
+
+        Raises:
+            BindingError: the id is malformed, or `params` cannot be stored.
+            WorkflowError: the id exists already, also when that instance is finished.
+        """
+        new = self._new_instance({**(options or {}), **named})
+        (is_made,) = await self._tools.journal.create(self._definition.name, [new], self._tools.now_ms())
+        if not is_made:
+            message = f'Workflow instance with id "{new.id}" already exists'
+            raise WorkflowError("instance.already_exists", message)
+        self._tools.tell(None)
+        return self._handle(new.id)
+
+    async def create_batch(self, batch: Sequence[Mapping[str, Any]] | Mapping[str, Any]) -> Any:
+        """Start up to 100 instances.
+
+        A list answers the new handles and leaves out ids that exist. `{"instances": [...]}` and
+        `{"count": n, "params": ...}` answer `{"created": handles, "errors": [{index, id, code, message}]}`.
+        """
+        if not isinstance(batch, (list, tuple, dict)):
+            raise BindingError(f"createBatch takes a list or an object, got {type(batch).__name__}.", name="TypeError")
+        if not isinstance(batch, dict):
+            created, _ = await self._create_all([self._new_instance(options) for options in _checked_batch(batch)])
+            return created
+        if "instances" in batch:
+            asked = _checked_batch(batch["instances"])
+        else:
+            count = batch.get("count")
+            if isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= BATCH_COUNT_MAX:
+                _refuse_batch(count)
+            asked = [{"params": batch.get("params", {})}] * count
+        created, errors = await self._create_all([self._new_instance(options, in_batch=True) for options in asked])
+        return {"created": created, "errors": errors}
+
+    createBatch = create_batch  # noqa: N815 - Cloudflare's JavaScript spelling
+
+    async def get(self, instance_id: str) -> WorkflowInstance:
+        """The handle of an instance.
+
+        Raises:
+            BindingError: there is none of that id.
+        """
+        if (
+            not isinstance(instance_id, str)
+            or await self._tools.journal.find(self._definition.name, instance_id) is None
+        ):
+            _not_found()
+        return self._handle(instance_id)
+
+    async def delete_batch(self, instance_ids: Sequence[str]) -> dict[str, Any]:
+        """Delete up to 100 instances: `{deleted: [{id}], errors: [{id, code, message}]}`, an answer for each."""
+        deleted: list[dict[str, Any]] = []
+        errors: list[dict[str, Any]] = []
+        if not isinstance(instance_ids, (list, tuple)) or not 1 <= len(instance_ids) <= BATCH_COUNT_MAX:
+            _refuse_batch(instance_ids)
+        for instance_id in instance_ids:
+            acted = await self._tools.journal.delete(self._definition.name, str(instance_id))
+            if acted is None:
+                message = "instance.not_found"
+                errors.append({"id": instance_id, "code": INSTANCE_NOT_FOUND, "message": message})
+            else:
+                self._tools.tell(acted)
+                deleted.append({"id": instance_id})
+        return {"deleted": deleted, "errors": errors}
+
+    deleteBatch = delete_batch  # noqa: N815 - Cloudflare's JavaScript spelling
+
+    def _handle(self, instance_id: str) -> WorkflowInstance:
+        return WorkflowInstance(self._definition.name, instance_id, self._tools)
+
+    async def _create_all(
+        self, instances: Sequence[NewInstance]
+    ) -> tuple[list[WorkflowInstance], list[dict[str, Any]]]:
+        first = {new.id: index for index, new in reversed(list(enumerate(instances)))}
+        made = await self._tools.journal.create(self._definition.name, instances, self._tools.now_ms())
+        created, errors = [], []
+        for index, (new, is_made) in enumerate(zip(instances, made, strict=True)):
+            if is_made:
+                created.append(self._handle(new.id))
+                continue
+            is_repeated = first[new.id] != index
+            code = DUPLICATE_IN_BATCH if is_repeated else ALREADY_EXISTS
+            key = "instance.duplicate_in_batch" if is_repeated else "instance.already_exists"
+            errors.append({"index": index, "id": new.id, "code": code, "message": key})
+        if created:
+            self._tools.tell(None)
+        return created, errors
+
+    def _new_instance(self, options: Mapping[str, Any], *, in_batch: bool = False) -> NewInstance:
+        instance_id = options.get("id")
+        if instance_id is None:
+            instance_id = str(UUID(self._tools.host.new_id(), version=4))
+        is_text = isinstance(instance_id, str) and len(instance_id) <= ID_CHARS_MAX
+        if not is_text or not _ID.fullmatch(instance_id) or (in_batch and _RESERVED_ID.fullmatch(instance_id)):
+            raise BindingError("Workflow instance has invalid id")
+        retention = options.get("retention") or {}
+        definition = self._definition
+        return NewInstance(
+            instance_id,
+            _encoded("params", options.get("params", {})),
+            _retention_ms(retention, "success", definition.success_retention_ms),
+            _retention_ms(retention, "error", definition.error_retention_ms),
+        )
+
+
+class WorkflowInstance:
+    """The handle of an instance. Every call asks the journal: handles hold nothing."""
+
+    def __init__(self, workflow: str, instance_id: str, tools: WorkflowTools) -> None:
+        self._workflow = workflow
+        self._tools = tools
+        self.id = instance_id
+
+    async def status(self) -> dict[str, Any]:
+        """`{status, output, error?: {name, message}}`; `output` is None until it is complete."""
+        found = await self._tools.journal.find(self._workflow, self.id)
+        if found is None:
+            _not_found()
+        output = None if found.output is None else values.decode(found.output)
+        shown: dict[str, Any] = {"status": str(found.status), "output": output}
+        if found.error is not None:
+            shown["error"] = found.error._asdict()
+        return shown
+
+    async def pause(self) -> None:
+        """Stop before the next step; a step that runs is let finish. Nothing when it is not running or waiting."""
+        await self._act(lambda instance, _: decide_pause(instance))
+
+    async def resume(self) -> None:
+        """Go on; what was waited for has as much time left as when it was paused."""
+        now_ms = self._tools.now_ms()
+        await self._act(lambda instance, _: decide_resume(instance, now_ms))
+
+    async def terminate(self, options: Mapping[str, Any] | None = None, /, *, rollback: bool = False) -> None:
+        """End it now; a step that runs is cancelled.
+
+        Raises:
+            WorkflowError: it has ended already.
+        """
+        if rollback or (options or {}).get("rollback"):
+            msg = "terminate() with rollback is there on Cloudflare, and Edge does not have it yet: call terminate()."
+            raise UnsupportedError(msg)
+        await self._act(lambda instance, _: decide_terminate(instance))
+
+    async def restart(self, options: Mapping[str, Any] | None = None, /, **named: Any) -> None:
+        """Begin again with the same params; `{"from": {name, count?, type?}}` keeps what ran before that step.
+
+        Raises:
+            WorkflowError: no such step was called.
+        """
+        asked = {**(options or {}), **named}
+        start = asked.get("from") or asked.get("from_")
+        key = None
+        if start is not None:
+            key = StepKey(_STEP_KINDS.get(start.get("type", "do"), Kind.DO), start["name"], start.get("count", 1))
+        await self._act(lambda _, steps: decide_restart(steps, key))
+
+    async def send_event(self, event: Mapping[str, Any] | None = None, /, **named: Any) -> None:
+        """Give `{type, payload?}` to the instance: to a wait for that type, now or later. It is durable on return."""
+        asked = {**(event or {}), **named}
+        event_type = require_event_type(asked.get("type"))
+        payload = _encoded("payload", asked.get("payload"))
+        tools = self._tools
+        acted = await tools.journal.send_event(self._workflow, self.id, event_type, payload, tools.now_ms())
+        if acted is None:
+            _not_found()
+        tools.tell(acted)
+
+    sendEvent = send_event  # noqa: N815 - Cloudflare's JavaScript spelling
+
+    async def delete(self) -> None:
+        """Forget the instance, running or not; its id may be created again."""
+        acted = await self._tools.journal.delete(self._workflow, self.id)
+        if acted is None:
+            _not_found()
+        self._tools.tell(acted)
+
+    async def subscribe(self, *_options: Any) -> NoReturn:
+        """Not there yet."""
+        msg = "subscribe() is there on Cloudflare, and Edge does not have it yet: ask status() in a loop."
+        raise UnsupportedError(msg)
+
+    async def _act(self, decide: Callable[[Instance, Sequence[StepRecord]], Change | None]) -> None:
+        acted = await self._tools.journal.act(self._workflow, self.id, decide, self._tools.now_ms())
+        if acted is None:
+            _not_found()
+        self._tools.tell(acted)
+        if acted.owner is not None:
+            self._tools.tell(None)
+
+
+def _not_found() -> NoReturn:
+    raise BindingError("instance.not_found")
+
+
+def _checked_batch(batch: object) -> Sequence[Mapping[str, Any]]:
+    if not isinstance(batch, (list, tuple)) or not 1 <= len(batch) <= BATCH_COUNT_MAX:
+        _refuse_batch(batch)
+    return batch
+
+
+def _refuse_batch(batch: object) -> NoReturn:
+    got = f"{len(batch)} items" if isinstance(batch, (list, tuple)) else repr(batch)[:100]
+    raise BindingError(f"A batch has 1 to {BATCH_COUNT_MAX} instances, got {got}.", name="RangeError")
+
+
+def _encoded(what: str, value: object) -> bytes:
+    """`params` or a payload as the journal keeps it; refused here, where the caller sees it."""
+    try:
+        return values.encode(value)
+    except values.ValueTooLargeError as error:
+        raise BindingError(f"{what} takes {error.size_bytes:,} bytes. The limit is 1 MiB.") from error
+    except (values.UnserialisableError, values.CyclicValueError) as error:
+        raise BindingError(f"{what} could not be cloned: {error}", name="DataCloneError") from error
+
+
+def _retention_ms(retention: Mapping[str, Any], which: str, default_ms: int) -> int:
+    for key in (f"{which}Retention", f"{which}_retention"):
+        if key in retention:
+            return min(parse_duration_ms(retention[key], f"retention.{key}"), default_ms)
+    return default_ms

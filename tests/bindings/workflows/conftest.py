@@ -1,0 +1,145 @@
+"""Workflows on a real journal and a clock moved by hand."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from edge.bindings.workflows.definition import Definition
+from edge.bindings.workflows.runner import WorkflowRunner
+from edge.bindings.workflows.sqlite_journal import open_journal
+from edge.bindings.workflows.workflow import Workflow, WorkflowTools
+from edge.runtime.core.entrypoints import WorkflowEntrypoint
+from edge.runtime.core.env import Env
+from edge.runtime.core.worker import Worker
+from edge.runtime.live_worker import Generation, LiveWorker
+from edge.runtime.plain_answer import plain_answer
+from edge.runtime.testing.fake_host import FakeHost
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+    from pathlib import Path
+
+    from edge.bindings.workflows.journal import StepRecord
+    from edge.bindings.workflows.sqlite_journal import SqliteJournal
+    from edge.bindings.workflows.workflow import WorkflowInstance
+
+PATIENCE_S = 20.0
+
+
+class Site:
+    """One process: a runner over a journal, with a Worker whose `run` a test may change."""
+
+    def __init__(self, host: FakeHost, journal: SqliteJournal, definition: Definition) -> None:
+        self.host = host
+        self.journal = journal
+        self.definition = definition
+        self.live = LiveWorker(host, plain_answer)
+        self.runner = WorkflowRunner(journal, [definition], self.live, host, host.state_dir / "runners")
+        self.workflow = Workflow(definition, WorkflowTools(journal, host, self.runner.tell))
+        self._task: asyncio.Task[None] | None = None
+
+    def load(self, run: Callable[..., Any]) -> None:
+        """Load code whose class has this `run(self, event, step)`, as a reload does."""
+        made = Generation(Env({}), self.host)
+        entrypoint = type("Order", (WorkflowEntrypoint,), {"run": run})
+        call = {"Order.run": lambda event, env, ctx: entrypoint(ctx, env).run(*event)}
+        made.worker = Worker("entry.py", "class", call)
+        old = self.live.swap(made)
+        if old is not None:
+            self.host.spawn(old.drain(), name="retire")
+
+    def start(self) -> None:
+        self._task = self.host.spawn(self.runner.run(), name="runner")
+
+    async def stop(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+            self._task = None
+
+    async def crash(self) -> None:
+        """End the runner as a kill does: nothing is told to the journal."""
+        for one in self.runner._passes.values():
+            one._end = next(iter(type_of_loss()))
+            one._task.cancel()
+        await asyncio.gather(*self.runner._tasks, return_exceptions=True)
+        self.runner._passes.clear()
+        owner = self.runner._owner
+        assert self._task is not None
+        self._task.cancel()
+        journal_take_over, self.journal.take_over = self.journal.take_over, _nothing  # type: ignore[method-assign]
+        await asyncio.gather(self._task, return_exceptions=True)
+        self.journal.take_over = journal_take_over  # type: ignore[method-assign]
+        self._task = None
+        assert owner is not None
+
+    async def create(self, params: Any = None, **options: Any) -> WorkflowInstance:
+        return await self.workflow.create({"params": params or {}, **options})
+
+    async def reach(self, instance: WorkflowInstance, *statuses: str) -> dict[str, Any]:
+        """Its status, once it is one of these."""
+        async with asyncio.timeout(PATIENCE_S):
+            while (found := await instance.status())["status"] not in statuses:
+                assert found["status"] not in {"errored", "complete", "terminated"}, found
+        return found
+
+    async def output(self, instance: WorkflowInstance) -> Any:
+        return (await self.reach(instance, "complete"))["output"]
+
+    async def error(self, instance: WorkflowInstance) -> dict[str, str]:
+        return (await self.reach(instance, "errored"))["error"]
+
+    async def steps(self, instance: WorkflowInstance) -> dict[str, StepRecord]:
+        found = await self.journal.steps(self.definition.name, instance.id)
+        return {f"{step.key.name}-{step.key.occurrence}": step for step in found}
+
+    async def until(self, is_so: Callable[[], object]) -> None:
+        """Let everything run until something is so."""
+        async with asyncio.timeout(PATIENCE_S):
+            while not is_so():  # noqa: ASYNC110 - the parts under test tell nobody
+                await asyncio.sleep(0)
+
+
+def type_of_loss() -> Any:
+    from edge.bindings.workflows.instance_pass import _Loss
+
+    return _Loss
+
+
+async def _nothing(*_: Any) -> list[Any]:
+    return []
+
+
+@asynccontextmanager
+async def open_site(host: FakeHost, run: Callable[..., Any], **options: Any) -> AsyncIterator[Site]:
+    definition = Definition("orders", "Order", **options)
+    async with open_journal(host.state_dir / "workflows.sqlite") as journal:
+        site = Site(host, journal, definition)
+        site.load(run)
+        site.start()
+        try:
+            yield site
+        finally:
+            await site.stop()
+
+
+@pytest.fixture
+async def host(tmp_path: Path) -> AsyncIterator[FakeHost]:
+    host = FakeHost(tmp_path)
+    yield host
+    await host.aclose()
+
+
+@pytest.fixture
+async def start(host: FakeHost) -> AsyncIterator[Callable[..., Any]]:
+    """`await start(run)`: a site that runs this function."""
+    async with AsyncExitStack() as stack:
+
+        async def start(run: Callable[..., Any], **options: Any) -> Site:
+            return await stack.enter_async_context(open_site(host, run, **options))
+
+        yield start
