@@ -24,7 +24,7 @@ from .credentials import require_stream, require_token
 from .http_stream import require_http_stream
 from .intake import Sender, client_of, require_key
 from .json_answer import json_response, told_records
-from .json_guard import require_harmless, require_text
+from .json_guard import item_index, require_harmless, require_text, why_not_json
 from .refusal import (
     IngestError,
     InvalidJsonError,
@@ -56,9 +56,9 @@ _FIELDS = {
     "metadata": "must be an object",
 }
 """Field -> what a refusal says of it; the first is the page's own sentence."""
-_ISO_8601 = re.compile(
-    r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2}([.,]\d{1,9})?)?(Z|[+-]\d{2}(:?\d{2})?)?", re.ASCII | re.IGNORECASE
-)
+_ISO_8601 = re.compile(r"[0-9W-]{7,10}([T ][0-9:.,]{2,}(Z|[+-][0-9:]{2,})?)?")
+"""Narrows what `datetime.fromisoformat` takes: any character between date and time, digits of any alphabet."""
+_LEAP_SECOND = re.compile(r"(?<=[T ]\d\d:\d\d:)60|(?<=[T ]\d{4})60")
 
 
 class _Event(msgspec.Struct, gc=False):
@@ -148,9 +148,11 @@ def _decoded(decoder: msgspec.json.Decoder[Any], text: bytes, which: str) -> Any
     try:
         return decoder.decode(text)
     except msgspec.ValidationError as error:
+        index = item_index(error)
+        which = which if index is None else f" (event {index})"
         raise InvalidJsonError(f"The body must be an event object, an array of them, or one a line{which}.") from error
     except (ValueError, RecursionError) as error:
-        raise InvalidJsonError(f"The body is not valid JSON{which}.") from error
+        raise InvalidJsonError(why_not_json(text, error, which)) from error
 
 
 def _row(event: _Event, which: str) -> bytes:
@@ -178,11 +180,11 @@ def _wrong(field: str, which: str) -> InvalidRequestError:
 def _is_timestamp(raw: bytes) -> bool:
     if not raw.startswith(b'"'):
         return False
-    text = _text.decode(raw)
+    text = _text.decode(raw).upper()
     if not _ISO_8601.fullmatch(text):
         return False
     try:
-        datetime.fromisoformat(text.upper())
+        datetime.fromisoformat(_LEAP_SECOND.sub("59", text))  # the record keeps the text as it was sent
     except ValueError:
         return False
     return True

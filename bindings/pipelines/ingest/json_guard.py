@@ -32,6 +32,9 @@ _objects = msgspec.json.Decoder(list[_AnyObject])
 _records = msgspec.json.Decoder(list[msgspec.Raw])
 _values = msgspec.json.Decoder(float_hook=float)
 _INDEX = re.compile(r"\$\[(\d+)\]")
+_HALF_PAIR = re.compile(
+    rb"(?<!\\)(?:\\\\)*\\u[dD](?:[89abAB]..(?!\\u[dD][c-fC-F])|(?<!\\u[dD][89abAB]..\\u[dD])[c-fC-F])", re.DOTALL
+)
 _DIGITS = re.compile(rb"[0-9]*")
 _LONG_DIGITS = re.compile(rb"[0-9]{%d}" % (DIGITS_MAX + 1))
 _NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
@@ -49,13 +52,19 @@ def count_records(body: bytes) -> int:
         count = len(_objects.decode(body))
     except msgspec.ValidationError as error:
         require_text(body)
-        where = _INDEX.search(str(error))
-        found = f"Item {where[1]} is no object" if where else "The body is no array"
+        index = item_index(error)
+        found = "The body is no array" if index is None else f"Item {index} is no object"
         raise NotObjectsError(f"{found}. Send a JSON array of objects, one for each record.") from error
     except (ValueError, RecursionError) as error:
-        raise _not_json(error) from error
+        raise InvalidJsonError(why_not_json(body, error)) from error
     require_harmless(body, count)
     return count
+
+
+def item_index(error: msgspec.ValidationError) -> int | None:
+    """Of an array's first item that is no object; None when there is no array."""
+    where = _INDEX.search(str(error))
+    return int(where[1]) if where else None
 
 
 def require_harmless(body: bytes, record_count: int) -> None:
@@ -87,10 +96,17 @@ def require_text(body: bytes) -> None:
             raise InvalidJsonError(f"The body is not UTF-8: byte {error.start} is {error.reason}.") from error
 
 
-def _not_json(error: Exception) -> InvalidJsonError:
+def why_not_json(body: bytes, error: Exception, which: str = "") -> str:
+    """A sentence for a body that msgspec does not decode.
+
+    Args:
+        which: of several bodies, with a space before it: " (line 3)".
+    """
     if isinstance(error, RecursionError):
-        return InvalidJsonError(f"A record is nested more than {DEPTH_MAX} levels deep. Send flatter records.")
-    return InvalidJsonError(f"The body is not JSON: {str(error).removeprefix('JSON is malformed: ')}.")
+        return f"A record is nested more than {DEPTH_MAX} levels deep{which}. Send flatter records."
+    if b"\\u" in body and _HALF_PAIR.search(body):  # msgspec says that the data ends early
+        return f"A text holds half a surrogate pair (\\ud800 to \\udfff), which is no Unicode character{which}."
+    return f"The body is not JSON{which}: {str(error).removeprefix('JSON is malformed: ')}."
 
 
 def _is_deep(body: bytes) -> bool:

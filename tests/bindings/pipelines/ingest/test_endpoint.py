@@ -110,6 +110,26 @@ async def test_the_item_that_is_no_object_is_named(ingest: Ingest) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("text", "is_half"),
+    [
+        (rb"\ud800", True),
+        (rb"\uDBFFx and more", True),
+        (rb"\ud800A", True),
+        (rb"\udc00", True),
+        (rb"\\\uDC00", True),
+        (rb"\ud83d\ude00\ude00", True),
+        (rb"\ud83d\ude00\x", False),
+        (rb"\\ud800\x", False),
+    ],
+    ids=repr,
+)
+async def test_half_a_surrogate_pair_is_named(ingest: Ingest, text: bytes, is_half: bool) -> None:
+    answer = await ingest.post(b'[{"a":"%b"}]' % text)
+    assert answer.json["error"]["code"] == 1003
+    assert ("half a surrogate pair" in answer.json["error"]["message"]) is is_half
+
+
 PACKED = {
     "gzip": gzip.compress,
     "deflate": zlib.compress,

@@ -97,7 +97,12 @@ BAD_ENVELOPES = {
             "yesterday",
             "2026-13-01T00:00:00Z",
             "2026-02-30T00:00:00Z",
-            "2026-01-01",
+            "2026-01-01Z",
+            "2026-01-01T",
+            "2026-01-01x10:00:00Z",
+            "2026-01-01T10:00:61Z",
+            "2026-W54-1",
+            "20260132",
             "",
             1,
             None,
@@ -137,10 +142,23 @@ async def test_a_bad_envelope_is_400_and_nothing_is_written(ingest: Ingest, name
         "2026-01-01T00:00",
         "2026-01-01 00:00:00-0130",
         "2026-01-01t00:00:00z",
+        "2026-11-21",
+        "20261121",
+        "2026-W47-6",
+        "2026-W47-6T10:00:00,5Z",
+        "2026W476",
+        "20261121T100000Z",
+        "20261121T100000.5+0200",
+        "2026-11-21T10Z",
+        "2016-12-31T23:59:60Z",
+        "2016-12-31T23:59:60.25+00:00",
+        "20161231T235960Z",
     ],
 )
-async def test_iso_8601_in_its_usual_forms_is_taken(ingest: Ingest, timestamp: str) -> None:
-    assert (await post(ingest, {**EVENT, "timestamp": timestamp})).status == 200
+async def test_iso_8601_in_its_usual_forms_is_taken_and_kept_as_sent(ingest: Ingest, timestamp: str) -> None:
+    event = {**EVENT, "timestamp": timestamp}
+    assert (await post(ingest, event)).status == 200
+    assert await ingest.kept() == [event]
 
 
 @pytest.mark.parametrize(
@@ -151,7 +169,24 @@ async def test_what_is_no_json_is_400(ingest: Ingest, body: bytes) -> None:
     assert (answer.status, answer.json["error"]) == (400, "invalid_format")
 
 
-@pytest.mark.parametrize("body", [b"1", b'"x"', b"null", b"[1]", b"[[]]"], ids=repr)
+async def test_half_a_surrogate_pair_is_named(ingest: Ingest) -> None:
+    event = {**EVENT, "source": "\ud800"}
+    answer = await post(ingest, event)
+    assert "half a surrogate pair" in answer.json["detail"]
+    lines = json.dumps(EVENT) + "\n" + json.dumps(event)
+    answer = await post(ingest, lines.encode(), content_type="application/x-ndjson")
+    assert answer.json["detail"].endswith("which is no Unicode character (line 2).")
+
+
+async def test_what_is_no_event_in_an_array_is_named_by_its_index(ingest: Ingest) -> None:
+    answer = await post(ingest, [EVENT, 5])
+    assert answer.json == {
+        "error": "invalid_format",
+        "detail": "The body must be an event object, an array of them, or one a line (event 1).",
+    }
+
+
+@pytest.mark.parametrize("body", [b"1", b'"x"', b"null"], ids=repr)
 async def test_what_is_no_event_is_400(ingest: Ingest, body: bytes) -> None:
     answer = await post(ingest, body)
     assert answer.json == {
