@@ -144,6 +144,8 @@ def child(job: dict[str, Any]) -> None:
     lease.STALL_S, lease.BEAT_S, lease.WATCH_S = 0.6, 0.1, 0.05
     insert_runner.POLL_S = runner.FOLLOW_S = 0.01
     go_wrong(job.get("control", ""))
+    for name in set(PIPELINES) - set(job.get("only", PIPELINES)):
+        del PIPELINES[name]
     patience_s = job.get("patience_s", 30.0)
     asyncio.run(
         deliver(
