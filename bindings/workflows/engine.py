@@ -124,14 +124,16 @@ def decide_resume(instance: Instance, now_ms: int) -> Change | None:
     return Change(Status.RUNNING, resumed_after_ms=max(now_ms - paused_ms, 0))
 
 
-def decide_terminate(instance: Instance) -> Change:
-    """End it now.
+def decide_terminate(instance: Instance, steps: Sequence[StepRecord] = (), *, is_undoing: bool = False) -> Change:
+    """End it now, or once the steps it called are rolled back.
 
     Raises:
         WorkflowError: it has ended.
     """
     if instance.status.is_final:
         raise WorkflowError("instance.cannot_terminate", "Cannot terminate instance since its on a finite state")
+    if is_undoing and steps:
+        return Change(Status.ROLLING_BACK, is_terminating=True)
     return Change(Status.TERMINATED)
 
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, TypeVar
 from ...runtime.core.errors import BackendError
 from . import values
 from .engine import unvisited
-from .errors import ErrorRecord, Interrupted, WorkflowFatalError, WorkflowTimeoutError, recorded
+from .errors import ErrorRecord, Interrupted, WorkflowError, WorkflowFatalError, WorkflowTimeoutError, recorded
 from .journal import Finish, Kind, Pause, Progress, Status, StepKey, StepRecord, StepState
 from .steps import WorkflowStep
 
@@ -84,6 +84,7 @@ class InstancePass:
         self._event_waits: dict[asyncio.Future[None], None] = {}
         self._is_shown_waiting = False
         self._leaving: Pause | None = None
+        self._is_undoing = False
         self._end: Pause | Finish | _Loss | None = None
         self._task: asyncio.Task[bytes] | None = None
         self._side_tasks: set[asyncio.Task[Any]] = set()
@@ -203,9 +204,13 @@ class InstancePass:
             self._callback_count -= 1
 
     async def boundary(self) -> None:
-        """Between steps: where a pause that was asked for, or a reload, ends the pass."""
+        """Before anything new: where a pause that was asked for, a reload, or a termination ends the run."""
         if _depth.get():
             return
+        if self.instance.is_terminating and not self._is_undoing and self._task is not None:
+            self._is_undoing = True
+            self._task.cancel()
+            await asyncio.get_running_loop().create_future()
         if self._leaving is None and self._generation is not None and self._generation.is_retiring:
             self._leaving = Pause(Status.RUNNING, self.now_ms())
         if self._leaving is not None:
@@ -258,6 +263,7 @@ class InstancePass:
     async def begin_rollback(self, error: ErrorRecord) -> None:
         """The run failed, and steps are to be undone."""
         self._leaving = None
+        self._is_undoing = True
         self.warn("workflow_rolling_back", error=f"{error.name}: {error.message}")
         await self._held(self._tools.journal.save(self.lease, Progress(status=Status.ROLLING_BACK)))
 
@@ -292,9 +298,17 @@ class InstancePass:
             returned = await self._tools.worker.call(self.definition.handler, (event, step))
         except SystemExit as error:  # asyncio would end the loop with it
             raise RuntimeError(f"run() called sys.exit({error.code!r}), which ends this instance only.") from error
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if not self._is_undoing or self._end is not None or task is None or task.uncancel():
+                raise
+            returned = None
         except Exception as error:
             await step.roll_back(error)
             raise
+        if self.instance.is_terminating:
+            await step.roll_back(WorkflowError("instance.terminated", "The instance was terminated"))
+            return b""
         try:
             return values.encode(returned)
         except values.ValueTooLargeError as error:
@@ -313,6 +327,8 @@ class InstancePass:
         error = task.exception()
         if isinstance(error, Interrupted):
             return Pause(Status.RUNNING, self.now_ms())
+        if self.instance.is_terminating:
+            return Finish(Status.TERMINATED)
         self._warn_of_divergence()
         if error is not None:
             self.host.log.warning("workflow_errored", **self._named(), exc_info=error)

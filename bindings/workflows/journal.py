@@ -105,6 +105,8 @@ class Instance:
     output: bytes | None = None
     error: ErrorRecord | None = None
     paused_ms: int | None = None
+    is_terminating: bool = False
+    """Whether it is to be terminated once its steps are rolled back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,6 +146,7 @@ class Change(NamedTuple):
     keeps_owner: bool = False
     resumed_after_ms: int | None = None
     """Move what is pending later by this much: its time stood still."""
+    is_terminating: bool = False
     restart_from: int | None = None
     """Forget the steps from this order on (0: all), and begin a new generation."""
 

@@ -150,7 +150,7 @@ class WorkflowRunner:
     def _is_loaded(self, definition: Definition) -> bool:
         """Whether the code has the class. Instances of one that is missing stay as they are until it is back."""
         code = self._worker.current
-        if code is None:
+        if code is None or code.is_retiring:  # a reload or a shutdown: what left that code must not go back to it
             return False
         if definition.handler in code.worker.handlers:
             self._missing.discard(definition.name)

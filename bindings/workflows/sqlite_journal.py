@@ -61,6 +61,7 @@ MIGRATIONS = (
         owner TEXT,
         fence INTEGER NOT NULL DEFAULT 0,
         crash_count INTEGER NOT NULL DEFAULT 0,
+        is_terminating INTEGER NOT NULL DEFAULT 0,
         error_name TEXT,
         error_message TEXT,
         params BLOB NOT NULL,
@@ -104,7 +105,9 @@ MIGRATIONS = (
     "CREATE TABLE owner (name TEXT PRIMARY KEY, alive_until_ms INTEGER NOT NULL) WITHOUT ROWID",
 )
 
-_INSTANCE = "workflow, id, status, generation, params, created_ms, output, error_name, error_message, paused_ms"
+_INSTANCE = (
+    "workflow, id, status, generation, params, created_ms, output, error_name, error_message, paused_ms, is_terminating"
+)
 _STEP = "kind, name, count, place, state, attempt, due_ms, event_type, error_name, error_message, result"
 
 
@@ -271,11 +274,11 @@ def _apply(connection: Connection, number: int, change: Change, now_ms: int) -> 
     connection.execute("UPDATE instance SET status = ? WHERE number = ?", (status, number))
     if change.keeps_owner:
         return
-    is_ready = status in {Status.QUEUED, Status.RUNNING}
+    is_ready = status in {Status.QUEUED, Status.RUNNING, Status.ROLLING_BACK}
     connection.execute(
-        "UPDATE instance SET owner = NULL, fence = fence + 1, crash_count = 0, ready_ms = ?, paused_ms = ?"
-        " WHERE number = ?",
-        (now_ms if is_ready else None, now_ms if status is Status.PAUSED else None, number),
+        "UPDATE instance SET owner = NULL, fence = fence + 1, crash_count = 0, ready_ms = ?, paused_ms = ?,"
+        " is_terminating = ? WHERE number = ?",
+        (now_ms if is_ready else None, now_ms if status is Status.PAUSED else None, change.is_terminating, number),
     )
     if change.resumed_after_ms:
         connection.execute(
@@ -501,9 +504,20 @@ def _purge(connection: Connection, now_ms: int, count_max: int) -> int:
 
 def _instance(row: Sequence[Any]) -> Instance:
     """Of the columns _INSTANCE."""
-    workflow, instance_id, status, generation, params, created_ms, output, error_name, error_message, paused_ms = row
-    error = None if error_name is None else ErrorRecord(error_name, error_message)
-    return Instance(workflow, instance_id, Status(status), generation, params, created_ms, output, error, paused_ms)
+    *head, output, error_name, error_message, paused_ms, is_terminating = row
+    workflow, instance_id, status, generation, params, created_ms = head
+    return Instance(
+        workflow,
+        instance_id,
+        Status(status),
+        generation,
+        params,
+        created_ms,
+        output=output,
+        error=None if error_name is None else ErrorRecord(error_name, error_message),
+        paused_ms=paused_ms,
+        is_terminating=bool(is_terminating),
+    )
 
 
 def _step(row: Sequence[Any]) -> StepRecord:

@@ -104,8 +104,9 @@ class WorkflowStep:
         require_event_type(event_type)
         timeout_ms = parse_duration_ms(timeout, f'The timeout of wait "{name}"')
         with self._pass.active():
-            await self._pass.boundary()
             key, record = self._pass.enter(Kind.WAIT, name)
+            if record is None or record.state is StepState.PENDING:
+                await self._pass.boundary()
             if record is None:
                 due_ms = self._pass.now_ms() + timeout_ms
                 record = self._pass.new_record(key, state=StepState.PENDING, due_ms=due_ms, event_type=event_type)
@@ -168,7 +169,7 @@ class WorkflowStep:
         with self._pass.active():
             key, record = self._pass.enter(kind, name)
             known = record or self._pass.new_record(key, state=StepState.RUNNING)
-            if undo is not None:
+            if undo is not None and (record is not None or not self._pass.instance.is_terminating):
                 self._rollbacks[key] = Rollback(known, *undo, context=self._context(known, config))
             while True:
                 match engine.decide_step(record, config, self._pass.now_ms()):
@@ -176,6 +177,7 @@ class WorkflowStep:
                         assert record is not None, "only a recorded step has an outcome"
                         return _outcome(record)
                     case engine.WaitUntil(due_ms):
+                        await self._pass.boundary()
                         await self._pass.wait(due_ms)
                     case engine.Interruption(error):
                         assert record is not None, "only a recorded attempt was interrupted"
@@ -246,8 +248,9 @@ class WorkflowStep:
     async def _sleep(self, name: str, due: Callable[[int], int]) -> None:
         _check_name(name)
         with self._pass.active():
-            await self._pass.boundary()
             key, record = self._pass.enter(Kind.SLEEP, name)
+            if record is None or record.state is StepState.PENDING:
+                await self._pass.boundary()
             if record is None:
                 now_ms = self._pass.now_ms()
                 record = self._pass.new_record(key, state=StepState.PENDING, due_ms=due(now_ms))

@@ -192,15 +192,13 @@ class WorkflowInstance:
         await self._act(lambda instance, _: decide_resume(instance, now_ms))
 
     async def terminate(self, options: Mapping[str, Any] | None = None, /, *, rollback: bool = False) -> None:
-        """End it now; a step that runs is cancelled.
+        """End it now; a step that runs is cancelled. `{"rollback": True}` undoes first what was done.
 
         Raises:
             WorkflowError: it has ended already.
         """
-        if rollback or (options or {}).get("rollback"):
-            msg = "terminate() with rollback is there on Cloudflare, and Edge does not have it yet: call terminate()."
-            raise UnsupportedError(msg)
-        await self._act(lambda instance, _: decide_terminate(instance))
+        is_undoing = bool(rollback or (options or {}).get("rollback"))
+        await self._act(lambda instance, steps: decide_terminate(instance, steps, is_undoing=is_undoing))
 
     async def restart(self, options: Mapping[str, Any] | None = None, /, **named: Any) -> None:
         """Begin again with the same params; `{"from": {name, count?, type?}}` keeps what ran before that step.

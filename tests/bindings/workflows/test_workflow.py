@@ -206,8 +206,34 @@ async def test_terminate_ends_it_at_once(start: Callable[..., Any]) -> None:
     await site.until(lambda: "cut" in ended)
     await site.until(lambda: not site.runner._passes)
     assert (await instance.status())["status"] == "terminated"
-    with pytest.raises(UnsupportedError, match="rollback"):
-        await instance.terminate({"rollback": True})
+
+
+async def test_terminate_with_rollback_undoes_what_was_done(start: Callable[..., Any]) -> None:
+    undone: list[Any] = []
+
+    async def run(self: Any, event: Any, step: Any) -> Any:
+        def undo(found: Any) -> None:
+            undone.append((found["stepName"], found["output"]))
+
+        await step.do("a", lambda: "A", rollback=undo)
+        await step.do("b", lambda: "B", rollback=undo)
+        await step.sleep("long", "1 hour")
+        await step.do("never", lambda: "N", rollback=undo)
+
+    site = await start(run)
+    instance = await site.create()
+    await site.reach(instance, "waiting")
+    await instance.terminate({"rollback": True})
+    await site.reach(instance, "terminated")
+    assert undone == [("b-1", "B"), ("a-1", "A")]
+
+
+async def test_terminate_with_rollback_of_what_never_ran_is_immediate(start: Callable[..., Any]) -> None:
+    site = await start(idle)
+    await site.stop()
+    instance = await site.create()
+    await instance.terminate(rollback=True)
+    assert (await instance.status())["status"] == "terminated"
 
 
 async def test_restart_runs_everything_again(start: Callable[..., Any]) -> None:
