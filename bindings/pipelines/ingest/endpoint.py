@@ -75,7 +75,7 @@ class StreamEndpoint:
         sender = Sender("ingest", require_key(headers.get("idempotency-key")), client_of(gate, request))
         body = await read_body(request, headers.get("content-encoding"), known.limits.request_bytes)
         gate.admit(len(body))
-        parcel = gate.pass_array(body)
+        parcel = await self._intake.pass_body(body, gate.pass_array)
         return await self._intake.keep(stream, parcel, sender, parcel.record_count)
 
 

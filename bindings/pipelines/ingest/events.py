@@ -109,10 +109,9 @@ class EventsEndpoint:
         sender = Sender("v1", require_key(headers.get("idempotency-key")), client_of(gate, request))
         body = await read_body(request, headers.get("content-encoding"), BODY_BYTES_MAX)
         gate.admit(len(body))
-        rows = [_row(*one) for one in _split(body, is_lines=content_type in LINES_TYPES)]
-        array = b"[" + b",".join(rows) + b"]"
-        require_harmless(array, len(rows))
-        answer = await self._intake.keep(stream, gate.pass_array(array), sender, len(body))
+        is_lines = content_type in LINES_TYPES
+        parcel = await self._intake.pass_body(body, lambda body: gate.pass_array(_array(body, is_lines=is_lines)))
+        answer = await self._intake.keep(stream, parcel, sender, len(body))
         accepted = {"status": "accepted", "ingested_bytes": answer.committed, "stream_id": stream.object.id}
         dropped = {"edge-dropped": str(answer.dropped_count)} if answer.dropped_count else None
         return json_response(accepted, headers=dropped)
@@ -127,6 +126,18 @@ def _content_type(text: str | None) -> str:
     if kind != "application/json" and kind not in LINES_TYPES:
         raise InvalidRequestError("The 'Content-Type' header must be application/json or application/x-ndjson.")
     return kind
+
+
+def _array(body: bytes, *, is_lines: bool) -> bytes:
+    """The body's events as a JSON array of records.
+
+    Raises:
+        InvalidJsonError, InvalidRequestError: one of them is no event, or its envelope is wrong.
+    """
+    rows = [_row(*one) for one in _split(body, is_lines=is_lines)]
+    array = b"[" + b",".join(rows) + b"]"
+    require_harmless(array, len(rows))
+    return array
 
 
 def _split(body: bytes, *, is_lines: bool) -> list[tuple[_Event, str]]:

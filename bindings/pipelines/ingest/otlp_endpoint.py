@@ -73,7 +73,9 @@ class OtlpEndpoint:
         body = await read_body(request, headers.get("content-encoding"), stream.object.limits.request_bytes)
         gate = self._intake.gate(stream)
         gate.admit(len(body))
-        parcel = gate.pass_array(_encoder.encode(records_of(body, content_type)))
+        parcel = await self._intake.pass_body(
+            body, lambda body: gate.pass_array(_encoder.encode(records_of(body, content_type))), is_json=False
+        )
         kept = await self._intake.keep(
             stream, parcel, Sender("otlp", "", client_of(gate, request)), parcel.record_count
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import tracemalloc
 import zlib
@@ -132,3 +133,15 @@ async def test_what_is_just_below_a_limit_is_taken(ingest: Ingest, body: bytes) 
 async def test_what_is_just_over_a_limit_is_said(ingest: Ingest, body: bytes, message: str) -> None:
     answer = await ingest.post(body)
     assert (answer.status, answer.json["error"]) == (400, {"code": 1003, "message": message})
+
+
+@pytest.mark.parametrize(("count", "is_free"), [(50_000, True), (500, False)], ids=["many", "few: the control"])
+async def test_the_loop_turns_while_many_bad_records_are_named(ingest: Ingest, count: int, is_free: bool) -> None:
+    await ingest.post(b"[]", "strict")  # opens its log, in a thread
+    request = asyncio.ensure_future(ingest.post(b"[" + b",".join([b"{}"] * count) + b"]", "strict"))
+    turn_count = 0
+    while not request.done():
+        await asyncio.sleep(0)
+        turn_count += 1
+    assert (await request).json["error"]["record_count"] == count
+    assert (turn_count > 20) is is_free
