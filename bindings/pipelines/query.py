@@ -125,7 +125,7 @@ def open_query(
                 if sink is None:
                     there = ", ".join(sink.name for sink in sinks) or "none"
                     raise QueryError(f"There is no sink {name} (there: {there}).", http_status=404)
-                files = find_delivered(sink, state_dir, config_folder, partial(on_count, sink.name))
+                files = find_delivered(sink, sinks, state_dir, config_folder, partial(on_count, sink.name))
                 with _as_query_errors():
                     _make_view(connection, sink, files)
             yield query
@@ -152,15 +152,80 @@ def _make_view(connection: duckdb.DuckDBPyConnection, sink: SinkObject, files: D
     elif files.type == "parquet":
         view = connection.read_parquet(paths, union_by_name=True, hive_partitioning=False)
     else:
-        view = connection.read_json(
+        view = _json_view(connection, paths, is_gzip=files.is_gzip)
+    view.create_view(sink.name)
+
+
+def _json_view(connection: duckdb.DuckDBPyConnection, paths: list[str], *, is_gzip: bool) -> duckdb.DuckDBPyRelation:
+    """Files of JSON lines, with every value as it is written: text stays text, a whole number keeps its digits."""
+
+    def read(columns: dict[str, str] | None = None) -> duckdb.DuckDBPyRelation:
+        return connection.read_json(
             paths,  # type: ignore[arg-type] # DuckDB's stub knows one path; it takes a list
+            columns=columns,
             format="newline_delimited",
             union_by_name=True,
             hive_partitioning=False,
-            compression="gzip" if files.is_gzip else "none",
+            compression="gzip" if is_gzip else "none",
             sample_size=-1,  # a column's type from every row: a number that is text further down is no error
         )
-    view.create_view(sink.name)
+
+    guessed = read()
+    kinds = dict(zip(guessed.columns, guessed.types, strict=True))
+    doubles: list[str] = []
+
+    def as_text(place: str) -> str:
+        doubles.append(place)
+        return "VARCHAR"
+
+    columns = {name: _json_type(kind, _quoted(name), as_text) for name, kind in kinds.items()}
+    whole = _whole_numbers(read(columns), doubles) if doubles else {}
+    exact = {name: _json_type(kind, _quoted(name), lambda at: whole.get(at, "DOUBLE")) for name, kind in kinds.items()}
+    return read(exact) if exact else guessed
+
+
+def _json_type(kind: Any, place: str | None, type_of_double: Callable[[str], str]) -> str:
+    """A guessed type, without the dates and UUIDs that DuckDB sees in texts.
+
+    Args:
+        place: the SQL of the value; None inside of lists and maps.
+        type_of_double: is asked with the place of every DOUBLE that has one.
+    """
+    match kind.id:
+        case "struct":
+            within = (
+                (name, _json_type(one, f"{place}.{_quoted(name)}" if place else None, type_of_double))
+                for name, one in kind.children
+            )
+            return f"STRUCT({', '.join(f'{_quoted(name)} {inner}' for name, inner in within)})"
+        case "list":
+            return f"{_json_type(kind.children[0][1], None, type_of_double)}[]"
+        case "map":
+            return f"MAP(VARCHAR, {_json_type(kind.children[1][1], None, type_of_double)})"
+        case "double" if place:
+            return type_of_double(place)
+    text = str(kind)
+    return text if text in {"BOOLEAN", "JSON"} or _is_number(text) else "VARCHAR"
+
+
+def _whole_numbers(values: duckdb.DuckDBPyRelation, places: Sequence[str]) -> dict[str, str]:
+    """The places where a DOUBLE would lose digits of a whole number, with the type that keeps them."""
+    checks = (
+        f"bool_or({at} SIMILAR TO '-?[0-9]+' AND coalesce("
+        f"TRY_CAST({at} AS HUGEINT) <> TRY_CAST(TRY_CAST({at} AS DOUBLE) AS HUGEINT), true)), "
+        f"bool_and({at} SIMILAR TO '-?[0-9]+' AND TRY_CAST({at} AS HUGEINT) IS NOT NULL)"
+        for at in places
+    )
+    (found,) = values.aggregate(", ".join(checks)).fetchall()
+    return {
+        at: "HUGEINT" if is_hugeint else "JSON"
+        for at, loses, is_hugeint in zip(places, found[::2], found[1::2], strict=True)
+        if loses
+    }
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
 
 
 class _SinkFiles(AbstractFileSystem):  # type: ignore[misc] # fsspec has no types
@@ -204,4 +269,6 @@ def _as_query_errors(lines_before: int = 0) -> Iterator[None]:
         raise QueryError("The query was stopped.") from error
     except duckdb.Error as error:
         text = _LINE.sub(lambda found: f"LINE {int(found[1]) - lines_before}:", str(error))
+        if "Malformed JSON" in text:
+            text += "\nWhere values differ in kind a column is JSON. Compare its text: column->>'$' = 'text'."
         raise QueryError(f"The query failed. {text}", http_status=400) from error

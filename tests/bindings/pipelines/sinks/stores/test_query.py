@@ -118,6 +118,84 @@ async def test_columns_that_differ_between_files_are_null_where_absent(runner: A
     ]
 
 
+def write_lines(runner: Any, sink: SinkObject, *lines: str) -> None:
+    file = runner.folder / sink.config["path"] / "one.json"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text("".join(f"{line}\n" for line in lines))
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        '"2026-11-21T10:00:00+02:00"',
+        '"2026-11-21"',
+        '"10:00:00"',
+        '"0b8f3d3e-1d0e-4f39-9d2f-9f1b2a3c4d5e"',
+        "123456789012345678901234567890",
+        "18446744073709551615",
+        "1.5",
+        "true",
+        '[1.5,"2026-11-21"]',
+        '{"date":"2026-11-21","a \\"b":["2026-11-21"],"n":-123456789012345678901234567890}',
+    ],
+)
+def test_values_of_json_files_are_what_was_written(runner: Any, value: str) -> None:
+    sink = runner.sink("local", path="out")
+    write_lines(runner, sink, f'{{"value":{value}}}')
+    with open_query("SELECT * FROM my_sink", [sink], runner.host.state_dir, runner.folder) as opened:
+        assert list(opened.json_rows()) == [f'{{"value":{value}}}']
+
+
+def test_long_whole_numbers_between_fractions_keep_their_digits(runner: Any) -> None:
+    sink = runner.sink("local", path="out")
+    write_lines(runner, sink, '{"n":1.5}', '{"n":123456789012345678901234567890}', f'{{"n":{"9" * 40}}}')
+    with open_query("SELECT n FROM my_sink", [sink], runner.host.state_dir, runner.folder) as opened:
+        texts = [row for (row,) in opened.rows()]
+    assert texts == ["1.5", "123456789012345678901234567890", "9" * 40]
+
+
+def test_where_values_differ_in_kind_the_error_says_how_to_compare(runner: Any) -> None:
+    sink = runner.sink("local", path="out")
+    write_lines(runner, sink, '{"value":{"a":"text"}}', '{"value":{"a":1}}')
+    with pytest.raises(QueryError, match="Compare its text: column->>"):
+        ask(runner, "SELECT * FROM my_sink WHERE value.a = 'text'", sink)
+    assert ask(runner, "SELECT value.a FROM my_sink WHERE value.a->>'$' = 'text'", sink) == [{"a": "text"}]
+
+
+@pytest.mark.parametrize("type_", ["local", "r2", "s3"])
+async def test_a_sink_below_another_keeps_its_files_to_itself(
+    runner: Any, s3_config: dict[str, Any], type_: str
+) -> None:
+    module = {"local": local, "r2": r2, "s3": s3}[type_]
+    bucket = {"local": {}, "r2": {"bucket": "my-bucket"}, "s3": s3_config}[type_]
+    outer = named(runner.sink(type_, PARQUET, **bucket, path="out"), "outside")
+    inner = named(runner.sink(type_, PARQUET, **bucket, path="out/b"), "inside")
+    beside = named(runner.sink(type_, PARQUET, **bucket, path="out/bb"), "beside")
+    for number, sink in enumerate((outer, inner, beside)):
+        await runner.deliver(module.open_sink(sink, runner.site), runner.rows([number]), insert_id=f"{number}" * 32)
+    for number, sink in enumerate((outer, inner, beside)):
+        assert ask(runner, f"SELECT n FROM {sink.name}", outer, inner, beside) == [{"n": number}]
+
+
+async def test_two_sinks_at_one_place_are_not_guessed_apart(runner: Any) -> None:
+    one, two = (named(runner.sink("r2", PARQUET, bucket="my-bucket"), name) for name in ("one", "two"))
+    as_json = named(runner.sink("r2", bucket="my-bucket"), "three")
+    await runner.deliver(r2.open_sink(one, runner.site), runner.rows([1]))
+    with pytest.raises(EdgeError, match=r"Sinks two and one both write to .*my-bucket/, so their files cannot be told"):
+        ask(runner, "SELECT n FROM two", one, two)
+    assert ask(runner, "SELECT n FROM one", one, as_json) == [{"n": 1}]
+
+
+async def test_a_catalogs_tables_are_no_files_of_the_bucket_they_are_in(runner: Any) -> None:
+    table = named(runner.sink("r2_data_catalog", PARQUET, bucket="my-bucket", table_name="t"), "tabled")
+    files = named(runner.sink("r2", PARQUET, bucket="my-bucket"), "files")
+    opened = r2_data_catalog.open_sink(table, runner.site)
+    await runner.deliver(opened, runner.rows([1]))
+    await opened.aclose()
+    await runner.deliver(r2.open_sink(files, runner.site), runner.rows([2]), insert_id="f" * 32)
+    assert ask(runner, "SELECT n FROM files", table, files) == [{"n": 2}]
+
+
 @pytest.mark.parametrize(
     "sql",
     [
