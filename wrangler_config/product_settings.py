@@ -6,11 +6,11 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, get_args, get_origin
 
 from .parse import Located
-from .section import Problem
+from .section import Problem, RestType
 from .settings_values import (
     refuse_secrets_inside,
     refuse_written_secrets,
-    resolved,
+    resolved_members,
     validated,
     warn_of_unknown_inside,
 )
@@ -64,7 +64,7 @@ def _checked(cls: type[Any], entry: Located, sections: Sections, place: Settings
         report.error(expected(entry, "object"), entry.at)
         return None
     misplaced: dict[str, Any] = {"elsewhere": getattr(cls, "MISPLACED", frozenset()), "other_file": place.wrangler_file}
-    values = resolved(entry, sections.variables, sections.references, report)
+    values = resolved_members(entry, _hints_of(cls, entry), sections.variables, sections.references, report)
     known = frozenset(f.name for f in fields(cls))
     if (rest := getattr(cls, "REST", None)) is None:
         warn_of_unknown(entry, known, report, **misplaced)
@@ -91,7 +91,13 @@ def _check_rest(cls: Any, entry: Located, others: Mapping[str, Any], report: Dia
     written = Located({key: entry.value[key] for key in others}, entry.name, entry.at)
     warn_of_unknown_inside(written, found.cls, report)
     is_sound = validated(found.cls, others, written, report) is not None
-    return refuse_written_secrets(written, found.secrets, report) and is_sound
+    return refuse_written_secrets(written, found.cls, found.secrets, report) and is_sound
+
+
+def _hints_of(cls: Any, entry: Located) -> dict[str, Any]:
+    """Of every member, those of the type it names included."""
+    rest = cls.rest_type(entry.value) if hasattr(cls, "REST") else None
+    return type_hints(cls) | (type_hints(rest.cls) if isinstance(rest, RestType) else {})
 
 
 def _warn_inside_members(entry: Located, cls: type[Any], report: Diagnostics) -> None:

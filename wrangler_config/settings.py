@@ -80,7 +80,8 @@ def check_settings(
             continue
         own, cloudflares = frozenset(cls._fields), _CLOUDFLARE_KEYS.get(section, frozenset())
         warn_of_unknown(value, own, report, elsewhere=cloudflares, other_file=place.wrangler_file)
-        one = validated(checked_type(cls), resolved(value, variables, references, report), value, report)
+        as_dataclass = checked_type(cls)
+        one = validated(as_dataclass, resolved(value, as_dataclass, variables, references, report), value, report)
         if one is not None:
             checked[section] = _in_range(cls(**{name: getattr(one, name) for name in cls._fields}), value, report)
     sections = Sections({key: written(key) for key in product_keys}, variables, references, report)

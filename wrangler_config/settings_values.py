@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections import abc
 from dataclasses import fields, is_dataclass
 from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin
@@ -28,13 +29,21 @@ def is_reference(value: Any) -> bool:
     return isinstance(value, dict) and set(value) == {"env"} and isinstance(value["env"], str)
 
 
-def resolved(value: Located, variables: Mapping[str, Any], references: dict[str, str], report: Diagnostics) -> Any:
-    """The value with each reference inside replaced, and noted in `references`: "aws.region" -> "MY_REGION"."""
+def resolved(
+    value: Located, hint: Any, variables: Mapping[str, Any], references: dict[str, str], report: Diagnostics
+) -> Any:
+    """The value with each reference inside replaced, and noted in `references`: "aws.region" -> "MY_REGION".
+
+    Args:
+        hint: what is expected here: where any names may be given, `env` is one of them. None: nobody knows.
+    """
+    kind = _kind(hint, value)
     if isinstance(value.value, list):
-        return [resolved(item, variables, references, report) for item in value.items()]
+        item = next(iter(get_args(kind)), None)
+        return [resolved(one, item, variables, references, report) for one in value.items()]
     if not isinstance(value.value, dict):
         return value.value
-    if is_reference(value.value) and "." in value.name:
+    if is_reference(value.value) and "." in value.name and not _is_mapping(kind):
         name = value.value["env"]
         references[value.name] = name
         found = variables.get(name, os.environ.get(name))
@@ -45,7 +54,28 @@ def resolved(value: Located, variables: Mapping[str, Any], references: dict[str,
                 value.at,
             )
         return "" if found is None else str(found)
-    return {key: resolved(member, variables, references, report) for key, member in value.members()}
+    return resolved_members(value, _member_hints(kind, value.value), variables, references, report)
+
+
+def resolved_members(
+    value: Located,
+    hints: Mapping[str, Any],
+    variables: Mapping[str, Any],
+    references: dict[str, str],
+    report: Diagnostics,
+) -> dict[str, Any]:
+    """The members of an object, each as `resolved` has it."""
+    return {key: resolved(one, hints.get(key), variables, references, report) for key, one in value.members()}
+
+
+def _member_hints(kind: Any, names: Iterable[str]) -> Mapping[str, Any]:
+    if _is_mapping(kind):
+        return dict.fromkeys(names, get_args(kind)[-1])
+    return type_hints(kind) if is_dataclass(kind) else {}
+
+
+def _is_mapping(kind: Any) -> bool:
+    return get_origin(kind) is abc.Mapping
 
 
 def validated(cls: type[Any], resolved_value: Any, value: Located, report: Diagnostics) -> Any:
@@ -94,9 +124,10 @@ def warn_of_unknown_inside(value: Located, hint: Any, report: Diagnostics) -> No
             warn_of_unknown_inside(item, get_args(kind)[0], report)
 
 
-def refuse_written_secrets(value: Located, secrets: Iterable[str], report: Diagnostics) -> bool:
-    """An error for each text in these members that is no reference; whether there was none."""
-    found = [leaf for secret in secrets for leaf in _written_texts(value.member(secret))]
+def refuse_written_secrets(value: Located, cls: Any, secrets: Iterable[str], report: Diagnostics) -> bool:
+    """An error for each text in these members of a `cls` that is no reference; whether there was none."""
+    hints = type_hints(cls)
+    found = [leaf for secret in secrets for leaf in _written_texts(value.member(secret), hints[secret])]
     for leaf in found:
         text = f'"{leaf.name}" is a secret and may not be written here. Write {{ env = "NAME" }}, and keep'
         report.error(f"{text} NAME=value in .dev.vars or .env, or set it in the environment.", leaf.at)
@@ -107,7 +138,7 @@ def refuse_secrets_inside(value: Located, hint: Any, report: Diagnostics) -> Non
     """The same of every object below `value` whose dataclass has SECRETS."""
     kind = _kind(hint, value)
     if is_dataclass(kind):
-        refuse_written_secrets(value, getattr(kind, "SECRETS", ()), report)
+        refuse_written_secrets(value, kind, getattr(kind, "SECRETS", ()), report)
         hints = type_hints(kind)
         for key, member in value.members():
             if key in hints:
@@ -117,10 +148,10 @@ def refuse_secrets_inside(value: Located, hint: Any, report: Diagnostics) -> Non
             refuse_secrets_inside(item, get_args(kind)[0], report)
 
 
-def _written_texts(value: Located) -> Iterator[Located]:
+def _written_texts(value: Located, hint: Any = None) -> Iterator[Located]:
     if isinstance(value.value, str):
         yield value
-    elif not is_reference(value.value):
+    elif _is_mapping(plain(hint)) or not is_reference(value.value):
         for part in (*(member for _, member in value.members()), *value.items()):
             yield from _written_texts(part)
 

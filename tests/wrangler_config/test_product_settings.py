@@ -271,6 +271,26 @@ def test_a_secret_inside_a_step_is_taken_as_a_reference_only(project: Project) -
     assert project.load().settings.products["ingest"].steps[0].key == "hush"
 
 
+def test_a_member_named_env_of_names_one_chooses_is_no_reference(project: Project) -> None:
+    project.config()
+    step = '[[ingest.steps]]\ntype = "enrich"\nconstants = { env = "dev" }\n'
+    sink = '[sinks.hook]\ntype = "webhook"\nurl = "https://a.test"\nheaders = { env = { env = "EDGE_TEST_KEY" } }\n'
+    project.write("edge.toml", step + sink)
+    project.write(".dev.vars", "EDGE_TEST_KEY=hush")
+    config = project.load()
+    assert config.settings.products["ingest"].steps[0].constants == {"env": "dev"}
+    assert config.settings.products["sinks"]["hook"].config["headers"] == {"env": "hush"}
+    assert config.settings_references == {"sinks.hook.headers.env": "EDGE_TEST_KEY"}
+
+
+def test_a_secret_written_under_the_name_env_is_refused(project: Project) -> None:
+    project.config()
+    project.write("edge.toml", '[sinks.hook]\ntype = "webhook"\nurl = "https://a.test"\nheaders = { env = "hush" }')
+    report = project.refusal()
+    assert '"sinks.hook.headers.env" is a secret and may not be written here.' in report
+    assert "hush" not in report
+
+
 def test_the_files_that_declarations_name_are_watched(project: Project) -> None:
     project.config()
     schema = project.write("a.json", '{"fields": [{"name": "b", "type": "json"}]}')
