@@ -22,6 +22,11 @@ $(VENV)/.runtime: pyproject.toml constraints.txt | $(BIN)/python
 	@$(PIP) setuptools && $(PIP) --no-build-isolation -e .
 	@touch $@
 
+$(VENV)/.pipelines: $(VENV)/.runtime
+	@echo "Installing what pipelines need ..."
+	@$(PIP) --no-build-isolation -e ".[pipelines]"
+	@touch $@
+
 $(VENV)/.tests: $(VENV)/.runtime
 	@echo "Installing what the tests need ..."
 	@$(PIP) --no-build-isolation -e ".[dev]"
@@ -33,7 +38,8 @@ $(VENV)/.bench: $(VENV)/.tests
 
 .PHONY: help dev test lint types unit fix slow oracle bench coverage clean
 
-dev: $(VENV)/.runtime ## run `edge dev` on an example (WORKER=handlers/events for another, PORT=0 for a free one)
+# An example with sinks and pipelines has an edge.toml.
+dev: $(VENV)/.runtime $(if $(wildcard $(WORKER)/edge.toml),$(VENV)/.pipelines) ## run `edge dev` on an example (WORKER=handlers/events for another, PORT=0 for a free one)
 	@$(BIN)/edge dev --config $(WORKER)/wrangler.jsonc --port $(PORT)
 
 test: lint types unit ## lint, types, tests: what CI runs
