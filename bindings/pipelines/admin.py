@@ -17,6 +17,7 @@ from .delivery.status import DeliveryStatus
 from .ids import id_of
 from .lock import PartitionInUseError, lock_partition
 from .objects import HttpIngest, PipelineObject, RollingPolicy, SinkFormat, SinkObject, StreamObject
+from .pipeline_readers import PipelineReaders
 from .reader import PartitionReader
 from .segments import base_offsets
 from .stream_folders import StreamFolders
@@ -45,7 +46,8 @@ class PipelinesAdmin:
 
     @classmethod
     def of(cls, state_dir: Path) -> PipelinesAdmin:
-        return cls(state_dir, Catalogue(state_dir), StreamFolders(state_dir))
+        catalogue = Catalogue(state_dir)
+        return cls(state_dir, catalogue, StreamFolders(state_dir, PipelineReaders(catalogue)))
 
     def status_of(self, pipeline_id: str) -> PipelineStatus:
         """Whether a pipeline delivers, and if not, why."""

@@ -25,6 +25,7 @@ from .ingest.otlp_endpoint import OtlpEndpoint
 from .intake_rate import IntakeMeter
 from .metrics_endpoint import MetricsEndpoint
 from .open_streams import LocalStream, OpenStreams, loss_values
+from .pipeline_readers import PipelineReaders
 from .reconcile import reconcile
 from .segments import DamagedLogError
 from .stream import Stream
@@ -53,9 +54,12 @@ async def open_binding(entries: Sequence[PipelineEntry], site: Site) -> AsyncIte
         BackendError: another process holds a partition, or the state folder cannot be written.
     """
     host: LocalHost = site.host
-    folders = StreamFolders(host.state_dir)
     async with AsyncExitStack() as stack:
-        catalogue = stack.enter_context(closing(Catalogue(host.state_dir)))
+        # Leased, as the logs that ask it what they must keep: both outlive a config reload.
+        catalogue = await stack.enter_async_context(
+            host.lease(("pipelines", "catalogue"), lambda: _open_catalogue(host))
+        )
+        folders = StreamFolders(host.state_dir, PipelineReaders(catalogue))
         admin = PipelinesAdmin(host.state_dir, catalogue, folders)
         if host.process_slot == 0:
             admin.remove_deleted_logs()
@@ -103,6 +107,12 @@ async def open_binding(entries: Sequence[PipelineEntry], site: Site) -> AsyncIte
             )
         finally:
             await orphans.drain()
+
+
+@asynccontextmanager
+async def _open_catalogue(host: LocalHost) -> AsyncIterator[Catalogue]:
+    with closing(Catalogue(host.state_dir)) as catalogue:
+        yield catalogue
 
 
 def _processors(site: Site) -> Callable[[StreamObject], Processor | None]:

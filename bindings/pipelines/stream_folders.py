@@ -32,7 +32,10 @@ from .segments import base_offsets, segment_path
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+    from collections.abc import Set as AbstractSet
     from pathlib import Path
+
+    PipelineReadersOf = Callable[[str], AbstractSet[str]]
 
 FILES_READER = "files"
 """The reader that writes records out as files; it also leaves file names behind. Idle while a pipeline reads."""
@@ -79,9 +82,11 @@ class TailedRecord:
 class StreamFolder:
     """The folder of one stream."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, pipeline_readers: PipelineReadersOf = lambda _: frozenset()) -> None:
+        """`pipeline_readers` tells, of a stream's id, which pipelines' readers must not miss a record."""
         self.path = path
         self.id = path.name
+        self._pipeline_readers = pipeline_readers
         self.files = path / "files"
         self.cursors = path / "cursors"
         self.dead = path / "dead"
@@ -140,9 +145,10 @@ class StreamFolder:
         return int(text)
 
     def load_cursors(self, partition: int) -> dict[str, int]:
-        """The next offset of every reader that has a cursor. A damaged one of the files reader counts as none.
+        """The next offset of every reader. A damaged cursor of the files reader counts as none.
 
-        While a pipeline reads the stream nothing goes out as files, so that reader's cursor says nothing.
+        A pipeline's reader that has not begun needs all that the log has. While a pipeline reads the stream nothing
+        goes out as files, so that reader's cursor says nothing.
 
         Raises:
             DamagedStreamError: another reader's cursor is no offset.
@@ -157,13 +163,16 @@ class StreamFolder:
             except DamagedStreamError:
                 if reader != FILES_READER:
                     raise
+        # Asked after the cursors: what they have passed was accepted before a pipeline that is not there yet.
+        if unbegun := self._pipeline_readers(self.id) - cursors.keys():
+            cursors |= dict.fromkeys(sorted(unbegun), self._oldest(partition))
         if is_piped(cursors):
             cursors.pop(FILES_READER, None)
         return cursors
 
     def is_piped(self) -> bool:
-        """Whether a pipeline reads the stream."""
-        return next(self.cursors.glob(f"{PIPELINE_READER}*"), None) is not None
+        """Whether a pipeline reads the stream, or is to."""
+        return bool(self._pipeline_readers(self.id)) or next(self.cursors.glob(f"{PIPELINE_READER}*"), None) is not None
 
     def delivered_until(self, partition: int) -> int:
         """The offset after the newest delivered file that is still there; 0 when there is none."""
@@ -179,7 +188,7 @@ class StreamFolder:
         """Where a new reader starts: the oldest record the log still has. It is kept for it from now on."""
         disk.make_folder(self.cursors)
         with self._trimming():
-            start = min(base_offsets(self.partition(partition)), default=0)
+            start = self._oldest(partition)
             self.save_cursor(reader, partition, start, disk)
         return start
 
@@ -214,6 +223,9 @@ class StreamFolder:
                 disk.sync_folder(folder)
         return len(done)
 
+    def _oldest(self, partition: int) -> int:
+        return min(base_offsets(self.partition(partition)), default=0)
+
     @contextmanager
     def _trimming(self) -> Iterator[None]:
         """No segment goes while a new reader looks for its start."""
@@ -228,16 +240,19 @@ class StreamFolder:
 class StreamFolders:
     """All streams under a state folder; reads only, takes no lock."""
 
-    def __init__(self, state_dir: Path) -> None:
+    def __init__(self, state_dir: Path, pipeline_readers: PipelineReadersOf = lambda _: frozenset()) -> None:
+        """Who removes records needs `pipeline_readers` (pipeline_readers.py)."""
         self.path = state_dir / "streams"
+        self._pipeline_readers = pipeline_readers
 
     def folder(self, id_or_name: str) -> StreamFolder:
-        return StreamFolder(self.path / stream_id_of(id_or_name))
+        return StreamFolder(self.path / stream_id_of(id_or_name), self._pipeline_readers)
 
     def all(self) -> list[StreamFolder]:
         if not self.path.is_dir():
             return []
-        return [StreamFolder(entry) for entry in sorted(self.path.iterdir()) if _STREAM_ID.fullmatch(entry.name)]
+        entries = sorted(entry for entry in self.path.iterdir() if _STREAM_ID.fullmatch(entry.name))
+        return [StreamFolder(entry, self._pipeline_readers) for entry in entries]
 
     def list(self) -> list[StreamSummary]:
         """Every stream, by name. Reads the newest segment of each partition: blocks for up to a second each.

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from edge.bindings.pipelines import PipelineEntry
+from edge.bindings.pipelines.admin import PipelinesAdmin, table_names
 from edge.bindings.pipelines.disk import Disk
 from edge.bindings.pipelines.drain import OrphanDrain
 from edge.bindings.pipelines.ingest.refusal import ForbiddenError
 from edge.bindings.pipelines.local import DRAIN_SECONDS, open_binding
 from edge.bindings.pipelines.lock import DRAINING, PartitionInUseError, lock_partition
+from edge.bindings.pipelines.objects import PipelineObject, SinkObject
 from edge.bindings.pipelines.open_streams import POLL_SECONDS
 from edge.bindings.pipelines.partition import PartitionLog
 from edge.bindings.pipelines.stream_folders import StreamFolders
@@ -175,6 +177,25 @@ async def test_slot_0_delivers_what_vanished_slots_left_before_it_ends(tmp_path:
         async with open_binding(FLIGHTS, Site(FakeHost(tmp_path, process_slot=slot), None)):
             await leave_behind(tmp_path, 7 + slot)
         assert len(delivered(tmp_path)) == (0 if slot else 2)
+
+
+@pytest.mark.parametrize("slots", [(0,), (1, 0)], ids=["its own process", "a leader of vanished ones"])
+async def test_no_process_takes_records_that_a_pipeline_has_not_begun_to_read(
+    tmp_path: Path, slots: tuple[int, ...]
+) -> None:
+    """Its sources never run here, so its runner does not either: the pipeline is in the catalogue, and that is all."""
+    for n, slot in enumerate(slots):
+        async with open_binding(FLIGHTS, Site(FakeHost(tmp_path, process_slot=slot), None)) as opened:
+            if n == 0:
+                sink = SinkObject("5" * 32, "far", "local", 0.0, 0.0, {"path": "out"})
+                opened.admin.catalogue.add_sink(sink)
+                sql = "INSERT INTO far SELECT * FROM flights"
+                opened.admin.catalogue.add_pipeline(PipelineObject("6" * 32, "p", sql, 0.0, 0.0), table_names(sql))
+                await opened.env["STREAM"].send([1, 2])
+    assert delivered(tmp_path) == []
+    [summary] = StreamFolders(tmp_path).list()
+    assert summary.oldest_at is not None
+    assert PipelinesAdmin.of(tmp_path).unprocessed_count(summary.id) == 2
 
 
 async def test_drain_leaves_owned_partitions_alone(tmp_path: Path) -> None:

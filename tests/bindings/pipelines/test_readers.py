@@ -7,18 +7,24 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from edge.bindings.pipelines.admin import PipelinesAdmin, table_names
+from edge.bindings.pipelines.delivery.insert_runner import reader_of
+from edge.bindings.pipelines.delivery.plan import decide_plan
 from edge.bindings.pipelines.disk import Disk
 from edge.bindings.pipelines.exporter import FileExporter
+from edge.bindings.pipelines.objects import PipelineObject, SinkObject, StreamObject
 from edge.bindings.pipelines.recovery import reader_offsets
 from edge.bindings.pipelines.segments import HEADER_BYTES, base_offsets, segment_path
 from edge.bindings.pipelines.stream_folders import FILES_READER, StreamFolder
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
+    from pathlib import Path
 
     Make = Callable[[], Awaitable[StreamFolder]]
 
 PIPELINE = "pipeline-0"
+STREAM_ID = "0123456789abcdef0123456789abcdef"  # where conftest's open_partition writes
 
 
 @pytest.fixture
@@ -86,3 +92,64 @@ async def test_delivered_segments_stay_for_the_retention(five_segments: Make) ->
     assert folder.trim(0, Disk(), written_before=1_000.0) == 0
     assert folder.trim(0, Disk(), written_before=1_001.0) == 2, "and nothing is taken out of the middle"
     assert bases(folder) == [2, 3, 4]
+
+
+def add_pipeline(admin: PipelinesAdmin, name: str, sql: str) -> list[str]:
+    """Put a pipeline into the catalogue, as any way to make one does; the names of its readers."""
+    pipeline = PipelineObject((name * 32)[:32], name, sql, 1.0, 1.0)
+    admin.catalogue.add_pipeline(pipeline, table_names(sql))
+    plans = decide_plan(admin.catalogue).values()
+    return [reader_of(plan.key) for plan in plans if plan.pipeline and plan.pipeline.name == name]
+
+
+@pytest.fixture
+def admin(tmp_path: Path) -> PipelinesAdmin:
+    """Of a catalogue with the stream of `five_segments`, which no pipeline reads yet."""
+    admin = PipelinesAdmin.of(tmp_path)
+    admin.catalogue.add_stream(StreamObject(STREAM_ID, "flights", 1.0, 1.0))
+    for name in "ab":
+        admin.catalogue.add_sink(SinkObject(name * 32, name, "local", 1.0, 1.0, {"path": name}))
+    return admin
+
+
+async def test_everything_is_kept_for_a_pipeline_that_has_not_begun(five_segments: Make, admin: PipelinesAdmin) -> None:
+    await five_segments()
+    folder = admin.folders.folder(STREAM_ID)
+    exporter = FileExporter(folder, 0, Disk())
+    add_pipeline(admin, "a", "INSERT INTO a SELECT * FROM flights")
+    assert folder.is_piped()
+    assert exporter.export(5) == 0
+    assert list(folder.files.iterdir()) == []
+    folder.save_cursor(FILES_READER, 0, 5, Disk())
+    folder.trim(0, Disk())
+    assert bases(folder) == [0, 1, 2, 3, 4]
+    assert admin.unprocessed_count(STREAM_ID) == 5
+
+
+async def test_control_without_the_catalogue_the_log_is_gone_before_the_pipeline_begins(
+    five_segments: Make, admin: PipelinesAdmin
+) -> None:
+    folder = await five_segments()  # it asks no catalogue
+    add_pipeline(admin, "a", "INSERT INTO a SELECT * FROM flights")
+    assert FileExporter(folder, 0, Disk()).export(5) == 5
+    assert bases(folder) == [4]
+
+
+async def test_a_pipeline_that_runs_leaves_the_log_to_one_that_has_not_begun(
+    five_segments: Make, admin: PipelinesAdmin
+) -> None:
+    await five_segments()
+    folder = admin.folders.folder(STREAM_ID)
+    [first] = add_pipeline(admin, "a", "INSERT INTO a SELECT * FROM flights")
+    folder.save_cursor(first, 0, 3, Disk())
+    folder.trim(0, Disk())
+    assert bases(folder) == [3, 4]
+    [second] = add_pipeline(admin, "b", "INSERT INTO b SELECT * FROM flights")
+    folder.save_cursor(first, 0, 5, Disk())
+    folder.trim(0, Disk())
+    assert bases(folder) == [3, 4]
+    assert folder.begin_cursor(second, 0, Disk()) == 3
+    admin.catalogue.delete_pipeline("b" * 32)
+    folder.remove_cursors(second, Disk())
+    folder.trim(0, Disk())
+    assert bases(folder) == [4]
