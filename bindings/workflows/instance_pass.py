@@ -21,6 +21,7 @@ from .engine import unvisited
 from .errors import ErrorRecord, Interrupted, WorkflowError, WorkflowFatalError, WorkflowTimeoutError, recorded
 from .journal import Finish, Kind, Pause, Progress, Status, StepKey, StepRecord, StepState
 from .steps import WorkflowStep
+from .timers import now_ms
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Coroutine, Iterator
@@ -54,7 +55,7 @@ class PassTools(NamedTuple):
     worker: WorkflowWorker
 
     def now_ms(self) -> int:
-        return int(self.host.now() * 1000)
+        return now_ms(self.host)
 
 
 class _Loss(Enum):
@@ -81,7 +82,7 @@ class InstancePass:
         self._callback_count = 0
         self._move_count = 0
         self._waits: dict[asyncio.Future[None], int] = {}
-        self._event_waits: dict[asyncio.Future[None], None] = {}
+        self._event_waits: dict[asyncio.Future[None], str] = {}
         self._is_shown_waiting = False
         self._leaving: Pause | None = None
         self._is_undoing = False
@@ -238,7 +239,7 @@ class InstancePass:
             self._is_shown_waiting = False
         return taken
 
-    async def wait(self, due_ms: int, *, for_event: bool = False) -> None:
+    async def wait(self, due_ms: int, *, event_type: str | None = None) -> None:
         """Return at that time, or earlier when an event came. The instance may hibernate meanwhile."""
         woken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
@@ -248,8 +249,8 @@ class InstancePass:
 
         timer = self._tools.timers.at(due_ms / 1000, wake)
         self._waits[woken] = due_ms
-        if for_event:
-            self._event_waits[woken] = None
+        if event_type is not None:
+            self._event_waits[woken] = event_type
         self._rest_when_quiet()
         try:
             await woken
@@ -325,8 +326,6 @@ class InstancePass:
         if task.cancelled():  # by user code itself: no reason of ours
             return Finish(Status.ERRORED, error=ErrorRecord("CancelledError", "run() was cancelled by its own code."))
         error = task.exception()
-        if isinstance(error, Interrupted):
-            return Pause(Status.RUNNING, self.now_ms())
         if self.instance.is_terminating:
             return Finish(Status.TERMINATED)
         self._warn_of_divergence()
@@ -400,7 +399,7 @@ class InstancePass:
             return
         due_ms = min(self._waits.values())
         if due_ms - self.now_ms() > RESIDENT_WAIT_MS or self.definition.concurrency_max is not None:
-            self.stop(Pause(Status.WAITING, due_ms))
+            self.stop(Pause(Status.WAITING, due_ms, tuple(self._event_waits.values())))
             return
         waiting = Progress(status=Status.WAITING, ready_ms=due_ms)
         found = await self._held(self._tools.journal.save(self.lease, waiting))

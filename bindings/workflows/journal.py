@@ -172,6 +172,8 @@ class Pause(NamedTuple):
 
     status: Status
     ready_ms: int | None
+    event_types: tuple[str, ...] = ()
+    """What it waits for: an event of these types that has come already makes it ready at once."""
 
 
 @dataclass(frozen=True, slots=True)

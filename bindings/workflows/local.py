@@ -38,7 +38,9 @@ async def open_binding(entries: Sequence[WorkflowEntry], site: Site) -> AsyncIte
     host: LocalHost = site.host
     folder = host.state_dir / "workflows"
     path = folder / "workflows.sqlite"
-    definitions = [definition_of(entry, site.config, is_dev=site.is_preview) for entry in entries]
+    # Two bindings may name one workflow.
+    made = {entry.name: definition_of(entry, site.config, is_dev=site.is_preview) for entry in entries}
+    definitions = list(made.values())
     async with host.lease(("workflows", path), lambda: open_journal(path)) as journal:
         runner = WorkflowRunner(journal, definitions, cast("WorkflowWorker", site.worker), host, folder / "runners")
         tools = WorkflowTools(journal, host, runner.tell)

@@ -15,7 +15,7 @@ from ...runtime.core.errors import BackendError
 from .doorbell import open_doorbell, ring
 from .instance_pass import InstancePass, PassTools
 from .journal import Pause, Status
-from .timers import Timers
+from .timers import Timers, now_ms
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Sequence
@@ -236,4 +236,4 @@ class WorkflowRunner:
         return self._host.spawn(work, name="workflow_runner")
 
     def _now_ms(self) -> int:
-        return int(self._host.now() * 1000)
+        return now_ms(self._host)

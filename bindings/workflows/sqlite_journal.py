@@ -407,10 +407,7 @@ def _put_step(connection: Connection, number: int, step: StepRecord) -> None:
 def _take_event(connection: Connection, lease: Lease, step: StepRecord, otherwise: StepRecord) -> StepRecord | None:
     if _status_of(connection, lease) is None:
         return None
-    row = connection.execute(
-        "SELECT number, payload, sent_ms FROM inbox WHERE instance = ? AND type = ? ORDER BY number LIMIT 1",
-        (lease.number, step.event_type),
-    ).fetchone()
+    row = _first_event(connection, lease.number, step.event_type)
     taken = otherwise
     if row is not None:
         number, payload, sent_ms = row
@@ -426,16 +423,21 @@ def _take_event(connection: Connection, lease: Lease, step: StepRecord, otherwis
     return taken
 
 
+def _first_event(connection: Connection, number: int, event_type: str | None) -> Sequence[Any] | None:
+    query = "SELECT number, payload, sent_ms FROM inbox WHERE instance = ? AND type = ? ORDER BY number LIMIT 1"
+    return cast("Sequence[Any] | None", connection.execute(query, (number, event_type)).fetchone())
+
+
 def _release(connection: Connection, lease: Lease, pause: Pause, now_ms: int) -> bool:
     found = _status_of(connection, lease)
     if found is None:
         return False
-    status, ready_ms = pause
+    status, ready_ms, event_types = pause
     if found is Status.WAITING_FOR_PAUSE:  # asked for since the owner looked
         status, ready_ms = Status.PAUSED, None
     elif status is Status.PAUSED or found is Status.ROLLING_BACK:  # resumed since; or shut down while rolling back
         status, ready_ms = (Status.RUNNING if status is Status.PAUSED else found), now_ms
-    elif status is Status.WAITING and _has_event(connection, lease.number):
+    elif any(_first_event(connection, lease.number, event_type) for event_type in event_types):
         ready_ms = now_ms
     connection.execute(
         "UPDATE instance SET status = ?, ready_ms = ?, paused_ms = ?, owner = NULL, fence = fence + 1, crash_count = 0"

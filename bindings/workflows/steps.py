@@ -117,7 +117,7 @@ class WorkflowStep:
                 is_late = due_ms <= self._pass.now_ms()
                 record = await self._pass.take_event(record, otherwise=failed if is_late else record)
                 if record.state is StepState.PENDING:
-                    await self._pass.wait(due_ms, for_event=True)
+                    await self._pass.wait(due_ms, event_type=event_type)
             event: dict[str, Any] = _outcome(record)
             return event
 

@@ -17,6 +17,12 @@ SLEEP_SECONDS_MAX = 30.0
 DEAD_COUNT_MIN = 1024
 
 
+def now_ms(host: Host) -> int:
+    """The host's clock in whole milliseconds. A timer that fires at its time finds that time reached: a float of
+    seconds may lie a hair before the millisecond it was made from."""
+    return int(host.now() * 1000 + 0.001)
+
+
 class Timer:
     """One due time; `cancel` may be called at any time, also after it fired."""
 

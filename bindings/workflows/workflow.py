@@ -16,6 +16,7 @@ from .engine import decide_pause, decide_restart, decide_resume, decide_terminat
 from .errors import WorkflowError
 from .event_types import require_event_type
 from .journal import Kind, NewInstance, StepKey
+from .timers import now_ms
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -46,7 +47,7 @@ class WorkflowTools(NamedTuple):
     tell: Callable[[Acted | None], None]
 
     def now_ms(self) -> int:
-        return int(self.host.now() * 1000)
+        return now_ms(self.host)
 
 
 class Workflow:
@@ -210,7 +211,9 @@ class WorkflowInstance:
         start = asked.get("from") or asked.get("from_")
         key = None
         if start is not None:
-            key = StepKey(_STEP_KINDS.get(start.get("type", "do"), Kind.DO), start["name"], start.get("count", 1))
+            key = StepKey(
+                _STEP_KINDS.get(start.get("type", "do"), Kind.DO), start.get("name", ""), start.get("count", 1)
+            )
         await self._act(lambda _, steps: decide_restart(steps, key))
 
     async def send_event(self, event: Mapping[str, Any] | None = None, /, **named: Any) -> None:

@@ -325,6 +325,33 @@ async def test_a_wait_without_an_event_times_out_the_same_on_every_pass(
     assert seen == 2 * ["WorkflowTimeoutError: Execution timed out after 3600000ms"]
 
 
+async def test_a_wait_that_lost_a_race_does_not_keep_waking_its_instance(
+    start: Callable[..., Any], host: FakeHost
+) -> None:
+    passes: list[int] = []
+
+    async def run(self: Any, event: Any, step: Any) -> Any:
+        passes.append(1)
+        if len(passes) == 1:
+            loser = asyncio.ensure_future(step.wait_for_event("loser", "late"))
+            await step.sleep("short", 1000)
+            loser.cancel()
+        await step.sleep("long", "1 hour")
+
+    site = await start(run)
+    instance = await site.create()
+    await site.reach(instance, "waiting")
+    await instance.send_event(type="other")
+    await host.advance(1)
+    await site.until(lambda: not site.runner._passes)
+    await instance.send_event(type="late")
+    await site.reach(instance, "waiting")
+    await site.until(lambda: not site.runner._passes)
+    await host.settle()
+    assert len(passes) <= 2
+    assert (await instance.status())["status"] == "waiting"
+
+
 async def test_an_event_needs_a_type(start: Callable[..., Any]) -> None:
     site = await start(sleeper)
     instance = await site.create()
