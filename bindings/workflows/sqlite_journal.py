@@ -11,33 +11,28 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
 
 from .._shared.sqlite import Database, Lane
-from .engine import event_result
-from .errors import ErrorRecord
-from .journal import (
-    Acted,
-    Change,
-    Claimed,
-    Claims,
-    Event,
-    Finish,
-    Instance,
-    Kind,
-    Lease,
-    NewInstance,
-    Pause,
-    Progress,
-    Status,
-    StepKey,
-    StepRecord,
-    StepState,
-    TakenOver,
-)
+from . import journal_statements as statements
+from .journal import Event
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
     from pathlib import Path
 
     from .._shared.sqlite_facts import Connection
+    from .journal import (
+        Acted,
+        Change,
+        Claims,
+        Finish,
+        Instance,
+        Lease,
+        NewInstance,
+        Pause,
+        Progress,
+        Status,
+        StepRecord,
+        TakenOver,
+    )
 
     Job: TypeAlias = "Callable[[Connection], Any]"
 
@@ -105,11 +100,6 @@ MIGRATIONS = (
     "CREATE TABLE owner (name TEXT PRIMARY KEY, alive_until_ms INTEGER NOT NULL) WITHOUT ROWID",
 )
 
-_INSTANCE = (
-    "workflow, id, status, generation, params, created_ms, output, error_name, error_message, paused_ms, is_terminating"
-)
-_STEP = "kind, name, count, place, state, attempt, due_ms, event_type, error_name, error_message, result"
-
 
 @asynccontextmanager
 async def open_journal(path: Path) -> AsyncIterator[SqliteJournal]:
@@ -139,14 +129,14 @@ class SqliteJournal:
 
     async def create(self, workflow: str, instances: Sequence[NewInstance], now_ms: int) -> Sequence[bool]:
         size_bytes = sum(len(one.params) for one in instances)
-        return await self._write(_create, workflow, instances, now_ms, size_bytes=size_bytes)
+        return await self._write(statements.create, workflow, instances, now_ms, size_bytes=size_bytes)
 
     async def find(self, workflow: str, instance_id: str) -> Instance | None:
-        found = await self._read(_find, workflow, instance_id)
+        found = await self._read(statements.find, workflow, instance_id)
         return None if found is None else found[1]
 
     async def steps(self, workflow: str, instance_id: str) -> Sequence[StepRecord]:
-        return await self._read(_steps_of, workflow, instance_id)
+        return await self._read(statements.steps_of, workflow, instance_id)
 
     async def act(
         self,
@@ -155,53 +145,55 @@ class SqliteJournal:
         decide: Callable[[Instance, Sequence[StepRecord]], Change | None],
         now_ms: int,
     ) -> Acted | None:
-        outcome = await self._write(_act, workflow, instance_id, decide, now_ms)
+        outcome = await self._write(statements.act, workflow, instance_id, decide, now_ms)
         if isinstance(outcome, Exception):
             raise outcome
         return outcome
 
     async def delete(self, workflow: str, instance_id: str) -> Acted | None:
-        return await self._write(_delete, workflow, instance_id)
+        return await self._write(statements.delete, workflow, instance_id)
 
     async def send_event(
         self, workflow: str, instance_id: str, event_type: str, payload: bytes, now_ms: int
     ) -> Acted | None:
         event = Event(payload, now_ms)
-        return await self._write(_send_event, workflow, instance_id, event_type, event, size_bytes=len(payload))
+        return await self._write(
+            statements.send_event, workflow, instance_id, event_type, event, size_bytes=len(payload)
+        )
 
     async def claim(self, owner: str, workflow: str, count_max: int, now_ms: int) -> Claims:
-        return await self._write(_claim, owner, workflow, count_max, now_ms)
+        return await self._write(statements.claim, owner, workflow, count_max, now_ms)
 
     async def owned_count(self, workflow: str) -> int:
-        return await self._read(_owned_count, workflow)
+        return await self._read(statements.owned_count, workflow)
 
     async def save(self, lease: Lease, progress: Progress) -> Status | None:
         size_bytes = sum(len(step.result or b"") for step in progress.steps)
-        return await self._write(_save, lease, progress, size_bytes=size_bytes)
+        return await self._write(statements.save, lease, progress, size_bytes=size_bytes)
 
     async def take_event(self, lease: Lease, step: StepRecord, *, otherwise: StepRecord) -> StepRecord | None:
-        return await self._write(_take_event, lease, step, otherwise)
+        return await self._write(statements.take_event, lease, step, otherwise)
 
     async def release(self, lease: Lease, pause: Pause, now_ms: int) -> bool:
-        return await self._write(_release, lease, pause, now_ms)
+        return await self._write(statements.release, lease, pause, now_ms)
 
     async def finish(self, lease: Lease, finish: Finish, now_ms: int) -> bool:
-        return await self._write(_finish, lease, finish, now_ms, size_bytes=len(finish.output or b""))
+        return await self._write(statements.finish, lease, finish, now_ms, size_bytes=len(finish.output or b""))
 
     async def is_held(self, lease: Lease) -> bool:
-        return await self._read(_status_of, lease) is not None
+        return await self._read(statements.status_of, lease) is not None
 
     async def renew(self, owner: str, until_ms: int) -> None:
-        await self._write(_renew, owner, until_ms)
+        await self._write(statements.renew, owner, until_ms)
 
     async def owners(self) -> Sequence[tuple[str, int]]:
-        return await self._read(_owners)
+        return await self._read(statements.owners)
 
     async def take_over(self, owner: str, crash_count_max: int, now_ms: int) -> Sequence[TakenOver]:
-        return await self._write(_take_over, owner, crash_count_max, now_ms)
+        return await self._write(statements.take_over, owner, crash_count_max, now_ms)
 
     async def purge(self, now_ms: int, count_max: int) -> int:
-        return await self._write(_purge, now_ms, count_max)
+        return await self._write(statements.purge, now_ms, count_max)
 
     async def _write(self, job: Callable[..., T], *arguments: object, size_bytes: int = 0) -> T:
         return cast(
@@ -214,317 +206,3 @@ class SqliteJournal:
 
 def _run_jobs(connection: Connection, jobs: Sequence[Job]) -> list[Any]:
     return [job(connection) for job in jobs]
-
-
-def _create(connection: Connection, workflow: str, instances: Sequence[NewInstance], now_ms: int) -> list[bool]:
-    return [
-        connection.execute(
-            "INSERT OR IGNORE INTO instance (workflow, id, status, created_ms, ready_ms, success_retention_ms,"
-            " error_retention_ms, params) VALUES (?, ?, 'queued', ?, ?, ?, ?, ?)",
-            (workflow, one.id, now_ms, now_ms, one.success_retention_ms, one.error_retention_ms, one.params),
-        ).rowcount
-        == 1
-        for one in instances
-    ]
-
-
-def _find(connection: Connection, workflow: str, instance_id: str) -> tuple[int, Instance, str | None] | None:
-    row = connection.execute(
-        f"SELECT number, owner, {_INSTANCE} FROM instance WHERE workflow = ? AND id = ?",  # noqa: S608 - column names
-        (workflow, instance_id),
-    ).fetchone()
-    return None if row is None else (row[0], _instance(row[2:]), row[1])
-
-
-def _steps_of(connection: Connection, workflow: str, instance_id: str) -> list[StepRecord]:
-    found = _find(connection, workflow, instance_id)
-    return [] if found is None else _steps(connection, found[0])
-
-
-def _steps(connection: Connection, number: int) -> list[StepRecord]:
-    rows = connection.execute(
-        f"SELECT {_STEP} FROM step WHERE instance = ? ORDER BY place",  # noqa: S608 - column names
-        (number,),
-    )
-    return [_step(row) for row in rows.fetchall()]
-
-
-def _act(
-    connection: Connection,
-    workflow: str,
-    instance_id: str,
-    decide: Callable[[Instance, Sequence[StepRecord]], Change | None],
-    now_ms: int,
-) -> Acted | Exception | None:
-    found = _find(connection, workflow, instance_id)
-    if found is None:
-        return None
-    number, instance, owner = found
-    try:
-        change = decide(instance, _steps(connection, number))
-    except Exception as error:  # noqa: BLE001 - a refusal is its caller's, not its neighbours' in this batch
-        return error
-    if change is not None:
-        _apply(connection, number, change, now_ms)
-    return Acted(owner, number)
-
-
-def _apply(connection: Connection, number: int, change: Change, now_ms: int) -> None:
-    status = change.status
-    connection.execute("UPDATE instance SET status = ? WHERE number = ?", (status, number))
-    if change.keeps_owner:
-        return
-    is_ready = status in {Status.QUEUED, Status.RUNNING, Status.ROLLING_BACK}
-    connection.execute(
-        "UPDATE instance SET owner = NULL, fence = fence + 1, crash_count = 0, ready_ms = ?, paused_ms = ?,"
-        " is_terminating = ? WHERE number = ?",
-        (now_ms if is_ready else None, now_ms if status is Status.PAUSED else None, change.is_terminating, number),
-    )
-    if change.resumed_after_ms:
-        connection.execute(
-            "UPDATE step SET due_ms = due_ms + ? WHERE instance = ? AND state = 'pending'",
-            (change.resumed_after_ms, number),
-        )
-    if change.restart_from is not None:
-        connection.execute(
-            "UPDATE instance SET generation = generation + 1, output = NULL, error_name = NULL, error_message = NULL,"
-            " ended_ms = NULL, expires_ms = NULL WHERE number = ?",
-            (number,),
-        )
-        connection.execute("DELETE FROM step WHERE instance = ? AND place >= ?", (number, change.restart_from))
-        if change.restart_from == 0:
-            connection.execute("DELETE FROM inbox WHERE instance = ?", (number,))
-    if status.is_final:
-        _end(connection, number, Finish(status), now_ms)
-
-
-def _delete(connection: Connection, workflow: str, instance_id: str) -> Acted | None:
-    found = _find(connection, workflow, instance_id)
-    if found is None:
-        return None
-    _forget(connection, [found[0]])
-    return Acted(found[2], found[0])
-
-
-def _forget(connection: Connection, numbers: Sequence[int]) -> None:
-    for number in numbers:
-        connection.execute("DELETE FROM step WHERE instance = ?", (number,))
-        connection.execute("DELETE FROM inbox WHERE instance = ?", (number,))
-        connection.execute("DELETE FROM instance WHERE number = ?", (number,))
-
-
-def _send_event(connection: Connection, workflow: str, instance_id: str, event_type: str, event: Event) -> Acted | None:
-    found = _find(connection, workflow, instance_id)
-    if found is None:
-        return None
-    number, instance, owner = found
-    if not instance.status.is_final:
-        connection.execute(
-            "INSERT INTO inbox (instance, type, sent_ms, payload) VALUES (?, ?, ?, ?)",
-            (number, event_type, event.sent_ms, event.payload),
-        )
-        if instance.status is Status.WAITING and owner is None and _has_event(connection, number):
-            connection.execute("UPDATE instance SET ready_ms = ? WHERE number = ?", (event.sent_ms, number))
-    return Acted(owner, number)
-
-
-def _has_event(connection: Connection, number: int) -> bool:
-    """Whether an event lies ready for a wait."""
-    return (
-        connection.execute(
-            "SELECT 1 FROM step JOIN inbox ON inbox.instance = step.instance AND inbox.type = step.event_type"
-            " WHERE step.instance = ? AND step.kind = 'wait' AND step.state = 'pending' LIMIT 1",
-            (number,),
-        ).fetchone()
-        is not None
-    )
-
-
-def _claim(connection: Connection, owner: str, workflow: str, count_max: int, now_ms: int) -> Claims:
-    claimed: list[Claimed] = []
-    for is_queued in (0, 1):  # woken instances go before new ones
-        rows = connection.execute(
-            f"SELECT number, fence, {_INSTANCE} FROM instance WHERE workflow = ? AND (status = 'queued') = ?"  # noqa: S608 - column names
-            " AND owner IS NULL AND ready_ms IS NOT NULL AND ready_ms <= ? ORDER BY ready_ms LIMIT ?",
-            (workflow, is_queued, now_ms, count_max - len(claimed)),
-        ).fetchall()
-        for number, fence, *rest in rows:
-            steps = _steps(connection, number)
-            claimed.append(Claimed(Lease(number, fence + 1), _instance(rest), steps))
-    connection.executemany(
-        "UPDATE instance SET owner = ?, fence = ?, ready_ms = NULL,"
-        " status = CASE status WHEN 'rollingBack' THEN status ELSE 'running' END WHERE number = ?",
-        [(owner, one.lease.fence, one.lease.number) for one in claimed],
-    )
-    next_ready = [
-        connection.execute(
-            "SELECT ready_ms FROM instance WHERE workflow = ? AND (status = 'queued') = ? AND owner IS NULL"
-            " AND ready_ms IS NOT NULL ORDER BY ready_ms LIMIT 1",
-            (workflow, is_queued),
-        ).fetchone()
-        for is_queued in (0, 1)
-    ]
-    return Claims(claimed, min((row[0] for row in next_ready if row is not None), default=None))
-
-
-def _owned_count(connection: Connection, workflow: str) -> int:
-    query = "SELECT count(*) FROM instance WHERE owner IS NOT NULL AND workflow = ?"
-    return cast("int", connection.execute(query, (workflow,)).fetchone()[0])
-
-
-def _status_of(connection: Connection, lease: Lease) -> Status | None:
-    """The instance's status, None when the lease is lost."""
-    query = "SELECT status FROM instance WHERE number = ? AND fence = ?"
-    row = connection.execute(query, lease).fetchone()
-    return None if row is None else Status(row[0])
-
-
-def _save(connection: Connection, lease: Lease, progress: Progress) -> Status | None:
-    status = _status_of(connection, lease)
-    if status is None:
-        return None
-    for step in progress.steps:
-        _put_step(connection, lease.number, step)
-    if any(step.state is StepState.DONE for step in progress.steps):  # it gets further: it is not what kills processes
-        connection.execute("UPDATE instance SET crash_count = 0 WHERE number = ? AND crash_count > 0", (lease.number,))
-    if progress.status is not None and status in {Status.RUNNING, Status.WAITING}:
-        connection.execute(
-            "UPDATE instance SET status = ?, ready_ms = ? WHERE number = ?",
-            (progress.status, progress.ready_ms, lease.number),
-        )
-        return progress.status
-    return status
-
-
-def _put_step(connection: Connection, number: int, step: StepRecord) -> None:
-    error = step.error or (None, None)
-    connection.execute(
-        f"REPLACE INTO step (instance, {_STEP}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608 - column names
-        (number, *step.key, step.order, step.state, step.attempt, step.due_ms, step.event_type, *error, step.result),
-    )
-
-
-def _take_event(connection: Connection, lease: Lease, step: StepRecord, otherwise: StepRecord) -> StepRecord | None:
-    if _status_of(connection, lease) is None:
-        return None
-    row = _first_event(connection, lease.number, step.event_type)
-    taken = otherwise
-    if row is not None:
-        number, payload, sent_ms = row
-        connection.execute("DELETE FROM inbox WHERE number = ?", (number,))
-        result = event_result(step.event_type or "", payload, sent_ms)
-        taken = StepRecord(step.key, step.order, StepState.DONE, event_type=step.event_type, result=result)
-    _put_step(connection, lease.number, taken)
-    if taken.state is not StepState.PENDING:
-        connection.execute(
-            "UPDATE instance SET status = 'running', ready_ms = NULL WHERE number = ? AND status = 'waiting'",
-            (lease.number,),
-        )
-    return taken
-
-
-def _first_event(connection: Connection, number: int, event_type: str | None) -> Sequence[Any] | None:
-    query = "SELECT number, payload, sent_ms FROM inbox WHERE instance = ? AND type = ? ORDER BY number LIMIT 1"
-    return cast("Sequence[Any] | None", connection.execute(query, (number, event_type)).fetchone())
-
-
-def _release(connection: Connection, lease: Lease, pause: Pause, now_ms: int) -> bool:
-    found = _status_of(connection, lease)
-    if found is None:
-        return False
-    status, ready_ms, event_types = pause
-    if found is Status.WAITING_FOR_PAUSE:  # asked for since the owner looked
-        status, ready_ms = Status.PAUSED, None
-    elif status is Status.PAUSED or found is Status.ROLLING_BACK:  # resumed since; or shut down while rolling back
-        status, ready_ms = (Status.RUNNING if status is Status.PAUSED else found), now_ms
-    elif any(_first_event(connection, lease.number, event_type) for event_type in event_types):
-        ready_ms = now_ms
-    connection.execute(
-        "UPDATE instance SET status = ?, ready_ms = ?, paused_ms = ?, owner = NULL, fence = fence + 1, crash_count = 0"
-        " WHERE number = ?",
-        (status, ready_ms, now_ms if status is Status.PAUSED else None, lease.number),
-    )
-    return True
-
-
-def _finish(connection: Connection, lease: Lease, finish: Finish, now_ms: int) -> bool:
-    if _status_of(connection, lease) is None:
-        return False
-    _end(connection, lease.number, finish, now_ms)
-    return True
-
-
-def _end(connection: Connection, number: int, finish: Finish, now_ms: int) -> None:
-    retention = "success_retention_ms" if finish.status is Status.COMPLETE else "error_retention_ms"
-    connection.execute(
-        f"UPDATE instance SET status = ?, output = ?, error_name = ?, error_message = ?, ended_ms = ?,"  # noqa: S608 - a column name
-        f" expires_ms = ? + {retention}, ready_ms = NULL, paused_ms = NULL, owner = NULL, fence = fence + 1"
-        " WHERE number = ?",
-        (finish.status, finish.output, *(finish.error or (None, None)), now_ms, now_ms, number),
-    )
-    connection.execute("DELETE FROM inbox WHERE instance = ?", (number,))
-
-
-def _renew(connection: Connection, owner: str, until_ms: int) -> None:
-    connection.execute("REPLACE INTO owner (name, alive_until_ms) VALUES (?, ?)", (owner, until_ms))
-
-
-def _owners(connection: Connection) -> list[tuple[str, int]]:
-    return connection.execute("SELECT name, alive_until_ms FROM owner").fetchall()
-
-
-def _take_over(connection: Connection, owner: str, crash_count_max: int, now_ms: int) -> list[TakenOver]:
-    rows = connection.execute(
-        "SELECT number, workflow, id, status, ready_ms, crash_count FROM instance WHERE owner = ?", (owner,)
-    ).fetchall()
-    taken = []
-    for number, workflow, instance_id, found, ready_ms, crash_count in rows:
-        status = Status(found)
-        is_idle = status is Status.WAITING
-        crashes = crash_count if is_idle else crash_count + 1
-        is_parked = crashes >= crash_count_max
-        if is_parked or status is Status.WAITING_FOR_PAUSE:
-            changes: tuple[Status, int | None, int | None] = (Status.PAUSED, None, now_ms)
-        else:
-            changes = (status, ready_ms if is_idle and not _has_event(connection, number) else now_ms, None)
-        connection.execute(
-            "UPDATE instance SET owner = NULL, fence = fence + 1, crash_count = ?, status = ?, ready_ms = ?,"
-            " paused_ms = ? WHERE number = ?",
-            (crashes, *changes, number),
-        )
-        taken.append(TakenOver(workflow, instance_id, crashes, is_parked))
-    connection.execute("DELETE FROM owner WHERE name = ?", (owner,))
-    return taken
-
-
-def _purge(connection: Connection, now_ms: int, count_max: int) -> int:
-    rows = connection.execute("SELECT number FROM instance WHERE expires_ms <= ? LIMIT ?", (now_ms, count_max))
-    numbers = [number for (number,) in rows.fetchall()]
-    _forget(connection, numbers)
-    return len(numbers)
-
-
-def _instance(row: Sequence[Any]) -> Instance:
-    """Of the columns _INSTANCE."""
-    *head, output, error_name, error_message, paused_ms, is_terminating = row
-    workflow, instance_id, status, generation, params, created_ms = head
-    return Instance(
-        workflow,
-        instance_id,
-        Status(status),
-        generation,
-        params,
-        created_ms,
-        output=output,
-        error=None if error_name is None else ErrorRecord(error_name, error_message),
-        paused_ms=paused_ms,
-        is_terminating=bool(is_terminating),
-    )
-
-
-def _step(row: Sequence[Any]) -> StepRecord:
-    """Of the columns _STEP."""
-    kind, name, count, place, state, attempt, due_ms, event_type, error_name, error_message, result = row
-    error = None if error_name is None else ErrorRecord(error_name, error_message)
-    key = StepKey(Kind(kind), name, count)
-    return StepRecord(key, place, StepState(state), attempt, due_ms, event_type, result, error)
