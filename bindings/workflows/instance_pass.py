@@ -33,8 +33,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-RESIDENT_WAIT_MS = 5000
-"""A pass stays in memory for a wait that ends sooner; else the instance hibernates."""
+RESIDENT_WAIT_MS = 1000
+"""A pass stays in memory for a wait that ends sooner; else the instance hibernates. A reload or a Ctrl-C waits for the
+passes in memory, so this is also the longest that they wait for one that does nothing."""
 QUIET_TURNS = 8
 """How often the event loop goes round without a step being called before all that is left is held to be waiting."""
 START_ROW_DELAY_S = 0.02

@@ -52,8 +52,11 @@ class WorkflowRunner:
         worker: WorkflowWorker,
         host: Host,
         folder: Path,
+        *,
+        crash_count_max: int = CRASH_COUNT_MAX,
     ) -> None:
         """`folder` holds the doorbells of all runners that share the journal."""
+        self._crash_count_max = crash_count_max
         self._journal = journal
         self._definitions = definitions
         self._worker = worker
@@ -85,7 +88,7 @@ class WorkflowRunner:
             await timers.aclose()
             self._owner = None
             with suppress(BackendError):  # else found dead by the next one
-                await self._journal.take_over(owner, CRASH_COUNT_MAX, self._now_ms())
+                await self._journal.take_over(owner, self._crash_count_max, self._now_ms())
 
     def tell(self, acted: Acted | None) -> None:
         """Somebody of this process changed the journal: wake who works on that instance, or would."""
@@ -203,7 +206,7 @@ class WorkflowRunner:
             doorbell = self._folder / other
             if other == owner or (ring(doorbell) and alive_until_ms > self._now_ms()):
                 continue
-            for taken in await self._journal.take_over(other, CRASH_COUNT_MAX, self._now_ms()):
+            for taken in await self._journal.take_over(other, self._crash_count_max, self._now_ms()):
                 about = {"workflow": taken.workflow, "instance": taken.id, "crash_count": taken.crash_count}
                 if taken.is_parked:
                     self._host.log.error("workflow_parked", **about, remedy="resume it once its code is mended")

@@ -19,6 +19,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ...runtime.core.errors import UnsupportedError
 from ...runtime.core.workflow_errors import NonRetryableError
 from . import engine, values
 from .decorated_steps import CONTEXT, DecoratedSteps
@@ -286,7 +287,13 @@ class _Callback(NamedTuple):
         return await returned if inspect.isawaitable(returned) else returned
 
 
-_NOT_RETRIED = (NonRetryableError, WorkflowFatalError, NonRetryableDelayError, values.CyclicValueError)
+_NOT_RETRIED = (
+    NonRetryableError,
+    WorkflowFatalError,
+    NonRetryableDelayError,
+    UnsupportedError,
+    values.CyclicValueError,
+)
 
 
 def _takes_argument(function: Callable[..., Any]) -> bool:

@@ -13,7 +13,7 @@ from datetime import datetime
 from types import BuiltinFunctionType, FunctionType, MethodType
 from typing import TYPE_CHECKING, Any
 
-from ...runtime.core.errors import BindingError
+from ...runtime.core.errors import BindingError, UnsupportedError
 from ...runtime.core.js_values import jsnull
 from ...runtime.core.response import FetchResponse
 
@@ -48,6 +48,7 @@ def encode(value: object, *, bytes_max: int = VALUE_BYTES_MAX) -> bytes:
         UnserialisableError: a function or a Response is in it.
         CyclicValueError: it contains itself.
         ValueTooLargeError: it takes more than `bytes_max`.
+        UnsupportedError: a stream.
         BindingError: "DataCloneError", something else that cannot be stored is in it.
     """
     encoded = json.dumps(_plain(value, ()), ensure_ascii=False, separators=(",", ":"), check_circular=False)
@@ -90,6 +91,9 @@ def _plain_atom(value: Any) -> Any:
         return _tagged("datetime", value.isoformat())
     if isinstance(value, FunctionType | MethodType | BuiltinFunctionType | FetchResponse):
         raise UnserialisableError(type(value).__name__)
+    if hasattr(value, "__aiter__"):
+        msg = "A stream as a step's result is there on Cloudflare, and Edge does not have it yet: return bytes."
+        raise UnsupportedError(msg)
     raise BindingError(f"{value!r:.200} could not be cloned.", name="DataCloneError")
 
 

@@ -32,6 +32,8 @@ from edge.runtime.plain_answer import plain_answer
 from edge.runtime.testing.fake_host import RecordingLog
 
 STEPS = 5
+KILLS_MAX = 10_000
+"""Kills are the test's doing, not an order's: none of them is to be parked for it."""
 
 
 class Order(WorkflowEntrypoint):
@@ -62,7 +64,7 @@ async def main(state: Path, ledger: Path, count: int, before: set[str]) -> None:
     live.swap(generation)
     async with open_journal(state / "workflows.sqlite") as journal:
         definition = Definition("orders", "Order")
-        runner = WorkflowRunner(journal, [definition], live, host, state / "runners")
+        runner = WorkflowRunner(journal, [definition], live, host, state / "runners", crash_count_max=KILLS_MAX)
         workflow = Workflow(definition, WorkflowTools(journal, host, runner.tell))
         running = host.spawn(runner.run(), name="runner")
         for number in range(count):

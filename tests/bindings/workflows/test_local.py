@@ -221,7 +221,7 @@ async def test_an_event_reaches_an_instance_that_another_process_holds(
     """Two runners with a journal of their own each, on one file, are what two processes are to each other."""
 
     async def run(self: Any, event: Any, step: Any) -> Any:
-        return (await step.wait_for_event("w", "go", timeout=4000))["payload"]
+        return (await step.wait_for_event("w", "go", timeout=900))["payload"]
 
     one, other = await start(run), await start(run)
     await other.stop()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import given
@@ -13,8 +13,11 @@ from edge.bindings.workflows.durations import parse_duration_ms
 from edge.bindings.workflows.errors import WorkflowFatalError
 from edge.bindings.workflows.retries import read_config
 from edge.bindings.workflows.values import CyclicValueError, UnserialisableError, ValueTooLargeError, decode, encode
-from edge.runtime.core.errors import BindingError
+from edge.runtime.core.errors import BindingError, UnsupportedError
 from edge.runtime.core.response import Response
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
 
 ATOMS = (
     st.none()
@@ -46,16 +49,21 @@ def test_tuples_come_back_as_lists_but_keys_stay_hashable() -> None:
     assert decode(encode({(1, 2): {(3, 4)}})) == {(1, 2): {(3, 4)}}
 
 
+async def stream() -> AsyncIterator[bytes]:
+    yield b""
+
+
 @pytest.mark.parametrize(
     ("value", "error"),
     [
         (lambda: 1, UnserialisableError),
         ([Response("x")], UnserialisableError),
         (object(), BindingError),
+        (aiter(stream()), UnsupportedError),
         (ValueError("x"), BindingError),
         ("x" * 1024 * 1024, ValueTooLargeError),
     ],
-    ids=["function", "response", "object", "error", "large"],
+    ids=["function", "response", "object", "stream", "error", "large"],
 )
 def test_what_cannot_be_stored_is_refused(value: object, error: type[Exception]) -> None:
     with pytest.raises(error):

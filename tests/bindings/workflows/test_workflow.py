@@ -292,7 +292,7 @@ async def test_events_are_taken_in_order_whenever_they_were_sent(start: Callable
 
 async def test_parallel_waits_take_events_in_the_order_of_their_calls(start: Callable[..., Any]) -> None:
     async def run(self: Any, event: Any, step: Any) -> Any:
-        waits = (step.wait_for_event(name, "go", timeout=4000) for name in ("first", "second"))
+        waits = (step.wait_for_event(name, "go", timeout=900) for name in ("first", "second"))
         return [found["payload"] for found in await asyncio.gather(*waits)]
 
     site = await start(run)
