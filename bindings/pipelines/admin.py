@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 from .catalogue import Catalogue, TableNames
 from .delivery.status import DeliveryStatus
+from .disk import Disk, write_file
 from .ids import id_of
 from .lock import PartitionInUseError, lock_partition
 from .objects import HttpIngest, PipelineObject, RollingPolicy, SinkFormat, SinkObject, StreamObject
 from .pipeline_readers import PipelineReaders
 from .reader import PartitionReader
 from .segments import base_offsets
-from .stream_folders import StreamFolders
+from .stream_folders import DELETED_MARK, StreamFolders
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -30,10 +31,6 @@ if TYPE_CHECKING:
     from .schema import Schema
     from .sql_plans import PlannedInsert
     from .stream_folders import StreamFolder
-
-DELETED_MARK = "deleted"
-"""A file in the folder of a deleted stream whose log another process still holds: where each partition ended then.
-That process may not know yet and keep records, which are acknowledged: a log that went on is not removed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +136,7 @@ class PipelinesAdmin:
         folder = self.folders.folder(stream_id)
         if not folder.path.is_dir():
             return True
-        (folder.path / DELETED_MARK).write_text(json.dumps(_ends(folder)))
+        write_file(Disk(), folder.path / DELETED_MARK, json.dumps(_ends(folder)).encode())
         try:
             _remove_log(folder)
         except PartitionInUseError:
@@ -149,7 +146,7 @@ class PipelinesAdmin:
     def remove_deleted_logs(self) -> None:
         """Remove what `delete_stream` had to leave. Called at start, before a stream is opened."""
         for folder in self.folders.all():
-            if (folder.path / DELETED_MARK).exists():
+            if self._is_deleted(folder):
                 try:
                     _remove_log(folder)
                 except PartitionInUseError:
@@ -159,12 +156,16 @@ class PipelinesAdmin:
         """The id of the name; another one while a running server holds the log of a deleted stream of that name."""
         stream_id = id_of("stream", name)
         folder = self.folders.folder(stream_id)
-        if (folder.path / DELETED_MARK).exists():
+        if self._is_deleted(folder):
             try:
                 _remove_log(folder)
             except PartitionInUseError:
                 return id_of("stream", f"{name} made at {now}")
         return stream_id
+
+    def _is_deleted(self, folder: StreamFolder) -> bool:
+        """Whether all of the folder may go: a stream made again has the mark to begin behind it."""
+        return (folder.path / DELETED_MARK).exists() and self.catalogue.stream(folder.id) is None
 
 
 def table_names(sql: str) -> TableNames:
@@ -184,8 +185,9 @@ def _unprocessed_count(folder: StreamFolder, number: int) -> int:
     bases = base_offsets(path)
     if not bases:
         return 0
-    done = min(folder.load_cursors(number).values(), default=bases[0])
-    return max(0, _end(folder, number) - max(done, bases[0]))
+    oldest = folder.oldest(number)
+    done = min(folder.load_cursors(number).values(), default=oldest)
+    return max(0, _end(folder, number) - max(done, oldest))
 
 
 def _ends(folder: StreamFolder) -> dict[str, int]:

@@ -72,7 +72,7 @@ class FileExporter:
                 return 0
             if self._is_piped:  # no more: what its pipelines committed was noted as this reader's cursor
                 self._is_piped, self.offset = False, self._folder.load_cursor(READER, self._partition)
-            start = self.offset
+            start = self.offset = max(self.offset, self._folder.begin_of(self._partition))
             while self.offset < until:
                 if self._reader.offset != self.offset:  # an earlier call failed half-way
                     self._reader = PartitionReader(self._folder.partition(self._partition), self.offset)

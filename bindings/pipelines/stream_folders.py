@@ -5,6 +5,7 @@
     streams/<id>/cursors/<reader>.<partition>          the next offset a reader needs; the log is kept from there on
     streams/<id>/files/<partition>-<first>-<last>.ndjson   delivered records
     streams/<id>/dead/<partition>-<first>-<last>.damaged   bytes of the log that could not be read
+    streams/<id>/deleted                               where each partition ended when the stream was deleted
 
 The id is 32 hex digits, so no name that a config invents ever becomes a path.
 """
@@ -41,6 +42,10 @@ FILES_READER = "files"
 """The reader that writes records out as files; it also leaves file names behind. Idle while a pipeline reads."""
 PIPELINE_READER = "pipeline-"
 """How the names of pipelines' readers begin."""
+DELETED_MARK = "deleted"
+"""A file in the folder of a deleted stream whose log another process still holds: where each partition ended then.
+That process may not know yet and keep records, which are acknowledged: a log that went on is not removed. A stream that
+is made again under the same id meanwhile begins there."""
 OFFSET_MAX = 2**63
 TAIL_POLL_SECONDS = 0.25
 _STREAM_ID = re.compile(r"[0-9a-f]{32}")
@@ -165,7 +170,7 @@ class StreamFolder:
                     raise
         # Asked after the cursors: what they have passed was accepted before a pipeline that is not there yet.
         if unbegun := self._pipeline_readers(self.id) - cursors.keys():
-            cursors |= dict.fromkeys(sorted(unbegun), self._oldest(partition))
+            cursors |= dict.fromkeys(sorted(unbegun), self.oldest(partition))
         if is_piped(cursors):
             cursors.pop(FILES_READER, None)
         return cursors
@@ -184,11 +189,15 @@ class StreamFolder:
         disk.make_folder(self.cursors)
         write_file(disk, self.cursors / f"{reader}.{partition}", b"%d" % offset)
 
-    def begin_cursor(self, reader: str, partition: int, disk: Disk) -> int:
-        """Where a new reader starts: the oldest record the log still has. It is kept for it from now on."""
+    def begin_cursor(self, reader: str, partition: int, disk: Disk, *, at_least: int = 0) -> int:
+        """Where a new reader starts: the oldest record the log still has. It is kept for it from now on.
+
+        Args:
+            at_least: what is older is not for this reader.
+        """
         disk.make_folder(self.cursors)
         with self._trimming():
-            start = self._oldest(partition)
+            start = max(self.oldest(partition), at_least)
             self.save_cursor(reader, partition, start, disk)
         return start
 
@@ -223,8 +232,17 @@ class StreamFolder:
                 disk.sync_folder(folder)
         return len(done)
 
-    def _oldest(self, partition: int) -> int:
-        return min(base_offsets(self.partition(partition)), default=0)
+    def oldest(self, partition: int) -> int:
+        """The offset of the oldest record that there is to read."""
+        return max(min(base_offsets(self.partition(partition)), default=0), self.begin_of(partition))
+
+    def begin_of(self, partition: int) -> int:
+        """Where the stream begins: 0, or behind the records of a deleted one of its id in the same log."""
+        try:
+            ends = msgspec.json.decode((self.path / DELETED_MARK).read_bytes(), type=dict[str, int])
+        except FileNotFoundError:
+            return 0
+        return ends.get(str(partition), 0)
 
     @contextmanager
     def _trimming(self) -> Iterator[None]:
@@ -295,7 +313,8 @@ class StreamFolders:
         while True:
             for number in folder.partitions():
                 if number not in readers:
-                    readers[number] = PartitionReader(folder.partition(number), from_offset or 0)
+                    begin = max(from_offset or 0, folder.begin_of(number))
+                    readers[number] = PartitionReader(folder.partition(number), begin)
                 for record in _records(number, readers[number]):
                     yield record
             if not follow:
@@ -335,12 +354,13 @@ def summary_of(folder: StreamFolder) -> StreamSummary:
         log_bytes += sum(size_of(segment_path(path, base)) for base in bases)
         if not bases:
             continue
-        first = next(PartitionReader(path, bases[0]).frames(), None)
+        begin = folder.begin_of(number)
+        first = next(PartitionReader(path, max(bases[0], begin)).frames(), None)
         newest = PartitionReader(path, bases[-1])
         last = None
         for frame in newest.frames():
-            last = last if frame.is_lost else frame
-        record_count += newest.offset
+            last = last if frame.is_lost or frame.next_offset <= begin else frame
+        record_count += max(0, newest.offset - begin)
         times += [frame.ingested_at_us / 1e6 for frame in (first, last) if frame is not None and not frame.is_lost]
     return StreamSummary(
         id=folder.id,

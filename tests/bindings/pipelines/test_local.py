@@ -83,7 +83,35 @@ async def test_a_send_to_a_stream_that_was_deleted_fails_and_goes_on_when_it_is_
         await host.advance(2 * POLL_SECONDS)
         await opened.env["STREAM"].send([{"a": 3}])
     counts = {one.id: one.record_count for one in StreamFolders(tmp_path).list()}
-    assert counts == {old.id: 1, new.id: 1}
+    assert counts == {old.id: 0, new.id: 1}
+
+
+async def test_a_stream_made_again_by_a_reload_begins_behind_the_deleted_records(tmp_path: Path) -> None:
+    host = FakeHost(tmp_path)
+    command = PipelinesAdmin.of(tmp_path)
+    async with AsyncExitStack() as old, AsyncExitStack() as new:
+        before = await old.enter_async_context(open_binding(FLIGHTS, Site(host, None)))
+        await before.env["STREAM"].send([1, 2, 3])
+        stream_id = command.catalogue.stream("flights").id
+        assert not command.delete_stream(stream_id)
+        await host.advance(2 * POLL_SECONDS)
+        after = await new.enter_async_context(open_binding(FLIGHTS, Site(host, None)))
+        await old.aclose()
+        assert command.catalogue.stream("flights").id == stream_id
+        folder = command.folders.folder(stream_id)
+        assert (folder.oldest(0), command.unprocessed_count(stream_id)) == (3, 0)
+        assert folder.begin_cursor("pipeline-0", 0, Disk()) == 3
+        folder.remove_cursors("pipeline-0", Disk())
+        [summary] = command.folders.list()
+        assert (summary.record_count, summary.oldest_at) == (0, None)
+        await after.env["STREAM"].send([4])
+        [summary] = command.folders.list()
+        assert (summary.record_count, command.unprocessed_count(stream_id)) == (1, 1)
+        command.remove_deleted_logs()
+        assert command.create_stream("another", 0.0).id != stream_id
+    command.remove_deleted_logs()
+    assert [record.json async for record in command.folders.tail(stream_id, follow=False)] == [b"4"]
+    assert delivered(tmp_path) == [b"4\n"]
 
 
 async def test_a_send_follows_what_the_catalogue_says_of_its_stream(tmp_path: Path) -> None:
