@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ...wrangler_config.section import Problem
 from .catalogue import NAME_CHARACTERS_MAX, OBJECT_COUNT_MAX, is_name
 from .ids import is_id
+from .sinks.sink_config import problem_of_format
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -148,6 +149,8 @@ def _sink_problems(sink: Any, at: tuple[str | int, ...]) -> Iterator[Problem]:
     for key in ("file_size_bytes", "inactivity_seconds"):
         yield from _above_zero(getattr(policy, key), (*at, "rolling_policy", key))
     yield from _above_zero(sink.format.row_group_bytes, (*at, "format", "row_group_bytes"))
+    if problem := problem_of_format(sink.type, sink.format.type, sink.format.compression):
+        yield Problem(problem, at=(*at, "format", "compression"))
     interval_s = policy.interval_seconds
     where = (*at, "rolling_policy", "interval_seconds")
     if interval_s is None:

@@ -34,6 +34,7 @@ from .rest_errors import INVALID, NOT_FOUND, NOTE, coded
 from .rest_ingest import INGEST_PATHS
 from .rest_shapes import pipeline_shape, sink_shape, stream_shape, table_shapes, validation_shape
 from .sink_types import find_sink_type, sink_type_name, sink_type_names
+from .sinks.sink_config import problem_of_format
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -185,14 +186,16 @@ class SinkCalls:
         config = dict(body.config)
         policy = msgspec.convert(config.pop("rolling_policy", None) or {}, RollingPolicyBody).checked()
         msgspec.convert(config, kind.Config)
-        default = SinkFormatBody("parquet" if name == "r2_data_catalog" else "json")
+        form = (body.format or SinkFormatBody("parquet" if name == "r2_data_catalog" else "json")).checked()
+        if problem := problem_of_format(name, form.type, form.compression):
+            raise InvalidBodyError(f"format.compression: {problem}")
         sink = await asyncio.to_thread(
             self._admin.create_sink,
             body.name,
             name,
             call.now,
             config=config,
-            sink_format=(body.format or default).checked(),
+            sink_format=form,
             rolling_policy=policy,
         )
         return sink_shape(sink)

@@ -12,6 +12,7 @@ import msgspec
 from ...bindings.pipelines.objects import ROW_GROUP_BYTES, RollingPolicy, SinkFormat
 from ...bindings.pipelines.rest_shapes import sink_shape, time_text
 from ...bindings.pipelines.sink_types import find_sink_type, sink_type_name, sink_type_names
+from ...bindings.pipelines.sinks.sink_config import problem_of_format
 from ..core.errors import EdgeError
 from .pipelines_state import (
     confirm,
@@ -72,13 +73,16 @@ def create(sink: str, **given: Any) -> None:
     name = sink_type_name(given["type_name"])
     config = _config(given)
     _check(name, config)
+    form = _format(given)
+    if problem := problem_of_format(name, form.type, form.compression):
+        raise click.BadParameter(problem, param_hint="--compression")
     admin = open_admin(given["path"], given["environment"], given["persist_to"])
     made = admin.create_sink(
         sink,
         name,
         time.time(),
         config=config,
-        sink_format=_format(given),
+        sink_format=form,
         rolling_policy=RollingPolicy(given["roll_interval"], given["roll_size"] and given["roll_size"] * MEGABYTE),
     )
     click.echo(f"Created sink {made.name} with id {made.id}.", err=True)

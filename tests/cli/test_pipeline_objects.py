@@ -203,6 +203,14 @@ BAD = [
     (["sinks", "create", "a", "--type", "local"], "Object missing required field `path`"),
     (["sinks", "create", "a", "--type", "local", "--path", "x", "--set", "nope=1"], "have no setting 'nope'"),
     (["sinks", "create", "a", "--type", "local", "--path", "x", "--set", "x"], "'x' is not KEY=VALUE."),
+    (
+        ["sinks", "create", "a", "--type", "local", "--path", "x", "--format", "json", "--compression", "zstd"],
+        "JSON files cannot be compressed with zstd.",
+    ),
+    (
+        ["sinks", "create", "a", "--type", "r2", "--bucket", "bucket", "--path", "../x"],
+        "is no place inside the sink",
+    ),
     (["sinks", "create", "a-b", "--type", "local", "--path", "x"], "letters, digits and underscores only"),
     (["sinks", "get", "nope"], 'There is no sink "nope". Sinks there are: far.'),
     (["pipelines", "create", "a"], "Give the SQL with --sql, or a file of it with --sql-file"),

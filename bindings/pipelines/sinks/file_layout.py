@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 from uuid import UUID, uuid5
 
@@ -16,23 +15,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from .sink import TIME_COLUMN, SinkMisconfiguredError
-from .sink_config import TIME_PATTERN
+from .time_pattern import DIRECTIVES, TIME_PATTERN, folder_of, problem_of_path, problem_of_pattern
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_DIRECTIVES = {
-    **dict.fromkeys("YymdjbBaAuwUWGVCe", "day"),
-    "F": "day",
-    **dict.fromkeys("HIp", "hour"),
-    "M": "minute",
-    **dict.fromkeys("SsTRX", "second"),
-    "%": "day",
-}
-"""strftime's letters -> how fine the time is that they show."""
 _UNITS = ("day", "hour", "minute", "second")
 _UNIT_US = {"day": 86_400_000_000, "hour": 3_600_000_000, "minute": 60_000_000, "second": 1_000_000}
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,19 +38,12 @@ class FileLayout:
         Raises:
             SinkMisconfiguredError: a directive is unknown, or a part would leave the sink's folder.
         """
-        for letter in re.findall(r"%(.?)", self.time_pattern, re.DOTALL):
-            if letter not in _DIRECTIVES:
-                raise SinkMisconfiguredError(
-                    f"The time pattern {self.time_pattern!r} has %{letter}, which is not known. "
-                    f"Use strftime's letters for a date or a time to the second, as {TIME_PATTERN!r}."
-                )
-        require_inside(self.path, "path")
-        require_inside(self.folder_of(0), "time pattern")
+        if problem := problem_of_path(self.path, "path") or problem_of_pattern(self.time_pattern):
+            raise SinkMisconfiguredError(problem)
 
     def folder_of(self, ingested_at_us: int) -> str:
         """The folders of a time, without slashes at the ends."""
-        pattern = self.time_pattern.replace("%F", "%Y-%m-%d")  # the C library's own
-        return (_EPOCH + timedelta(microseconds=ingested_at_us)).strftime(pattern).strip("/")
+        return folder_of(self.time_pattern, ingested_at_us)
 
     def span_of(self, ingested_at_us: int) -> int:
         """The number of the smallest span of time the pattern can tell apart: equal spans have equal folders."""
@@ -91,7 +73,7 @@ class FileLayout:
 
     def _unit(self) -> str:
         letters = re.findall(r"%(.)", self.time_pattern, re.DOTALL)
-        return max((_DIRECTIVES[letter] for letter in letters), key=_UNITS.index, default="day")
+        return max((DIRECTIVES[letter] for letter in letters), key=_UNITS.index, default="day")
 
 
 def require_inside(path: str, what: str) -> None:
@@ -100,10 +82,5 @@ def require_inside(path: str, what: str) -> None:
     Raises:
         SinkMisconfiguredError: it does.
     """
-    pieces = path.strip("/").split("/")
-    if any(
-        piece in {".", ".."} or (not piece and len(pieces) > 1) or "\0" in piece or "\\" in piece for piece in pieces
-    ):
-        raise SinkMisconfiguredError(
-            f"The {what} {path!r} is no place inside the sink: it has an empty part, '.', '..', a backslash or a zero."
-        )
+    if problem := problem_of_path(path, what):
+        raise SinkMisconfiguredError(problem)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from .json_rows import json_lines
 from .sink import SinkMisconfiguredError
+from .sink_config import problem_of_format
 from .staged_file import Finished, HashingFile
 
 if TYPE_CHECKING:
@@ -30,10 +31,8 @@ def open_ndjson(disk: Disk, path: Path, form: SinkFormat) -> NdjsonFile:
     Raises:
         SinkMisconfiguredError: JSON files are not compressed that way.
     """
-    if form.compression not in {None, "uncompressed", "gzip"}:
-        raise SinkMisconfiguredError(
-            f"JSON files cannot be compressed with {form.compression}. Use gzip or uncompressed, or Parquet."
-        )
+    if problem := problem_of_format("local", "json", form.compression):
+        raise SinkMisconfiguredError(problem)
     return NdjsonFile(disk, path, form)
 
 

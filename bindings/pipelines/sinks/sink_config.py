@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, TypeVar
 import msgspec
 
 from .sink import SinkMisconfiguredError
+from .time_pattern import TIME_PATTERN, problem_of_path, problem_of_pattern
 
 if TYPE_CHECKING:
     from ..objects import SinkObject
 
 C = TypeVar("C")
 
-TIME_PATTERN = "year=%Y/month=%m/day=%d"
-"""The folders of a file where nothing is said, as on Cloudflare."""
+JSON_COMPRESSIONS = frozenset({None, "uncompressed", "none", "gzip"})
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9-]{1,61}[a-z0-9]")
 
 
@@ -39,6 +39,10 @@ class Partitioning:
     time_pattern: str = TIME_PATTERN
     """strftime's letters, of the time a record was accepted, in UTC; empty: no folders."""
 
+    def __post_init__(self) -> None:
+        if problem := problem_of_pattern(self.time_pattern):
+            raise ValueError(problem)
+
 
 def config_of(kind: type[C], sink: SinkObject) -> C:
     """The sink's settings as its type's `Config`.
@@ -50,6 +54,19 @@ def config_of(kind: type[C], sink: SinkObject) -> C:
         return msgspec.convert(dict(sink.config), kind)
     except msgspec.ValidationError as error:
         raise SinkMisconfiguredError(f"Sink {sink.name!r}: {str(error).rstrip('.')}.") from error
+
+
+def problem_of_format(sink_type: str, format_type: str, compression: str | None) -> str | None:
+    """Why a sink of files cannot write this format; None when it can, or when it writes no files."""
+    if sink_type not in {"local", "r2", "s3"} or format_type != "json" or compression in JSON_COMPRESSIONS:
+        return None
+    return f"JSON files cannot be compressed with {compression}. Use gzip or uncompressed, or Parquet."
+
+
+def check_path(path: str) -> None:
+    """Raise ValueError unless keys of a bucket may begin so."""
+    if problem := problem_of_path(path, "path"):
+        raise ValueError(problem)
 
 
 def check_bucket_name(name: str) -> None:

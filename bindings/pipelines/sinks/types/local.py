@@ -24,6 +24,10 @@ class Config:
     """The folder. A relative one begins where edge.toml is."""
     partitioning: Partitioning = field(default_factory=Partitioning)
 
+    def __post_init__(self) -> None:
+        if not self.path or "\0" in self.path:
+            raise ValueError(f"path {self.path!r} is no folder. The folder of edge.toml itself is '.'")
+
 
 def open_sink(sink: SinkObject, site: SinkSite) -> LocalSink:
     """Open the folder; it is made with the first file.

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from ..addresses import problem_of_url
 from ..file_names import FileNaming
-from ..sink_config import Credentials, Partitioning, check_bucket_name, config_of, r2_endpoint
+from ..sink_config import Credentials, Partitioning, check_bucket_name, check_path, config_of, r2_endpoint
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -46,6 +46,7 @@ class Config:
 
     def __post_init__(self) -> None:
         check_bucket_name(self.bucket)
+        check_path(self.path)
         if self.endpoint is not None and (problem := problem_of_url(self.endpoint)):
             raise ValueError(problem)
         if self.endpoint is not None and self.credentials is None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from ..addresses import problem_of_url
 from ..file_names import FileNaming
-from ..sink_config import Credentials, Partitioning, config_of
+from ..sink_config import Credentials, Partitioning, check_path, config_of
 
 if TYPE_CHECKING:
     from ...objects import SinkObject
@@ -35,6 +35,7 @@ class Config:
     """Let `endpoint` be an address that is not on the public internet, as localhost."""
 
     def __post_init__(self) -> None:
+        check_path(self.path)
         if self.endpoint is not None and (problem := problem_of_url(self.endpoint)):
             raise ValueError(problem)
 
