@@ -12,8 +12,9 @@ import click
 from ..hosts.state_folder import hold_state_folder
 from .options import config_options, listen_options, state_option, vars_options
 from .reload_on_save import reload_on_save
+from .served_url import tell_served_url
 from .serving import Serving, run_in_loop, serve_until_stopped
-from .startup import prepare, say, say_api, say_bindings, say_state, url_of
+from .startup import prepare, say, say_api, say_bindings, say_endpoints, say_state, url_of
 from .stop_signals import StopSignals
 
 if TYPE_CHECKING:
@@ -37,7 +38,8 @@ def command(**options: Any) -> None:
     with hold_state_folder(start.folder):
         answer_error = _error_page(show_locals=options["show_locals"])
         serving = Serving(start, start.open_sockets(), answer_error, is_dev=True, shows_requests=True)
-        run_in_loop(_serve(serving, began_at))
+        with tell_served_url(start.folder, url_of(serving.sockets[0])):
+            run_in_loop(_serve(serving, began_at))
 
 
 def _break(*arguments: Any, **keywords: Any) -> Any:
@@ -57,6 +59,7 @@ async def _serve(serving: Serving, began_at: float) -> None:
         say_state(serving.start.folder)
         if app.live.failure is not None:
             app.host.log.error("worker_not_loaded", serving="nothing, until it is mended", exc_info=app.live.failure)
+        say_endpoints(app.config, url)
         app.on_api_used = lambda: say_api(url, app.config.account_id)
         say(f"Ready on {url}")
 

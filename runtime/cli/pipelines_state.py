@@ -17,6 +17,7 @@ from ..hosts.logs import printable
 from ..hosts.state_folder import prepare_state_folder
 from ..serve import load_config
 from .options import choice_of, config_options, state_folder_of, state_option
+from .served_url import find_served_url
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -78,9 +79,13 @@ def open_admin(path: Path | None, environment: str | None, persist_to: Path | No
 
 
 def origin_of(path: Path | None, environment: str | None, persist_to: Path | None) -> str:
-    """Where `edge dev` listens when it runs with this config."""
-    dev = DevSettings() if persist_to is not None else load_config(choice_of(path, environment)).dev
-    return f"http://{dev.ip}:{dev.port}"
+    """Where the state folder is served; when it is not, where `edge dev` would listen with this config."""
+    if persist_to is not None:
+        folder, dev = persist_to.absolute(), DevSettings()
+    else:
+        config = load_config(choice_of(path, environment))
+        folder, dev = state_folder_of(config, None), config.dev
+    return find_served_url(folder) or f"http://{dev.ip}:{dev.port}"
 
 
 def require(kind: Any, id_or_name: str, find: Callable[[str], T | None], known: Callable[[], Sequence[T]]) -> T:

@@ -12,6 +12,7 @@ from ..core.errors import HandlerError
 from ..hosts.state_folder import hold_state_folder
 from ..plain_answer import plain_answer
 from .options import config_options, listen_options, state_option, vars_options
+from .served_url import tell_served_url
 from .serving import Serving, run_in_loop, serve_until_stopped
 from .startup import prepare, say, say_bindings, say_state, url_of
 from .stop_signals import GRACE_SECONDS, StopSignals
@@ -41,8 +42,10 @@ def command(**options: Any) -> int:
         if options["workers"] > 1:
             _serve_in_processes(start, options["workers"], shows_requests=shows_requests)
             return 0
+        serving = Serving(start, start.open_sockets(), _plain, shows_requests=shows_requests)
         try:
-            run_in_loop(_serve_alone(Serving(start, start.open_sockets(), _plain, shows_requests=shows_requests)))
+            with tell_served_url(start.folder, url_of(serving.sockets[0])):
+                run_in_loop(_serve_alone(serving))
         except HandlerError as error:
             start.logs.logger.error("worker_not_loaded", exc_info=error)
             return 1
@@ -60,13 +63,15 @@ def _serve_in_processes(start: Start, count: int, *, shows_requests: bool) -> No
         serving = Serving(start, sockets, _plain, process_slot=process.slot, shows_requests=shows_requests)
         run_in_loop(_serve_slot(serving, process))
 
-    supervise(
-        run,
-        count=count,
-        log=start.logs.logger,
-        on_ready=lambda: say(f"Ready on {url_of(reserved[0])}"),
-        stop_within_s=start.drain_seconds + KILL_AFTER_SECONDS,
-    )
+    url = url_of(reserved[0])
+    with tell_served_url(start.folder, url):
+        supervise(
+            run,
+            count=count,
+            log=start.logs.logger,
+            on_ready=lambda: say(f"Ready on {url}"),
+            stop_within_s=start.drain_seconds + KILL_AFTER_SECONDS,
+        )
 
 
 async def _serve_alone(serving: Serving) -> None:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ...wrangler_config.find import SETTINGS_NAMES
-from ..core.reserved import API_PATH
+from ..core.reserved import API_PATH, INGEST_PATH
 from ..environment import VARIABLE
 from ..hosts.logs import configure, printable
 from ..hosts.redaction import is_secret_name
@@ -120,6 +120,15 @@ def say(text: str) -> None:
 
 def say_state(folder: Path) -> None:
     say(f"State is in {folder}")
+
+
+def say_endpoints(config: WorkerConfig, url: str) -> None:
+    """Where the declared streams take records."""
+    streams = config.settings.products.get("streams", {})
+    if names := [name for name, declared in streams.items() if declared.http.enabled]:
+        say("Streams take records (POST, a JSON array) on:")
+        for name in names:
+            say(printable(f"  {url}{INGEST_PATH}/{name}"))
 
 
 def say_api(url: str, account_id: str) -> None:

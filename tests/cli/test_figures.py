@@ -103,6 +103,33 @@ def test_streams_get_and_pipelines_get_tell_how_things_stand(flights: Path, star
     assert "Status:" in text
 
 
+@pytest.mark.parametrize("arguments", [("dev",), ("serve",), ("serve", "--workers", "2")], ids=" ".join)
+def test_the_endpoint_is_where_the_running_server_listens(
+    flights: Path, start: Start, edge: Edge, arguments: tuple[str, ...]
+) -> None:
+    def endpoint() -> str:
+        endpoint: str = json.loads(edge("streams", "get", "flights", "--json", cwd=flights).stdout)["endpoint"]
+        return endpoint
+
+    server = start(flights, *arguments)
+    path = f"/cdn-cgi/ingest/{id_of('stream', 'flights')}"
+    assert endpoint() == server.url + path
+    shown = f"  {server.url}/cdn-cgi/ingest/flights"
+    assert (shown in server.lines) is (arguments == ("dev",))
+    assert server.stop(signal.SIGTERM) == 0
+    assert not (flights / ".edge" / "url").exists()
+    assert endpoint() == f"http://localhost:8787{path}"
+
+
+def test_a_killed_servers_endpoint_is_forgotten(flights: Path, start: Start, edge: Edge) -> None:
+    server = start(flights, "dev")
+    server.child.kill()
+    server.child.wait()
+    assert (flights / ".edge" / "url").exists()
+    shown = edge("streams", "get", "flights", cwd=flights).stdout
+    assert "Endpoint: http://localhost:8787/" in " ".join(shown.split())
+
+
 def test_the_console_and_the_commands_tell_why_a_sink_fails(flights: Path, start: Start, edge: Edge) -> None:
     (flights / "out").write_text("in the way")
     server = start(flights, "dev")
