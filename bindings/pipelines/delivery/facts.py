@@ -3,6 +3,7 @@
 lease      who runs the pipelines, under which fence
 inserts    one row per INSERT of a pipeline: its epoch, and why it fails at the moment
 progress   per insert and partition of the log: how far it is committed, and what became of every record
+retired    where INSERTs that are no more ended, and at which epoch: one that comes back goes on there
 intents    the roll an insert has staged and is publishing; at most one each
 counters   what was read and written, in the hosted metrics' names
 minutes    the counters by the minute, for a day
@@ -89,6 +90,12 @@ MIGRATIONS = (
     CREATE TABLE intake (
         stream_id TEXT NOT NULL, partition INTEGER NOT NULL, at INTEGER NOT NULL, record_count INTEGER NOT NULL,
         size_bytes INTEGER NOT NULL, PRIMARY KEY (stream_id, partition, at)
+    ) WITHOUT ROWID
+    """,
+    """
+    CREATE TABLE retired (
+        insert_id TEXT NOT NULL, partition INTEGER NOT NULL, committed INTEGER NOT NULL, epoch INTEGER NOT NULL,
+        PRIMARY KEY (insert_id, partition)
     ) WITHOUT ROWID
     """,
 )

@@ -145,6 +145,8 @@ class InsertRunner:
         while not self._stop.is_set():
             count = await self._thread(self._advance)
             now = self._host.now()
+            if now < self._last_at:  # the clock was set back: what waits has waited since now, not since later
+                self._first_at = self._last_at = now
             if count:
                 self._first_at = self._first_at or now
                 self._last_at = now

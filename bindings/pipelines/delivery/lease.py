@@ -109,10 +109,11 @@ class RunnerLease:
         """Whether the leader is alive as far as can be seen; remembers its beats from call to call."""
         if not lease.holder or (beats := _beats_of_living(self._folder / lease.holder)) is None:
             return False
-        if self._seen != (lease, beats):
-            self._seen, self._seen_at = (lease, beats), self._host.now()
+        now = self._host.now()
+        if self._seen != (lease, beats) or now < self._seen_at:  # or the clock was set back
+            self._seen, self._seen_at = (lease, beats), now
             return True
-        return self._host.now() - self._seen_at < STALL_S
+        return now - self._seen_at < STALL_S
 
     def _remove_leftovers(self) -> None:
         """Files of processes that died. A living one's stays."""

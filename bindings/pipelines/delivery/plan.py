@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -53,21 +54,33 @@ def _plans_of(pipeline: PipelineObject, catalogue: Catalogue) -> list[InsertPlan
     try:
         inserts = parse_pipeline(pipeline.sql)
     except SqlError as error:
-        return [InsertPlan(_key(pipeline, 0, "", ""), pipeline=pipeline, problem=error)]
+        return [InsertPlan(_broken_key(pipeline, 0), pipeline=pipeline, problem=error)]
     plans: list[InsertPlan] = []
+    ordinals: Counter[tuple[str, str]] = Counter()
     for position, insert in enumerate(inserts):
         stream, sink = catalogue.stream(insert.stream), catalogue.sink(insert.sink)
         if stream is None or sink is None:
             missing = f'stream "{insert.stream}"' if stream is None else f'sink "{insert.sink}"'
             problem = SqlError(f"There is no {missing} any more. Make it again, or delete the pipeline.")
-            plans.append(InsertPlan(_key(pipeline, position, "", ""), pipeline=pipeline, problem=problem))
+            plans.append(InsertPlan(_broken_key(pipeline, position), pipeline=pipeline, problem=problem))
             continue
-        key = _key(pipeline, position, stream.id, sink.id)
+        key = _key(pipeline, position, stream, sink, ordinals[stream.id, sink.id])
+        ordinals[stream.id, sink.id] += 1
         plans.append(InsertPlan(key, stream, pipeline, insert, sink))
     return plans
 
 
-def _key(pipeline: PipelineObject, position: int, stream_id: str, sink_id: str) -> InsertKey:
-    # The time sets a pipeline apart from a deleted one of its name, whose files are still there, and count from 1 too.
-    insert_id = id_of("insert", f"{pipeline.id}/{pipeline.created_at}/{position}/{stream_id}/{sink_id}")
-    return InsertKey(insert_id, pipeline.id, position, stream_id, sink_id)
+def _key(pipeline: PipelineObject, position: int, stream: StreamObject, sink: SinkObject, ordinal: int) -> InsertKey:
+    """What stays the same while SQL is edited, INSERTs change places, and a pipeline is deleted and made again.
+
+    So the offsets of a stream in a sink have one account, and nothing goes there twice. A stream or a sink that was
+    made anew is another one: its time says so.
+    """
+    ends = f"{stream.id}@{stream.created_at}/{sink.id}@{sink.created_at}"
+    insert_id = id_of("insert", f"{pipeline.id}/{ends}/{ordinal}")
+    return InsertKey(insert_id, pipeline.id, position, stream.id, sink.id)
+
+
+def _broken_key(pipeline: PipelineObject, position: int) -> InsertKey:
+    """Of an INSERT that cannot run: it has a place to show its failure, and no records."""
+    return InsertKey(id_of("insert", f"{pipeline.id}/broken/{position}"), pipeline.id, position, "", "")

@@ -201,12 +201,21 @@ class PipelineRunner:
                 self._forget(state, plans)
 
     def _inherit(self, plan: InsertPlan, known: Iterable[InsertState]) -> None:
-        """An edited pipeline's new INSERT goes on where its old ones are committed."""
+        """An edited pipeline's new INSERT goes on where its others are committed, and never before its own end.
+
+        One that comes back with a roll half published finishes that roll, so it goes on at its own end.
+        """
         starts: dict[int, int] = {}
-        for state in known:
-            if plan.pipeline and (state.key.pipeline_id, state.key.stream_id) == (plan.pipeline.id, plan.key.stream_id):
-                for partition, one in state.progress.items():
-                    starts[partition] = min(one.committed, starts.get(partition, one.committed))
+        ends = self._store.retired_ends(plan.key.id)
+        if self._store.intent(plan.key.id) is None:
+            for state in known:
+                if plan.pipeline and (state.key.pipeline_id, state.key.stream_id) == (
+                    plan.pipeline.id,
+                    plan.key.stream_id,
+                ):
+                    for partition, one in state.progress.items():
+                        starts[partition] = min(one.committed, starts.get(partition, one.committed))
+        starts |= {partition: max(end, starts.get(partition, end)) for partition, end in ends.items()}
         if starts:
             folder = self._folders.folder(plan.key.stream_id)
             for partition, start in starts.items():
@@ -223,7 +232,8 @@ class PipelineRunner:
                     folder.save_cursor(FILES_READER, partition, one.committed, self._disk)
             folder.remove_cursors(reader_of(key), self._disk)
         self._store.remove_insert(self._fence, key.id)
-        shutil.rmtree(self._folder / "staging" / key.id, ignore_errors=True)
+        if self._store.intent(key.id) is None:  # else its files may be half there: should it come back, it finishes
+            shutil.rmtree(self._folder / "staging" / key.id, ignore_errors=True)
 
     def _trim(self, now: float) -> None:
         for stream in self._catalogue.streams():

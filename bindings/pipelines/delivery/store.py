@@ -133,20 +133,32 @@ class DeliveryStore:
         return next((state for state in self.inserts() if state.key.id == insert_id), None)
 
     def begin_insert(self, fence: int, key: InsertKey, starts: Mapping[int, int]) -> None:
-        """Make an INSERT known, or more partitions of it; what is known stays. Raises FencedError."""
+        """Make an INSERT known, or more partitions of it; what is known stays. Raises FencedError.
+
+        One that was removed counts its epochs on: they name its files.
+        """
         with self._facts.write() as connection:
             _require(connection, fence)
-            row = (key.id, key.pipeline_id, key.position, key.stream_id, key.sink_id)
-            connection.execute("INSERT OR IGNORE INTO inserts VALUES (?, ?, ?, ?, ?, 0, '')", row)
+            row = (key.id, key.pipeline_id, key.position, key.stream_id, key.sink_id, key.id)
+            connection.execute(
+                "INSERT INTO inserts VALUES (?, ?, ?, ?, ?, "
+                "(SELECT coalesce(max(epoch), 0) FROM retired WHERE insert_id = ?), '') "
+                "ON CONFLICT (id) DO UPDATE SET position = excluded.position",
+                row,
+            )
             rows = [(key.id, partition, start, start) for partition, start in starts.items()]
             connection.executemany("INSERT OR IGNORE INTO progress VALUES (?, ?, ?, ?, 0, 0, 0, 0)", rows)
 
     def remove_insert(self, fence: int, insert_id: str) -> None:
-        """Forget an INSERT. Raises FencedError."""
+        """Forget an INSERT but for where it ended and what it was publishing. Raises FencedError."""
         with self._facts.write() as connection:
             _require(connection, fence)
             for statement in _REMOVALS:
                 connection.execute(statement, (insert_id,))
+
+    def retired_ends(self, insert_id: str) -> dict[int, int]:
+        """Partition -> offset up to which an INSERT that was removed has delivered."""
+        return dict(self._facts.read("SELECT partition, committed FROM retired WHERE insert_id = ?", (insert_id,)))
 
     def note_failure(self, fence: int, insert_id: str, reason: str) -> None:
         """Say why an INSERT does not deliver; empty: it does. Raises FencedError."""
@@ -219,9 +231,12 @@ class DeliveryStore:
 
 
 _REMOVALS = (
+    """
+    INSERT OR REPLACE INTO retired
+    SELECT id, partition, committed, epoch FROM inserts JOIN progress ON insert_id = id WHERE id = ?
+    """,
     "DELETE FROM inserts WHERE id = ?",
     "DELETE FROM progress WHERE insert_id = ?",
-    "DELETE FROM intents WHERE insert_id = ?",
     "DELETE FROM counters WHERE insert_id = ?",
     "DELETE FROM minutes WHERE insert_id = ?",
     "DELETE FROM errors WHERE insert_id = ?",

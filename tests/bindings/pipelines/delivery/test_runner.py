@@ -196,6 +196,54 @@ async def test_an_edited_pipeline_goes_on_where_the_old_one_was(place: Place) ->
         await until(lambda: place.numbers("out") == [1, 2, 13] and place.numbers("other") == [3])
 
 
+@pytest.mark.parametrize("form", ["json", "parquet"])
+async def test_sql_edited_away_from_a_sink_and_back_leaves_each_record_where_it_went(place: Place, form: str) -> None:
+    place.add_sink("out", form)
+    place.add_sink("other", form)
+    first = place.add_pipeline("INSERT INTO out SELECT n FROM typed", ("typed",), ("out",))
+
+    async def edit(version: int, sink: str) -> None:
+        sql = f"INSERT INTO {sink} SELECT n FROM typed"
+        place.catalogue.change_pipeline(replace(first, sql=sql, version=version), TableNames(("typed",), (sink,)))
+        await until(lambda: [one.key.sink_id for one in place.inserts()] == [id_of("sink", sink)])
+
+    async with place.running():
+        await place.send("typed", *numbered(1, 2))
+        await until(lambda: place.numbers("out") == [1, 2])
+        await edit(2, "other")
+        await place.send("typed", *numbered(3))
+        await until(lambda: place.numbers("other") == [3])
+        await edit(3, "out")
+        await place.send("typed", *numbered(4))
+        await until(lambda: 4 in place.numbers("out"))
+    assert (place.numbers("out"), place.numbers("other")) == ([1, 2, 4], [3])
+
+
+async def test_a_pipeline_made_again_goes_on_where_it_was(place: Place) -> None:
+    place.add_sink("out")
+    for n in range(1, 4):
+        pipeline = place.add_pipeline("INSERT INTO out SELECT n FROM typed", ("typed",), ("out",))
+        async with place.running():
+            await place.send("typed", *numbered(n))
+            await until(lambda last=n: last in place.numbers("out"))  # type: ignore[misc]  # a lambda with a default
+            await until(lambda: place.inserts()[0].progress[0].committed)
+            place.catalogue.delete_pipeline(pipeline.id)
+            await until(lambda: not place.inserts())
+    assert place.numbers("out") == [1, 2, 3]
+
+
+async def test_a_clock_that_is_set_back_holds_no_roll_up(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    place.add_sink("out", interval_s=1.5)
+    place.add_pipeline("INSERT INTO out SELECT n FROM typed", ("typed",), ("out",))
+    now = place.host.now
+    async with place.running():
+        await place.send("typed", *numbered(1))
+        await until(lambda: place.inserts() and place.inserts()[0].progress)
+        monkeypatch.setattr(place.host, "now", lambda: now() - 3600)
+        await place.send("typed", *numbered(2))
+        await until(lambda: place.numbers("out") == [1, 2])
+
+
 async def test_a_removed_pipeline_lets_go_of_the_log_and_files_go_on_behind_it(place: Place) -> None:
     place.add_sink("out")
     pipeline = place.add_pipeline("INSERT INTO out SELECT * FROM raw", ("raw",), ("out",))
@@ -271,6 +319,37 @@ async def test_on_error_fail_stops_the_pipeline_until_its_sql_is_mended(place: P
         place.catalogue.change_pipeline(replace(old, sql=sql), TableNames(("typed",), ("out",)))
         await until(lambda: place.numbers("out") == [0, 2, 5])
         assert place.failure() == ""
+
+
+@pytest.mark.parametrize(
+    ("form", "sql"),
+    [
+        ("json", "to_timestamp_seconds(n)"),
+        ("json", "arrow_cast(n, 'Time64(Nanosecond)')"),
+        ("parquet", "to_timestamp_seconds(n)"),
+        ("parquet", "make_array(struct(to_timestamp_seconds(n)))"),
+    ],
+)
+async def test_a_moment_that_no_sink_can_write_is_a_dead_letter(place: Place, form: str, sql: str) -> None:
+    place.add_sink("out", form)
+    place.add_pipeline(f"INSERT INTO out SELECT n, {sql} AS x FROM typed", ("typed",), ("out",))
+    async with place.running():
+        await place.send("typed", *numbered(1, 2**40, -(2**62), 2))
+        await until(lambda: place.numbers("out") == [1, 2])
+    letters = place.letters.list(id_of("stream", "typed"))
+    assert [(one.offset, one.family) for one in letters] == [(1, "execution"), (2, "execution")]
+    assert place.is_balanced()
+
+
+async def test_a_record_with_one_row_that_no_sink_can_write_is_dead_as_a_whole(place: Place) -> None:
+    place.add_sink("out")
+    sql = "INSERT INTO out SELECT n, to_timestamp_seconds(unnest([n, n * 1000000])) AS x FROM typed"
+    place.add_pipeline(sql, ("typed",), ("out",))
+    async with place.running():
+        await place.send("typed", *numbered(2**30, 1))
+        await until(lambda: place.numbers("out") == [1, 1])
+    assert [one.offset for one in place.letters.list(id_of("stream", "typed"))] == [0]
+    assert place.is_balanced()
 
 
 async def test_sql_that_does_not_plan_is_shown(place: Place) -> None:
