@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from edge.bindings.workflows.definition import Definition
+from edge.bindings.workflows.instance_pass import _Loss
 from edge.bindings.workflows.runner import WorkflowRunner
 from edge.bindings.workflows.sqlite_journal import open_journal
 from edge.bindings.workflows.workflow import Workflow, WorkflowTools
@@ -62,20 +63,16 @@ class Site:
             self._task = None
 
     async def crash(self) -> None:
-        """End the runner as a kill does: nothing is told to the journal."""
-        for one in self.runner._passes.values():
-            one._end = next(iter(type_of_loss()))
-            one._task.cancel()
+        """End the runner as a kill does: its passes stop, and nothing is told to the journal."""
+        assert self._task is not None, "it runs"
+        passes = tuple(self.runner._passes.values())
+        for one in passes:
+            one.stop(_Loss.LEASE)
         await asyncio.gather(*self.runner._tasks, return_exceptions=True)
-        self.runner._passes.clear()
-        owner = self.runner._owner
-        assert self._task is not None
         self._task.cancel()
-        journal_take_over, self.journal.take_over = self.journal.take_over, _nothing  # type: ignore[method-assign]
+        told, self.journal.take_over = self.journal.take_over, _tell_nobody  # type: ignore[method-assign]
         await asyncio.gather(self._task, return_exceptions=True)
-        self.journal.take_over = journal_take_over  # type: ignore[method-assign]
-        self._task = None
-        assert owner is not None
+        self.journal.take_over = told  # type: ignore[method-assign]
 
     async def create(self, params: Any = None, **options: Any) -> WorkflowInstance:
         return await self.workflow.create({"params": params or {}, **options})
@@ -104,13 +101,7 @@ class Site:
                 await asyncio.sleep(0)
 
 
-def type_of_loss() -> Any:
-    from edge.bindings.workflows.instance_pass import _Loss
-
-    return _Loss
-
-
-async def _nothing(*_: Any) -> list[Any]:
+async def _tell_nobody(*_: Any) -> list[Any]:
     return []
 
 
