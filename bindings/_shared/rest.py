@@ -112,9 +112,9 @@ class Call:
             ApiError: it is something else.
         """
         value = self.query.get(name, "false").lower()
-        if value not in {"", "true", "1", "false", "0"}:
+        if value not in {"true", "1", "false", "0"}:
             raise self.invalid(f"The query parameter {name!r} must be true or false, not {value!r}.")
-        return value in {"", "true", "1"}
+        return value in {"true", "1"}
 
     def number(self, name: str, default: int, *, least: int, most: int) -> int:
         """A whole number, which may be written as a float: `page=2.0`.

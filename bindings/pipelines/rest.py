@@ -56,7 +56,7 @@ _BASE = "/accounts/{account_id}/pipelines"
 _V1 = f"{_BASE}/v1"
 _NAMED = (*PAGES, Query("name"))
 _LISTED = (*_NAMED, Query("pipeline_id"))
-_FORCE = (Query("force"),)
+_FORCE = (Query("force", "boolean"),)
 
 
 def routes(admin: PipelinesAdmin) -> Sequence[Route]:

@@ -126,7 +126,9 @@ def _split(url: str) -> tuple[str, str, str]:
 
 
 def _query(text: str, route: Route) -> dict[str, str]:
-    """The first value of each parameter."""
+    """The first value of each parameter; a flag given bare is true, as `?force`, which is not the empty `?force=`."""
+    flags = {one.name for one in route.query if one.type == "boolean"}
+    text = "&".join(f"{part}=true" if part in flags else part for part in text.split("&"))
     try:
         pairs = parse_qsl(text, keep_blank_values=True, max_num_fields=QUERY_FIELDS_MAX)
     except ValueError as error:
