@@ -183,6 +183,8 @@ def _load_settings(
         return CheckedSettings(), None
     document = read_document(file)
     report = Diagnostics(f"Processing {document.name} configuration", document)
+    if not document.is_object:
+        report.error("The file must hold one JSON object: { ... }.")
     checked = check_settings(
         Located(document.value), environment, variables=variables, products=products(), place=place, report=report
     )

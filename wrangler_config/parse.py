@@ -50,6 +50,8 @@ class Document:
     value: Mapping[str, Any] = field(default_factory=dict)
     offsets: Mapping[Path, int] = field(default_factory=dict)
     """Of each member's key and each item's value, in characters."""
+    is_object: bool = True
+    """False: it holds another JSON value, and `value` is empty."""
 
     @property
     def name(self) -> str:
@@ -117,7 +119,8 @@ def read_document(path: FilePath) -> Document:
             value, offsets = parse_jsonc(text)
     except SyntaxProblem as problem:
         raise ConfigError(_syntax_report(path, text, problem)) from None
-    return Document(path, text, value if isinstance(value, dict) else {}, offsets)
+    is_object = isinstance(value, dict)
+    return Document(path, text, value if is_object else {}, offsets, is_object)
 
 
 def read_text(path: FilePath) -> str:

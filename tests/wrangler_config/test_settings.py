@@ -83,6 +83,13 @@ def test_error_text_and_place(project: Project, text: str, message: str) -> None
     assert message in report
 
 
+@pytest.mark.parametrize("text", ["[]", "null", "5", '"text"'])
+def test_a_file_that_is_no_object_is_refused(project: Project, text: str) -> None:
+    project.config()
+    project.write("edge.jsonc", text)
+    assert "edge.jsonc:1:1: The file must hold one JSON object: { ... }." in project.refusal()
+
+
 WARNINGS = [
     (
         "[limit]\na = 1",
