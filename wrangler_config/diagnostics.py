@@ -11,6 +11,7 @@ Severities are wrangler's (spec "wrangler configuration", section 2); a note is 
 from __future__ import annotations
 
 import os
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 ERROR_MARK = "✘ [ERROR]"
 WARNING_MARK = "▲ [WARNING]"
+_PLACE = re.compile(r":\d+:\d+: ")
+"""Between a file and what is said of it."""
 
 
 @dataclass(slots=True)
@@ -95,8 +98,13 @@ def warning_block(config: WorkerConfig) -> str:
     """What `edge check` prints when there are no errors (those are the text of ConfigError); "" when all is well."""
     if not config.warnings:
         return ""
-    lines = "\n".join(map(bullet, config.warnings))
-    return f"{WARNING_MARK} Processing {shown(config.path)} configuration:\n{lines}"
+    blocks: dict[str, list[str]] = {}
+    for warning in config.warnings:  # those of edge.toml come last
+        file = _PLACE.split(warning, maxsplit=1)[0]
+        blocks.setdefault(file, []).append(bullet(warning))
+    return "\n\n".join(
+        f"{WARNING_MARK} Processing {file} configuration:\n" + "\n".join(lines) for file, lines in blocks.items()
+    )
 
 
 def shown(path: FilePath) -> str:

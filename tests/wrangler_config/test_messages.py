@@ -259,6 +259,16 @@ def test_the_warning_block_of_a_config_that_loads(project: Project) -> None:
     assert warning_block(project.load()) == ""
 
 
+def test_warnings_stand_under_the_file_they_are_about(project: Project) -> None:
+    project.config(wat=1)
+    project.write("edge.toml", "[limits]\nnope = 1\n[wat]")
+    wrangler, edge = warning_block(project.load()).split("\n\n")
+    assert wrangler.splitlines()[0] == "▲ [WARNING] Processing wrangler.jsonc configuration:"
+    assert "    - wrangler.jsonc:" in wrangler
+    assert edge.splitlines()[0] == "▲ [WARNING] Processing edge.toml configuration:"
+    assert edge.count("    - edge.toml:") == 2
+
+
 def test_duplicate_names_are_followed_by_wranglers_advice(project: Project) -> None:
     project.config(kv_namespaces=[{"binding": "A"}, {"binding": "A"}])
     assert (
