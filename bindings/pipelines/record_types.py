@@ -23,6 +23,8 @@ TimestampFormat: TypeAlias = Literal["rfc3339", "unix_millis"]
 INT64_MIN, INT64_MAX = -(2**63), 2**63 - 1
 FLOAT32_MAX = 3.4028235677973362e38
 """The largest double that still rounds to a finite float32."""
+YEAR_1_S, YEAR_10000_S = -62_135_596_800, 253_402_300_800
+"""From when and before when, in Unix seconds, a timestamp has a date, and so a sink can write it."""
 UNITS_PER_SECOND = {"second": 1, "millisecond": 10**3, "microsecond": 10**6, "nanosecond": 10**9}
 
 _PLAIN_TYPES: dict[str, Any] = {
@@ -94,10 +96,13 @@ def number_unit(unit: TimestampUnit | None, timestamp_format: TimestampFormat) -
 
 
 def _timestamp_number(unit: TimestampUnit | None, timestamp_format: TimestampFormat) -> Any:
-    """An int that, counted in the column's unit, still fits 64 bits."""
+    """An int that has a date and, counted in the column's unit, still fits 64 bits."""
     counted, kept = (UNITS_PER_SECOND[name] for name in (number_unit(unit, timestamp_format), column_unit(unit)))
     factor = max(1, kept // counted)
-    return Annotated[int, msgspec.Meta(ge=-(INT64_MAX // factor), le=INT64_MAX // factor)]
+    fitting = INT64_MAX // factor
+    return Annotated[
+        int, msgspec.Meta(ge=max(-fitting, YEAR_1_S * counted), le=min(fitting, YEAR_10000_S * counted - 1))
+    ]
 
 
 def column_unit(unit: TimestampUnit | None) -> TimestampUnit:

@@ -1,8 +1,9 @@
-"""What a schema demands of a value that its msgspec type cannot say: four limits, looked at after decoding.
+"""What a schema demands of a value that its msgspec type cannot say: five limits, looked at after decoding.
 
-uint64: at most 2**64-1 (msgspec's bounds end at int64). decimal128: its digits fit without rounding. timestamp in
-nanoseconds: within 1677 to 2262. json, required: not null. A schema without these fields costs nothing here; with them
-a whole frame is looked at column by column, and only a frame that may hold a bad value is looked at by record.
+uint64: at most 2**64-1 (msgspec's bounds end at int64). decimal128: its digits fit without rounding. timestamp as text:
+in UTC still within the years 1 to 9999, in nanoseconds within 1677 to 2262. json, required: not null. A schema without
+these fields costs nothing here; with them a whole frame is looked at column by column, and only a frame that may hold a
+bad value is looked at by record.
 """
 
 from __future__ import annotations
@@ -47,6 +48,24 @@ class _UInt64:
 
     def are_kept(self, values: Sequence[int]) -> bool:
         return max(values, default=0) < 2**64
+
+
+class _Years:
+    kind: ErrorKind = "parse_failure"
+    message = "The timestamp is outside the years 1 to 9999 in UTC."
+
+    def is_kept(self, value: datetime | int) -> bool:
+        if isinstance(value, int) or value.tzinfo is None:
+            return True
+        try:
+            value.astimezone(UTC)
+        except OverflowError:
+            return False
+        return True
+
+    def are_kept(self, values: Sequence[datetime | int]) -> bool:
+        years = {value.year for value in values if type(value) is datetime}
+        return not years or (min(years) > 1 and max(years) < 9999)
 
 
 class _Nanoseconds:
@@ -158,8 +177,8 @@ def _limits_within(field: Field, steps: tuple[tuple[int, str], ...]) -> Iterator
 def _limit_of(field: Field) -> Limit | None:
     if field.type == "uint64":
         return _UInt64()
-    if field.type == "timestamp" and field.unit == "nanosecond":
-        return _Nanoseconds()
+    if field.type == "timestamp":
+        return _Nanoseconds() if field.unit == "nanosecond" else _Years()
     if field.type == "json" and field.required:
         return _NotNull()
     if field.type == "decimal128":

@@ -9,13 +9,16 @@ import pyarrow.compute as pc
 from ....runtime.core.errors import BackendError
 from ..dead_letters import DeadLetter
 from ..sinks.sink import OFFSET_COLUMN, Rows
+from ..sinks.writable import UNWRITABLE, unwritable_rows
 from ..sql.engine import compile_insert
 from .columns import BAD_ROW_KIND
 from .intent import Tally
 from .outcome import Transformed, dead_letters_of, what_was_read
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Sequence
+
+    import pyarrow as pa
 
     from ..sql.engine import CompiledInsert
     from ..sql.statements import Insert
@@ -66,18 +69,17 @@ class Query:
 
     def __call__(self, chunk: Chunk) -> Transformed:
         columns = self._columns.of(chunk)
-        outcome = self._compiled.run(columns.batch)
-        if outcome.bad and self._on_error == "fail":
-            offset = columns.batch.column(OFFSET_COLUMN)[outcome.bad[0].index].as_py()
+        rows, bad = self._run(columns.batch)
+        if bad and self._on_error == "fail":
+            offset, message = bad[0]
             raise BadRowError(
                 f"The SQL fails on the record at partition {chunk.partition}, offset {offset}: "
-                f'{outcome.bad[0].message} The pipeline is stopped there, as on_error = "fail" says.'
+                f'{message} The pipeline is stopped there, as on_error = "fail" says.'
             )
-        dead = dead_letters_of(self._stream_id, chunk, columns.bad, self._now())
-        dead += self._failed(chunk, ((row.index, row.message) for row in outcome.bad))
-        delivered = pc.count_distinct(outcome.rows.column(OFFSET_COLUMN)).as_py()
+        dead = dead_letters_of(self._stream_id, chunk, columns.bad, self._now()) + self._failed(chunk, bad)
+        delivered = pc.count_distinct(rows.column(OFFSET_COLUMN)).as_py()
         tally = Tally(delivered, chunk.count - delivered - len(dead), len(dead), chunk.lost_count)
-        rows = [Rows(self._stream_id, outcome.rows, count=outcome.rows.num_rows)] if outcome.rows.num_rows else []
+        made = [Rows(self._stream_id, rows, count=rows.num_rows)] if rows.num_rows else []
         counters = {
             **what_was_read(chunk),
             "decodeErrors": len(columns.bad),
@@ -85,14 +87,26 @@ class Query:
         }
         if columns.unrouted_count:
             counters["recordsUnrouted"] = columns.unrouted_count
-        return Transformed(rows, tally, dead, counters)
+        return Transformed(made, tally, dead, counters)
 
-    def _failed(self, chunk: Chunk, bad: Iterable[tuple[int, str]]) -> list[DeadLetter]:
-        offsets, records = self._columns.of(chunk).batch.column(OFFSET_COLUMN), None
+    def _run(self, batch: pa.RecordBatch) -> tuple[pa.RecordBatch, list[tuple[int, str]]]:
+        """The rows a sink can write, and the offset and reason of every record of which there is one it cannot."""
+        outcome = self._compiled.run(batch)
+        offsets = batch.column(OFFSET_COLUMN)
+        bad = [(offsets[row.index].as_py(), row.message) for row in outcome.bad]
+        unwritable = unwritable_rows(outcome.rows)
+        if not len(unwritable):
+            return outcome.rows, bad
+        made = outcome.rows.column(OFFSET_COLUMN)
+        failed = made.take(unwritable).unique()
+        bad = sorted([*bad, *((offset, UNWRITABLE) for offset in failed.to_pylist())])
+        return outcome.rows.filter(pc.invert(pc.is_in(made, failed))), bad
+
+    def _failed(self, chunk: Chunk, bad: Sequence[tuple[int, str]]) -> list[DeadLetter]:
+        """Dead letters of the records at these offsets."""
         letters: list[DeadLetter] = []
-        for index, message in bad:
-            records = records or chunk.records()
-            offset = offsets[index].as_py()
+        records = chunk.records() if bad else []
+        for offset, message in bad:
             letters.append(
                 DeadLetter(
                     stream_id=self._stream_id,

@@ -70,8 +70,11 @@ def a_timestamp(unit: str) -> dict[str, Any]:
         ("json", ["{}", "[null]", '"x"', "1e999", "true"]),
         ("binary", ['""', '"aGVsbG8="', '"/+8="']),
         (DECIMAL, ["0", "-999.99", '"999.99"', "1.100", "0.00e9", "1e2"]),
-        (a_timestamp("second"), ["0", "-9223372036854775807", '"9999-12-31T23:59:59Z"', '"0001-01-01T00:00:00"']),
-        (a_timestamp("millisecond"), ["9223372036854775807", '"2026-01-01t00:00:00.123z"']),
+        (
+            a_timestamp("second"),
+            ["0", "-62135596800", "253402300799", '"9999-12-31T23:59:59Z"', '"0001-01-01T00:00:00"'],
+        ),
+        (a_timestamp("millisecond"), ["253402300799999", '"2026-01-01t00:00:00.123z"']),
         (a_timestamp("microsecond"), ["1", '"2026-01-01 00:00:00.123456789+05:30"']),
         (a_timestamp("nanosecond"), ["1", '"1677-09-21T00:12:44Z"', '"2262-04-11T23:47:16"']),
         ({"type": "list", "items": {"type": "int32"}}, ["[]", "[1,null]"]),
@@ -99,7 +102,9 @@ def test_good_values_pass(kind: str | dict[str, Any], values: list[str]) -> None
         ("float64", ["1e400", '"1"', "true"]),
         ("binary", ["1", "[1,2]"]),
         (DECIMAL, ["1000", "0.001", '"NaN"', '"Infinity"', "1e999999999", "true"]),
-        (a_timestamp("second"), ["1.5", "9223372036854775808", "true", "{}"]),
+        (a_timestamp("second"), ["1.5", "9223372036854775808", "true", "{}", "253402300800", "-62135596801"]),
+        (a_timestamp("millisecond"), ["253402300800000", "-62135596800001", "9223372036854775807"]),
+        (a_timestamp("microsecond"), ["253402300800000000", "-62135596800000001"]),
         ({"type": "list", "items": {"type": "int32"}}, ["{}", '"[]"', "1"]),
         ({"type": "struct", "fields": [PRIORITY]}, ["[]", "1"]),
     ],
@@ -110,12 +115,20 @@ def test_value_of_another_type_is_a_mismatch(kind: str | dict[str, Any], values:
         assert kind_and_path(schema_of(field(kind)), f'{{"a":{value}}}') == ("type_mismatch", "$.a"), value
 
 
+def test_nested_timestamp_outside_the_calendar_is_found() -> None:
+    moment = {"name": "t", **a_timestamp("second")}
+    schema = schema_of(field({"type": "struct", "fields": [moment]}))
+    assert kind_and_path(schema, '{"a":{"t":2305843009213693952}}') == ("type_mismatch", "$.a.t")
+    assert kind_and_path(schema, '{"a":{"t":"9999-12-31T23:59:59-01:00"}}') == ("parse_failure", "$.a.t")
+
+
 @pytest.mark.parametrize(
     ("kind", "values"),
     [
         ("binary", ['"%"', '"YQ"', '"YQ==="', '"Y Q=="', '"_w=="']),
         (DECIMAL, ['"one"', '""']),
         (a_timestamp("second"), ['"yesterday"', '"2026-01-01"', '"2026-02-30T00:00:00Z"', '"2026-01-01T24:00:00Z"']),
+        (a_timestamp("microsecond"), ['"9999-12-31T23:59:59-00:01"', '"0001-01-01T00:00:00+00:01"']),
         (a_timestamp("nanosecond"), ['"1677-09-20T00:00:00Z"', '"2262-04-12T00:00:00Z"', '"0001-01-01T00:00:00"']),
     ],
     ids=str,

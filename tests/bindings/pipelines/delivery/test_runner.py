@@ -334,7 +334,7 @@ async def test_a_moment_that_no_sink_can_write_is_a_dead_letter(place: Place, fo
     place.add_sink("out", form)
     place.add_pipeline(f"INSERT INTO out SELECT n, {sql} AS x FROM typed", ("typed",), ("out",))
     async with place.running():
-        await place.send("typed", *numbered(1, 2**40, -(2**62), 2))
+        await place.send("typed", *numbered(1, 2**50, -(2**62), 2))
         await until(lambda: place.numbers("out") == [1, 2])
     letters = place.letters.list(id_of("stream", "typed"))
     assert [(one.offset, one.family) for one in letters] == [(1, "execution"), (2, "execution")]
