@@ -19,13 +19,15 @@ if TYPE_CHECKING:
     from .admin import PipelinesAdmin
     from .delivery.counts import MinuteCount
     from .delivery.status import Backlog
-    from .delivery.store import InsertKey
+    from .delivery.store import InsertKey, InsertState
     from .intake_rate import IntakeRate
     from .stream_folders import StreamSummary
     from .user_errors import DeadCount
 
 DELIVERED_MINUTES = 5
 """A rate of delivery is over so many minutes, the current one included: rolls come every few seconds to minutes."""
+WINDOW_S_MIN = 1.0
+"""Of a pipeline that was made just now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +44,7 @@ class DeliveryState:
     rows_per_second: float
     """Written to the sink in the last `window_s`."""
     window_s: float
+    """DELIVERED_MINUTES at most, and not longer than there is a pipeline."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,19 +74,32 @@ def load_stream_state(admin: PipelinesAdmin, stream_id: str, now: float) -> Stre
             summary=summary_of(folder) if folder.path.is_dir() else None,
             intake=intake_rate(facts, stream_id, now),
             dead=dead_counts(facts, stream_id),
-            deliveries=[
-                DeliveryState(
-                    key=state.key,
-                    pipeline_name=_name(admin.catalogue.pipeline(state.key.pipeline_id), state.key.pipeline_id),
-                    sink_name=_name(admin.catalogue.sink(state.key.sink_id), state.key.sink_id),
-                    failure=state.failure,
-                    backlog=status.backlog(state),
-                    rows_per_second=_sum(written, state.key) / (now - since),
-                    window_s=now - since,
-                )
-                for state in states
-            ],
+            deliveries=[_delivery(admin, status, state, written, window_s=now - since, now=now) for state in states],
         )
+
+
+def _delivery(
+    admin: PipelinesAdmin,
+    status: DeliveryStatus,
+    state: InsertState,
+    written: Sequence[MinuteCount],
+    *,
+    window_s: float,
+    now: float,
+) -> DeliveryState:
+    pipeline = admin.catalogue.pipeline(state.key.pipeline_id)
+    made = pipeline or admin.catalogue.stream(state.key.stream_id)
+    if made is not None:
+        window_s = max(WINDOW_S_MIN, min(window_s, now - made.created_at))
+    return DeliveryState(
+        key=state.key,
+        pipeline_name=_name(pipeline, state.key.pipeline_id),
+        sink_name=_name(admin.catalogue.sink(state.key.sink_id), state.key.sink_id),
+        failure=state.failure,
+        backlog=status.backlog(state),
+        rows_per_second=_sum(written, state.key) / window_s,
+        window_s=window_s,
+    )
 
 
 def _sum(counts: Sequence[MinuteCount], key: InsertKey) -> float:

@@ -10,7 +10,7 @@ from ...bindings.pipelines.intake_rate import WINDOW_S
 from ...bindings.pipelines.rest_shapes import time_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from ...bindings.pipelines.admin import PipelinesAdmin
     from ...bindings.pipelines.delivery.status import Account
@@ -21,10 +21,9 @@ if TYPE_CHECKING:
 def stream_fields(state: StreamState, now: float) -> list[tuple[str, str]]:
     """What `edge streams get` shows below the settings."""
     summary = state.summary
-    partitions = ", ".join(map(str, summary.partitions)) if summary else ""
     return [
         ("Records", f"{summary.record_count:,} ever, {summary.log_bytes:,} bytes in the log" if summary else "0"),
-        ("Partitions", partitions or "none yet"),
+        ("Partitions", _partitions(summary.partitions if summary else ())),
         ("Oldest", _moment(summary.oldest_at if summary else None, now)),
         ("Newest", _moment(summary.newest_at if summary else None, now)),
         ("Coming in", _rate(state.intake)),
@@ -98,10 +97,15 @@ def _delivery_lines(deliveries: Iterable[DeliveryState], now: float) -> Iterator
         age = f", the oldest {_age_s(waiting.oldest_at, now):.0f} s old" if waiting.oldest_at else ""
         yield (
             f"{what if one.pipeline_name else 'check of the schema'}: {waiting.record_count:,} records wait, "
-            f"{waiting.size_bytes:,} bytes{age}; {one.rows_per_second:,.1f} rows/s in {one.window_s:.0f} s"
+            f"{waiting.size_bytes:,} bytes{age}; {one.rows_per_second:,.1f} rows/s in the last {one.window_s:.0f} s"
         )
         if one.failure:
             yield f"  failed: {one.failure}"
+
+
+def _partitions(numbers: Sequence[int]) -> str:
+    named = f"{len(numbers)} (number{'s' * (len(numbers) != 1)} {', '.join(map(str, numbers))})"
+    return named if numbers else "none yet"
 
 
 def _rate(intake: IntakeRate) -> str:

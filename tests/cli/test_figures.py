@@ -77,6 +77,7 @@ def numbers(first: int, count: int = 35) -> list[dict[str, int]]:
 
 
 def test_streams_get_and_pipelines_get_tell_how_things_stand(flights: Path, start: Start, edge: Edge) -> None:
+    began_at = time.time()
     server = start(flights, "dev")
     send(server, *numbers(0), {"n": "x"})
     wait_until_read(flights, 36)
@@ -94,9 +95,12 @@ def test_streams_get_and_pipelines_get_tell_how_things_stand(flights: Path, star
     assert delivery["failure_reason"] is None
     assert (delivery["backlog_records"], delivery["backlog_seconds"]) == (0, 0)
     assert 0 < delivery["rows_per_second"] <= 24
+    assert delivery["window_seconds"] <= time.time() - began_at, "no longer than there is a pipeline"
     text = edge("streams", "get", "flights", cwd=flights).stdout
     assert "4 runtime_error (execution)" in text
+    assert "Partitions: 1 (number 0) " in " ".join(text.split())
     assert "far, INSERT 1, to far: 0 records wait, 0 bytes; " in text
+    assert "rows/s in the last " in text
     text = edge("pipelines", "get", "far", cwd=flights).stdout
     account = "36 accepted = 24 delivered + 7 filtered + 5 dead + 0 lost + 0 in the log"
     assert f"INSERT 1: {account}" in text
