@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import time
+from contextlib import closing
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,9 @@ import click
 from ...bindings._shared.permissions import permission_names
 from ...bindings._shared.tokens import EXPIRES_SECONDS, TokenStore
 from ...bindings.pipelines.catalogue import Catalogue
+from ...bindings.pipelines.declared import declared_objects
 from ...bindings.pipelines.ids import id_of
+from ..hosts.logs import printable
 from ..hosts.state_folder import prepare_state_folder
 from ..serve import load_config
 from .options import choice_of, config_options, state_folder_of, state_option
@@ -22,6 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ...bindings._shared.tokens import Token
+    from ...wrangler_config.worker_config import WorkerConfig
 
 UNIT_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 24 * 3600, "w": 7 * 24 * 3600}
 
@@ -71,14 +75,15 @@ def create(
         raise click.UsageError("--global-key goes with --email, and with nothing else.")
     if not is_global and (email is not None or not permissions):
         raise click.UsageError("Say what the token allows with --permission, or make a --global-key with --email.")
-    state_dir = _state_dir(**where)
+    config, state_dir = _opened(**where)
     store = TokenStore(state_dir)
     if is_global:
         assert email is not None, "checked above"
         text = store.create_global_key(email)
         what = f"Send it as X-Auth-Key, beside X-Auth-Email: {email}. It does not expire."
     else:
-        text = store.create(*permissions, stream_ids=_stream_ids(state_dir, streams), expires_s=expires_s)
+        stream_ids = _stream_ids(config, state_dir, streams)
+        text = store.create(*permissions, stream_ids=stream_ids, expires_s=expires_s)
         until = time.time() + (expires_s or EXPIRES_SECONDS)
         what = f"Send it as Authorization: Bearer TOKEN. It expires at {_time(until)}."
     click.echo(text)
@@ -115,15 +120,28 @@ def revoke(token_id: str, **where: Any) -> None:
     click.echo(f"Revoked {token_id}.", err=True)
 
 
-def _state_dir(path: Path | None, environment: str | None, persist_to: Path | None) -> Path:
-    return prepare_state_folder(state_folder_of(load_config(choice_of(path, environment)), persist_to))
+def _opened(path: Path | None, environment: str | None, persist_to: Path | None) -> tuple[WorkerConfig, Path]:
+    config = load_config(choice_of(path, environment))
+    return config, prepare_state_folder(state_folder_of(config, persist_to))
 
 
-def _stream_ids(state_dir: Path, streams: tuple[str, ...]) -> list[str]:
-    """Ids of streams by id or name; one that is only declared, or made later, has the id of its name."""
-    catalogue = Catalogue(state_dir)
-    found = [(catalogue.stream(stream), stream) for stream in streams]
-    return [id_of("stream", stream) if one is None else one.id for one, stream in found]
+def _state_dir(**where: Any) -> Path:
+    return _opened(**where)[1]
+
+
+def _stream_ids(config: WorkerConfig, state_dir: Path, streams: tuple[str, ...]) -> list[str]:
+    """Ids of streams by id or name. One that is made later has the id of its name: that is said, it may be a typo."""
+    if not streams:
+        return []
+    with closing(Catalogue(state_dir)) as catalogue:
+        known = {one.id: one.name for one in (*declared_objects(config).streams, *catalogue.streams())}
+    ids = {name: stream_id for stream_id, name in known.items()} | {stream_id: stream_id for stream_id in known}
+    for stream in streams:
+        if stream not in ids:
+            text = f"there is no stream {stream!r} yet. The token is for the one that will have this name. "
+            text += f"Known are: {', '.join(sorted(known.values())) or 'none'}."
+            click.echo(f"{click.style('warning:', fg='yellow')} {printable(text)}", err=True)
+    return [ids.get(stream) or id_of("stream", stream) for stream in streams]
 
 
 def _status(token: Token) -> str:

@@ -38,6 +38,21 @@ def test_a_token_is_printed_alone_and_is_good(edge: Edge, project: Path) -> None
     assert made.stdout.strip() not in listed
 
 
+def test_a_token_for_a_stream_that_nobody_knows_says_so(edge: Edge, project: Path) -> None:
+    (project / "edge.toml").write_text("[streams.flights]\n")
+    ask = ("token", "create", "--permission", "Workers Pipeline Send", "--stream")
+    for known in ("flights", id_of("stream", "flights")):
+        assert "warning" not in edge(*ask, known, cwd=project).stderr
+    assert edge("streams", "create", "trains", cwd=project).returncode == 0
+    assert "warning" not in edge(*ask, "trains", cwd=project).stderr
+    made = edge(*ask, "flihgts", cwd=project)
+    assert made.stdout.count("\n") == 1
+    assert (
+        "warning: there is no stream 'flihgts' yet. The token is for the one that will have this name. "
+        "Known are: flights, trains."
+    ) in made.stderr
+
+
 def test_a_revoked_token_is_listed_as_revoked(edge: Edge, project: Path) -> None:
     made = edge("token", "create", "--permission", "All Read", "--expires", "12h", cwd=project)
     (one,) = json.loads(edge("token", "list", "--json", cwd=project).stdout)
