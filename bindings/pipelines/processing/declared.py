@@ -83,7 +83,7 @@ class EnrichStep:
 
 @dataclass(frozen=True, slots=True)
 class MaskStep:
-    """Hides values: the ones at `paths` whole, and what `detectors` or `pattern` find inside any text."""
+    """Hides values: the ones at `paths` whole, and what `detectors` or `pattern` find inside any text, keys too."""
 
     SECRETS: ClassVar[tuple[str, ...]] = ("key",)
 

@@ -1,4 +1,4 @@
-"""Hides values in records: redacted, cut to their end, hashed with a key, or removed.
+"""Hides values in records: redacted, cut to their end, hashed with a key, or removed. What is found in a key too.
 
 A record is searched as text first: only one in which a detector could find something is decoded. A text with an escape
 (`\\u0040` is an at sign) could hide anything, so it is decoded too.
@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import hmac
 import re
+from collections import Counter
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from .detectors import DETECTORS, Detector, custom
@@ -19,6 +21,9 @@ if TYPE_CHECKING:
     from .declared import MaskStep
 
 DEPTH_MAX = 64
+KEYS_REMEMBERED_MAX = 1024
+"""Records have the same keys again and again."""
+REMEMBERED_CHARACTERS_MAX = 100
 _ESCAPE = r"\\u"
 _NUMBER_DETECTORS = frozenset({"card", "phone"})
 
@@ -40,6 +45,7 @@ class Mask:
         if step.pattern:
             self._detectors += (custom(step.pattern),)
         self._hide: Callable[[str, str], str] = getattr(self, f"_{step.action}")
+        self._remembered = lru_cache(maxsize=KEYS_REMEMBERED_MAX)(self._masked_text)
         self.hint = None if self._paths else _hint(self._detectors)
         """Matches the JSON of every record that holds something to hide; None where only decoding can tell."""
         self._look = re.compile(self.hint.encode()) if self.hint else None
@@ -76,9 +82,30 @@ class Mask:
         if isinstance(value, dict):
             for key, item in value.items():
                 value[key] = self._masked(item, depth + 1)
+            self._mask_keys(value)
         elif isinstance(value, list):
             value[:] = [self._masked(item, depth + 1) for item in value]
         return value
+
+    def _mask_keys(self, record: dict[str, Any]) -> None:
+        """A key is a text too: {"ada@example.com": 3}. Where two become the same, the later ones get a number."""
+        masked = {key: name for key in record if (name := self._masked_key(key)) != key}
+        if not masked:
+            return
+        items = list(record.items())
+        taken = record.keys() - masked.keys()
+        counts: Counter[str] = Counter()
+        record.clear()
+        for key, item in items:
+            name = masked.get(key, key)
+            while key in masked and name in taken:
+                counts[masked[key]] += 1
+                name = f"{masked[key]} {counts[masked[key]] + 1}"
+            taken.add(name)
+            record[name] = item
+
+    def _masked_key(self, key: str) -> str:
+        return self._remembered(key) if len(key) <= REMEMBERED_CHARACTERS_MAX else self._masked_text(key)
 
     def _masked_text(self, text: str) -> str:
         for detector in self._detectors:

@@ -58,6 +58,16 @@ def routing_of(steps: Sequence[Step]) -> Routing:
     return _with_rules(keep, rules)
 
 
+def conditions_of(step: Step) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    """Every SQL expression of a step, with where it is in the step: ("rules", 0, "when")."""
+    if isinstance(step, FilterStep):
+        yield ("where",), step.where
+    elif isinstance(step, SampleStep):
+        yield from (((name,), sql) for name, sql in (("key", step.key), ("always", step.always)) if sql)
+    elif isinstance(step, RulesStep):
+        yield from ((("rules", number, "when"), rule.when) for number, rule in enumerate(step.rules))
+
+
 def insert_of(route: Route, stream: str) -> str:
     """The statement that sends a route's records to its sink."""
     # The condition is SQL by declaration, parsed and checked like a pipeline's.

@@ -65,6 +65,36 @@ def test_a_card_that_comes_as_a_number_is_found() -> None:
     assert masked(record, detectors=("card",)) == {"card": "[redacted:card]", "other": 4111111111111112}
 
 
+@pytest.mark.parametrize(
+    ("record", "expected"),
+    [
+        ({"to": {"ada@b.co": 1, "x": 2}}, {"to": {"[redacted:email]": 1, "x": 2}}),
+        ({"a@b.co": "c@b.co"}, {"[redacted:email]": "[redacted:email]"}),
+        (
+            {"a@b.co": 1, "c@b.co": 2, "[redacted:email] 2": 3, "d@b.co": 4, "[redacted:email]": 5},
+            {
+                "[redacted:email] 3": 1,
+                "[redacted:email] 4": 2,
+                "[redacted:email] 2": 3,
+                "[redacted:email] 5": 4,
+                "[redacted:email]": 5,
+            },
+        ),
+    ],
+    ids=["inside", "key and value", "none is lost"],
+)
+def test_what_is_found_in_a_key_is_hidden(record: Any, expected: Any) -> None:
+    hidden = masked(record, detectors=("email",))
+    assert hidden == expected
+    assert str(hidden) == str(expected), "in the same order"
+
+
+def test_many_keys_that_become_the_same_are_all_kept() -> None:
+    record = masked({f"a{n}@b.co": n for n in range(10_000)}, detectors=("email",), action="remove")
+    assert sorted(record.values()) == list(range(10_000))
+    assert set(record) == {"", *(f" {n}" for n in range(2, 10_001))}
+
+
 def test_an_escaped_at_sign_does_not_hide_an_address() -> None:
     line = rb'{"m":"a\u0040b.co"}'
     assert Mask(MaskStep("mask", detectors=("email",))).concerns(line)
@@ -78,7 +108,7 @@ def test_a_record_without_a_hit_keeps_its_bytes() -> None:
 
 @given(st.recursive(st.text() | st.integers() | st.none(), lambda c: st.lists(c) | st.dictionaries(st.text(), c)))
 def test_no_address_is_left_anywhere(value: Any) -> None:
-    line = json.dumps({"v": [value, {"deep": "x ada@example.com y"}]}).encode() + b"\n"
+    line = json.dumps({"v": [value, {"deep": "x ada@example.com y", "ada@example.com": value}]}).encode() + b"\n"
     assert b"ada@example.com" not in _before_log(line)
 
 
