@@ -11,7 +11,7 @@ Source: Cloudflare docs, Pipelines "Limits", "Manage streams"; API reference, "P
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, cast
 
 import msgspec
@@ -20,6 +20,7 @@ from ...runtime.core.errors import BindingError
 from .._shared.sqlite import Database
 from .._shared.sqlite_facts import Facts
 from .catalogue_snapshot import Snapshot, Tables, read_snapshot
+from .ids import id_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -204,6 +205,8 @@ class Catalogue:
             UnknownTableError: one of them does not exist.
             InvalidNameError, ObjectExistsError, TooManyObjectsError: it was not made.
         """
+        if any(one.lineage == pipeline.id for one in self.pipelines()):  # the place in the log is another's by now
+            pipeline = replace(pipeline, lineage=id_of("lineage", f"{pipeline.id}/{pipeline.created_at}"))
         with self._facts.write() as connection:
             found = _found_tables(connection.execute("SELECT kind, name, id FROM objects"), tables)
             _add(connection, "pipeline", pipeline)
@@ -220,6 +223,19 @@ class Catalogue:
         with self._facts.write() as connection:
             found = _found_tables(connection.execute("SELECT kind, name, id FROM objects"), tables)
             _change(connection, "pipeline", pipeline)
+            _keep_tables(connection, pipeline.id, found)
+        return found
+
+    def rename_pipeline(self, old_id: str, pipeline: PipelineObject, tables: TableNames) -> Tables:
+        """Put `pipeline` in the place of the one with the old id, at once.
+
+        Raises:
+            NoSuchObjectError, UnknownTableError, ObjectExistsError: nothing was changed.
+        """
+        with self._facts.write() as connection:
+            found = _found_tables(connection.execute("SELECT kind, name, id FROM objects"), tables)
+            _delete(connection, "pipeline", old_id)
+            _add(connection, "pipeline", pipeline)
             _keep_tables(connection, pipeline.id, found)
         return found
 

@@ -100,6 +100,16 @@ class SinkObject:
 
 
 @dataclass(frozen=True, slots=True)
+class Replay:
+    """What a pipeline is to deliver again: from an offset of each partition on, or from a time. One of them is set."""
+
+    asked_at: float
+    from_offset: int | None = None
+    from_time: float | None = None
+    """Unix seconds: from the first record that was accepted then or later."""
+
+
+@dataclass(frozen=True, slots=True)
 class PipelineObject:
     id: str
     name: str
@@ -112,3 +122,7 @@ class PipelineObject:
     """What `now()` is in its SQL: fixed per version, so that a takeover gives the same rows."""
     on_error: Literal["dead_letter", "fail"] = "dead_letter"
     origin: Literal["declared", "api"] = "declared"
+    lineage: str = ""
+    """The id its place in the log is kept under, when that is another one: it had another name before."""
+    replay: Replay | None = None
+    """The last one that was asked for."""

@@ -1,22 +1,24 @@
 """At start, what edge.toml declares goes into the catalogue. Nothing is ever deleted by that.
 
-An edited pipeline becomes a new version, which goes on from the old one's offsets; an edited sink or HTTP setting is in
+An edited pipeline becomes a new version, which goes on from the old one's offsets, and so does one under a new name: as
+a pipeline of its own beside the old one it would deliver everything twice. An edited sink or HTTP setting is in
 force at once. A schema cannot change: records of the old one are in the log. What was declared and is no longer stays,
 and is warned about. Several processes may do this at once, with the same result.
 """
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 from ...runtime.core.errors import ConfigError
 from .admin import table_names
-from .catalogue import ObjectExistsError
+from .catalogue import NoSuchObjectError, ObjectExistsError
 from .objects import PipelineObject, SinkObject, StreamObject
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from .catalogue import Catalogue
     from .declared import Declared
@@ -37,9 +39,11 @@ def reconcile(catalogue: Catalogue, declared: Declared, now: float) -> list[str]
         _bring_stream(catalogue, stream, now)
     for sink in declared.sinks:
         _bring_sink(catalogue, sink, now)
+    renamed = _rename_pipelines(catalogue, declared.pipelines, now)
     for pipeline in declared.pipelines:
         _bring_pipeline(catalogue, pipeline, now)
     return [
+        *renamed,
         *_orphans("stream", "It and its records stay", catalogue.streams(), declared.streams),
         *_orphans("sink", "It stays, and what it wrote", catalogue.sinks(), declared.sinks),
         *_orphans("pipeline", "It goes on running", catalogue.pipelines(), declared.pipelines),
@@ -99,11 +103,43 @@ def _bring_pipeline(catalogue: Catalogue, pipeline: PipelineObject, now: float) 
         modified_at=known.modified_at,
         version=known.version,
         started_at=known.started_at,
+        lineage=known.lineage,
+        replay=known.replay,
     )
     if same.sql != known.sql:
         same = replace(same, version=known.version + 1, started_at=now)
     if same != known:
         catalogue.change_pipeline(replace(same, modified_at=now), tables)
+
+
+def _rename_pipelines(catalogue: Catalogue, declared: Sequence[PipelineObject], now: float) -> list[str]:
+    """Find declared pipelines under a new name: an old one has vanished that has the same streams and sinks."""
+    sentences: list[str] = []
+    for pipeline in declared:
+        if catalogue.pipeline(pipeline.id) is not None or catalogue.pipeline(pipeline.name) is not None:
+            continue
+        tables = table_names(pipeline.sql)
+        found = catalogue.find_tables(tables)
+        vanished = [
+            one
+            for one in catalogue.pipelines()
+            if one.origin == "declared"
+            and one.id not in {other.id for other in declared}
+            and catalogue.tables_of(one.id) == found
+        ]
+        if not vanished:
+            continue
+        old = max(vanished, key=lambda one: one.sql.split() == pipeline.sql.split())
+        lineage = old.lineage or old.id
+        new = replace(old, id=pipeline.id, name=pipeline.name, sql=pipeline.sql, lineage=lineage, modified_at=now)
+        if new.sql != old.sql:
+            new = replace(new, version=old.version + 1, started_at=now)
+        with suppress(NoSuchObjectError, ObjectExistsError):  # another process was quicker
+            catalogue.rename_pipeline(old.id, new, tables)
+            sentences.append(
+                f'The pipeline "{old.name}" is now declared as "{new.name}": it goes on under this name where it was.'
+            )
+    return sentences
 
 
 def _known_or_added(find: Callable[[str], T | None], add: Callable[[T], object], one: T, now: float) -> T | None:

@@ -201,6 +201,10 @@ class StreamFolder:
             self.save_cursor(reader, partition, start, disk)
         return start
 
+    def has_cursor(self, reader: str) -> bool:
+        """Whether the reader has begun to read this log."""
+        return next(self.cursors.glob(f"{reader}.*"), None) is not None
+
     def remove_cursors(self, reader: str, disk: Disk) -> None:
         """Forget a reader: nothing is kept for it any more."""
         for path in self.cursors.glob(f"{reader}.*"):

@@ -74,10 +74,11 @@ def _key(pipeline: PipelineObject, position: int, stream: StreamObject, sink: Si
     """What stays the same while SQL is edited, INSERTs change places, and a pipeline is deleted and made again.
 
     So the offsets of a stream in a sink have one account, and nothing goes there twice. A stream or a sink that was
-    made anew is another one: its time says so.
+    made anew is another one: its time says so. A replay opens another account: what goes twice is meant to.
     """
     ends = f"{stream.id}@{stream.created_at}/{sink.id}@{sink.created_at}"
-    insert_id = id_of("insert", f"{pipeline.id}/{ends}/{ordinal}")
+    replay = f"/{pipeline.replay.asked_at}" if pipeline.replay else ""
+    insert_id = id_of("insert", f"{pipeline.lineage or pipeline.id}/{ends}/{ordinal}{replay}")
     return InsertKey(insert_id, pipeline.id, position, stream.id, sink.id)
 
 

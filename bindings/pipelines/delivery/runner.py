@@ -23,10 +23,11 @@ from .insert_runner import InsertParts, InsertRunner, reader_of
 from .lease import RunnerLease
 from .opening import Opener
 from .plan import InsertPlan, decide_plan
+from .replay import place_of
 from .store import DeliveryStore, FencedError, InsertState
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Collection, Iterable
     from pathlib import Path
 
     from ....runtime.core.host import LocalHost
@@ -193,43 +194,62 @@ class PipelineRunner:
     def _settle(self, plans: dict[str, InsertPlan]) -> None:
         """Give new INSERTs their place in the log, and forget removed ones. In a thread."""
         known = {state.key.id: state for state in self._store.inserts()}
+        if renamed := [plan.key for key, plan in plans.items() if key in known and known[key].key != plan.key]:
+            for insert in renamed:
+                self._store.begin_insert(self._fence, insert, {})
+            known = {state.key.id: state for state in self._store.inserts()}
         for key, plan in plans.items():
             if key not in known:
-                self._inherit(plan, known.values())
+                self._inherit(plan, [state for state in known.values() if self._is_of_this_log(state)], plans)
         for state in known.values():
             if state.key.id not in plans:
                 self._forget(state, plans)
 
-    def _inherit(self, plan: InsertPlan, known: Iterable[InsertState]) -> None:
+    def _is_of_this_log(self, state: InsertState) -> bool:
+        """Whether an INSERT's offsets are those of the log that is there now: its cursors go with a deleted one."""
+        folder = self._folders.folder(state.key.stream_id) if state.key.stream_id else None
+        return folder is not None and folder.has_cursor(reader_of(state.key))
+
+    def _inherit(self, plan: InsertPlan, known: Iterable[InsertState], plans: Collection[str]) -> None:
         """An edited pipeline's new INSERT goes on where its others are committed, and never before its own end.
 
-        One that comes back with a roll half published finishes that roll, so it goes on at its own end.
+        One that comes back with a roll half published finishes that roll, so it goes on at its own end. One that is to
+        replay starts no later than where the one in whose place it comes is committed.
         """
         starts: dict[int, int] = {}
-        ends = self._store.retired_ends(plan.key.id)
-        if self._store.intent(plan.key.id) is None:
-            for state in known:
-                if plan.pipeline and (state.key.pipeline_id, state.key.stream_id) == (
-                    plan.pipeline.id,
-                    plan.key.stream_id,
-                ):
-                    for partition, one in state.progress.items():
-                        starts[partition] = min(one.committed, starts.get(partition, one.committed))
+        ends, is_interrupted = self._store.retired_ends(plan.key.id), self._store.intent(plan.key.id) is not None
+        others = [
+            state
+            for state in known
+            if plan.pipeline
+            and not is_interrupted
+            and (state.key.pipeline_id, state.key.stream_id) == (plan.pipeline.id, plan.key.stream_id)
+        ]
+        for state in others:
+            for partition, one in state.progress.items():
+                starts[partition] = min(one.committed, starts.get(partition, one.committed))
         starts |= {partition: max(end, starts.get(partition, end)) for partition, end in ends.items()}
-        if starts:
-            folder = self._folders.folder(plan.key.stream_id)
-            for partition, start in starts.items():
+        folder = self._folders.folder(plan.key.stream_id)
+        is_replaced = any(state.key.sink_id == plan.key.sink_id and state.key.id not in plans for state in others)
+        if plan.pipeline and plan.pipeline.replay and is_replaced and not ends:
+            starts = {one: min(start, place_of(plan.pipeline.replay, folder, one)) for one, start in starts.items()}
+        for partition, start in starts.items():
+            if is_interrupted:
                 folder.save_cursor(reader_of(plan.key), partition, start, self._disk)
+            else:  # meanwhile the log may have been trimmed
+                starts[partition] = folder.begin_cursor(reader_of(plan.key), partition, self._disk, at_least=start)
+        if starts:
             self._store.begin_insert(self._fence, plan.key, starts)
 
     def _forget(self, state: InsertState, plans: dict[str, InsertPlan]) -> None:
         """Let go of the log for an INSERT that is no more."""
         key, folder = state.key, self._folders.folder(state.key.stream_id) if state.key.stream_id else None
         is_read = any(plan.pipeline and plan.key.stream_id == key.stream_id for plan in plans.values())
-        if folder is not None and folder.path.is_dir():
+        if folder is not None and self._is_of_this_log(state):
             if key.pipeline_id and not is_read:  # records go out as files again, but not those delivered here
                 for partition, one in state.progress.items():
-                    folder.save_cursor(FILES_READER, partition, one.committed, self._disk)
+                    delivered = max(one.committed, folder.delivered_until(partition))
+                    folder.save_cursor(FILES_READER, partition, delivered, self._disk)
             folder.remove_cursors(reader_of(key), self._disk)
         self._store.remove_insert(self._fence, key.id)
         if self._store.intent(key.id) is None:  # else its files may be half there: should it come back, it finishes

@@ -143,7 +143,7 @@ class DeliveryStore:
             connection.execute(
                 "INSERT INTO inserts VALUES (?, ?, ?, ?, ?, "
                 "(SELECT coalesce(max(epoch), 0) FROM retired WHERE insert_id = ?), '') "
-                "ON CONFLICT (id) DO UPDATE SET position = excluded.position",
+                "ON CONFLICT (id) DO UPDATE SET pipeline_id = excluded.pipeline_id, position = excluded.position",
                 row,
             )
             rows = [(key.id, partition, start, start) for partition, start in starts.items()]

@@ -168,3 +168,39 @@ def test_processes_that_start_at_once_make_each_object_once(
         process.communicate(timeout=60)
     assert [process.returncode for process in starting] == [0, 0, 0]
     assert catalogue.version() == 13
+
+
+@pytest.mark.parametrize("sql", ["SELECT *", "SELECT value"], ids=["alone", "with other SQL"])
+def test_a_renamed_pipeline_takes_the_old_ones_place(
+    start: Callable[..., list[str]], catalogue: Catalogue, sql: str
+) -> None:
+    start(ALL)
+    (old,) = catalogue.pipelines()
+    text = STREAM + SINK + PIPELINE.replace('"far"', '"further"', 1).replace("SELECT *", sql)
+    told = ['The pipeline "far" is now declared as "further": it goes on under this name where it was.']
+    assert start(text, now=9.0) == told
+    (new,) = catalogue.pipelines()
+    assert (new.name, new.lineage, new.created_at) == ("further", old.id, old.created_at)
+    assert catalogue.tables_of(new.id) == catalogue.tables_of(id_of("pipeline", "further"))
+    version = catalogue.version()
+    assert start(text, now=10.0) == []
+    assert catalogue.version() == version
+
+
+def test_a_pipeline_to_another_sink_is_no_renamed_one(start: Callable[..., list[str]], catalogue: Catalogue) -> None:
+    start(ALL)
+    other = SINK.replace("far", "near").replace('"out"', '"there"')
+    assert len(start(STREAM + SINK + other + PIPELINE.replace("far", "near"))) == 1
+    assert [one.name for one in catalogue.pipelines()] == ["far", "near"]
+
+
+def test_a_new_pipeline_of_a_name_that_moved_on_has_a_place_of_its_own(
+    start: Callable[..., list[str]], catalogue: Catalogue
+) -> None:
+    start(ALL)
+    further = PIPELINE.replace('"far"', '"further"', 1)
+    start(STREAM + SINK + further)
+    start(ALL + further)
+    far, moved = catalogue.pipelines()
+    assert (far.name, moved.lineage) == ("far", far.id)
+    assert far.lineage not in {"", moved.lineage}

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pyarrow.parquet as pq
 import pytest
 
+from edge.bindings.pipelines.admin import PipelinesAdmin
 from edge.bindings.pipelines.catalogue import Catalogue, TableNames
 from edge.bindings.pipelines.dead_letters import DeadLetters
 from edge.bindings.pipelines.delivery import insert_runner, opening, runner
@@ -24,9 +25,10 @@ from edge.bindings.pipelines.delivery.status import DeliveryStatus
 from edge.bindings.pipelines.delivery.store import DeliveryStore
 from edge.bindings.pipelines.disk import Disk
 from edge.bindings.pipelines.ids import id_of
-from edge.bindings.pipelines.objects import PipelineObject, RollingPolicy, SinkFormat, SinkObject, StreamObject
+from edge.bindings.pipelines.objects import PipelineObject, Replay, RollingPolicy, SinkFormat, SinkObject, StreamObject
 from edge.bindings.pipelines.open_streams import OpenStreams
 from edge.bindings.pipelines.schema import Field, Schema
+from edge.bindings.pipelines.segments import SegmentHeader, segment_path
 from edge.bindings.pipelines.sinks.local_folder import LocalSink
 from edge.bindings.pipelines.sinks.sink import Published, Refused, Roll, SinkMisconfiguredError, SinkUnavailableError
 from edge.bindings.pipelines.sinks.types import local
@@ -230,6 +232,91 @@ async def test_a_pipeline_made_again_goes_on_where_it_was(place: Place) -> None:
             place.catalogue.delete_pipeline(pipeline.id)
             await until(lambda: not place.inserts())
     assert place.numbers("out") == [1, 2, 3]
+
+
+async def test_a_renamed_pipeline_goes_on_where_it_was_and_alone(place: Place) -> None:
+    place.add_sink("out")
+    old = place.add_pipeline("INSERT INTO out SELECT n FROM typed", ("typed",), ("out",))
+    async with place.running():
+        await place.send("typed", *numbered(1, 2))
+        await until(lambda: place.numbers("out") == [1, 2])
+        new = replace(old, id=id_of("pipeline", "p2"), name="p2", lineage=old.id)
+        place.catalogue.rename_pipeline(old.id, new, TableNames(("typed",), ("out",)))
+        await until(lambda: [one.key.pipeline_id for one in place.inserts()] == [new.id])
+        await place.send("typed", *numbered(3))
+        await until(lambda: 3 in place.numbers("out"))
+    assert place.numbers("out") == [1, 2, 3]
+    assert place.is_balanced()
+
+
+REPLAYS = {
+    "an offset": (Replay(1.0, from_offset=2), [1, 2, 3, 3, 4, 4]),
+    "all": (Replay(1.0, from_offset=0), [1, 1, 2, 2, 3, 3, 4, 4]),
+    "an offset that is to come": (Replay(1.0, from_offset=99), [1, 2, 3, 4]),
+    "a time": (Replay(1.0, from_time=1.0), [1, 1, 2, 2, 3, 3, 4, 4]),
+    "a time that is to come": (Replay(1.0, from_time=4e9), [1, 2, 3, 4]),
+}
+
+
+@pytest.mark.parametrize(("asked", "delivered"), REPLAYS.values(), ids=REPLAYS)
+async def test_a_replay_delivers_again_and_skips_nothing(place: Place, asked: Replay, delivered: list[int]) -> None:
+    place.add_sink("out")
+    pipeline = place.add_pipeline("INSERT INTO out SELECT n FROM typed", ("typed",), ("out",))
+    async with place.running():
+        await place.send("typed", *numbered(1, 2, 3, 4))
+        await until(lambda: place.numbers("out") == [1, 2, 3, 4])
+        place.catalogue.change_pipeline(replace(pipeline, replay=asked), TableNames(("typed",), ("out",)))
+        await until(lambda: place.numbers("out") == delivered)
+        await place.send("typed", *numbered(5))
+        await until(lambda: place.numbers("out") == [*delivered, 5])
+    async with place.running():
+        await place.send("typed", *numbered(6))
+        await until(lambda: 6 in place.numbers("out"))
+    assert place.numbers("out") == [*delivered, 5, 6], "once, whatever starts later"
+    assert place.is_balanced()
+
+
+async def test_a_stream_made_again_while_nothing_ran_is_delivered_from_its_first_record(place: Place) -> None:
+    sql, tables = "INSERT INTO out SELECT * FROM raw", (("raw",), ("out",))
+    place.add_sink("out")
+    place.add_pipeline(sql, *tables)
+    async with place.running():
+        await place.send("raw", *numbered(1, 2))
+        await until(lambda: place.numbers("out") == [1, 2])
+    await place.streams.__aexit__()
+    admin = PipelinesAdmin(place.state_dir, place.catalogue, place.folders)
+    assert admin.delete_stream(id_of("stream", "raw"), force=True)
+    admin.create_stream("raw", 5.0)
+    place.add_pipeline(sql, *tables)
+    await place.send("raw", *numbered(3))
+    async with place.running():
+        await until(lambda: 3 in place.numbers("out"))
+    assert place.numbers("out") == [1, 2, 3]
+
+
+async def test_a_pipeline_made_again_after_the_log_was_trimmed_starts_at_what_is_there(place: Place) -> None:
+    sql, tables = "INSERT INTO out SELECT * FROM raw", (("raw",), ("out",))
+    place.add_sink("out")
+    pipeline = place.add_pipeline(sql, *tables)
+    folder = place.folders.folder("raw")
+    async with place.running():
+        await place.send("raw", *numbered(1))
+        await until(lambda: place.numbers("out") == [1])
+        stream = (await place.streams.require("raw")).log
+        assert stream.deliver() == 0
+        place.catalogue.delete_pipeline(pipeline.id)
+        await until(lambda: not place.inserts())
+        await place.send("raw", *numbered(2))
+        assert stream.deliver() == 1
+    await place.streams.__aexit__()
+    segment_path(folder.partition(0), 0).unlink()  # as trimming leaves it, once a segment is full
+    segment_path(folder.partition(0), 2).write_bytes(SegmentHeader(folder.id, 0, 2).encode())
+    place.add_pipeline(sql, *tables)
+    async with place.running():
+        await until(lambda: place.inserts() and place.inserts()[0].progress)
+        await place.send("raw", *numbered(3))
+        await until(lambda: 3 in place.numbers("out"))
+    assert place.numbers("out") == [1, 3], "record 2 went out as a file"
 
 
 async def test_a_clock_that_is_set_back_holds_no_roll_up(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
