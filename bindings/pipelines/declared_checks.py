@@ -8,6 +8,7 @@ from collections import Counter
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
+from ...runtime.core.errors import ConfigError, UnsupportedError
 from ...wrangler_config.section import Problem
 from .catalogue import NAME_CHARACTERS_MAX, OBJECT_COUNT_MAX, is_name
 from .ids import is_id
@@ -204,17 +205,17 @@ def _shared_indexes(pipelines: Iterable[Any], sinks: Mapping[str, Any]) -> Itera
 
 
 def _ingest_problems(ingest: Any, streams: set[str], sinks: set[str], place: SettingsPlace) -> Iterator[Problem]:
-    from .processing.routing import routing_of  # noqa: PLC0415 - for projects with steps
-
     if place.bindings is not None:
         streams = streams | {entry.stream_id for entry in place.bindings.get("pipelines", ())}
-    for stream in streams:
-        try:
-            routing_of(ingest.of(stream))
-        except ValueError as error:
-            yield Problem(f'The steps of stream "{stream}": {error}', at=("ingest", "steps"))
+    with_rules: set[str] = set()
     for number, step in enumerate(ingest.steps):
         at: tuple[str | int, ...] = ("ingest", "steps", number)
+        yield from _step_problems(step, at, place.folder)
+        if step.type == "rules":
+            ruled = streams & {*step.streams} if step.streams else streams
+            for stream in sorted(ruled & with_rules):
+                yield Problem(f'Stream "{stream}" has a rules step already; put all rules into that one.', at=at)
+            with_rules |= ruled
         for index, name in enumerate(step.streams):
             if name not in streams:
                 yield Problem(unknown_table("stream", name, streams), at=(*at, "streams", index))
@@ -226,6 +227,18 @@ def _ingest_problems(ingest: Any, streams: set[str], sinks: set[str], place: Set
             ]
             named += [((*at, "default", index), name) for index, name in enumerate(step.default)]
             yield from (Problem(unknown_table("sink", name, sinks), at=at) for at, name in named if name not in sinks)
+
+
+def _step_problems(step: Any, at: tuple[str | int, ...], folder: Path) -> Iterator[Problem]:
+    from .processing.processor import Processor  # noqa: PLC0415 - for projects with steps
+
+    try:
+        Processor((step,), "", folder)
+    except UnsupportedError:  # what it needs is not installed: told at the start
+        return
+    except ConfigError as error:
+        is_named = str(error).startswith("ingest.steps")  # with step and stream, which the place says here
+        yield Problem(str(error.__cause__ if is_named else error), at=at)
 
 
 def _sql_file_problems(file: Path, at: tuple[str | int, ...], streams: set[str], sinks: set[str]) -> Iterator[Problem]:

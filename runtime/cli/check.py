@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ...wrangler_config.diagnostics import ERROR_MARK, WARNING_MARK, bullet, warning_block
+from ...wrangler_config.find import find_settings_file
+from ...wrangler_config.parse import read_document
 from ..core.errors import ConfigError, HandlerError
 from ..error_trace import format_error
 from ..serve import load_config, product_settings
@@ -18,6 +20,8 @@ from .portability import notes_on
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from ...wrangler_config.parse import Document
+    from ...wrangler_config.section import Problem
     from ...wrangler_config.worker_config import WorkerConfig
 
 
@@ -50,8 +54,18 @@ def _check_pipelines(config: WorkerConfig) -> None:
     from ...bindings.pipelines.declared_start import start_problems  # noqa: PLC0415 - only where something is declared
 
     if problems := start_problems(config, state_folder_of(config, None) / "state"):
-        lines = "\n".join(map(bullet, problems))
-        raise ConfigError(f"{ERROR_MARK} Checking what {_shown(config.path.parent / 'edge.toml')} declares:\n{lines}")
+        file = find_settings_file(config.path.parent)
+        assert file is not None, "something is declared"
+        document = read_document(file)
+        lines = "\n".join(bullet(_with_place(one, document, config.environment)) for one in problems)
+        raise ConfigError(f"{ERROR_MARK} Checking what {document.name} declares:\n{lines}")
+
+
+def _with_place(problem: Problem, document: Document, environment: str | None) -> str:
+    if not problem.at:
+        return problem.text
+    chosen = ("env", environment or "", *problem.at)
+    return f"{document.where(chosen if chosen[:3] in document.offsets else problem.at)}: {problem.text}"
 
 
 def _check_handler(file: Path) -> str:

@@ -81,7 +81,51 @@ def test_sql_that_does_not_fit_its_streams_columns_is_told(check: Callable[..., 
 def test_an_ingest_step_that_cannot_work_is_told(check: Callable[..., tuple[Any, str]]) -> None:
     code, said = check(DECLARED + '[[ingest.steps]]\ntype = "mask"\npattern = "("')
     assert code == 1
-    assert "'(' is no regular expression" in said
+    assert "edge.toml:10:10: '(' is no regular expression" in said
+
+
+def test_every_step_that_cannot_work_is_told_where_it_stands(check: Callable[..., tuple[Any, str]]) -> None:
+    steps = """
+    [[ingest.steps]]
+    type = "mask"
+    [[ingest.steps]]
+    type = "sample"
+    rate = 2.0
+    [[ingest.steps]]
+    type = "rules"
+    rules = [{ to = ["far"] }]
+    [[ingest.steps]]
+    type = "rules"
+    streams = ["flights"]
+    rules = [{ to = ["far"] }]
+    """
+    code, said = check(DECLARED + steps)
+    assert code == 1
+    assert "edge.toml:11:14: A mask step hides nothing" in said
+    assert 'edge.toml:13:14: "rate" is 2.0' in said
+    assert 'edge.toml:19:14: Stream "flights" has a rules step already' in said
+    assert said.count("edge.toml:") == 3
+
+
+def test_conditions_are_told_as_they_are_written(check: Callable[..., tuple[Any, str]]) -> None:
+    steps = """
+    [[ingest.steps]]
+    type = "filter"
+    where = "carrier = 'a' AND nope > 1"
+    [[ingest.steps]]
+    type = "sample"
+    rate = 0.5
+    key = "nope"
+    [[ingest.steps]]
+    type = "rules"
+    rules = [{ to = ["far"], when = "true" }, { to = ["far"], when = "carrier >" }]
+    """
+    code, said = check(DECLARED + steps)
+    assert code == 1
+    assert 'edge.toml:13:5: where for stream "flights", line 1, column 19: There is no column nope' in said
+    assert 'edge.toml:17:5: key for stream "flights", line 1, column 1: There is no column nope' in said
+    assert 'edge.toml:20:63: when for stream "flights", line ' in said
+    assert "IS TRUE" not in said
 
 
 def test_a_schema_that_differs_from_the_streams_is_told_with_the_way_to_go(

@@ -200,7 +200,7 @@ WARNINGS = [
         ),
     ),
     (
-        "[[ingest.steps]]\ntype = 'mask'\nkep = 3",
+        "[[ingest.steps]]\ntype = 'mask'\nkep = 3\npaths = ['a']",
         ('Unexpected fields found in ingest.steps[0] field: "kep"\nDid you mean "keep" instead of "kep" in line 3?'),
     ),
     (

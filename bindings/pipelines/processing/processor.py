@@ -58,10 +58,6 @@ class Processed:
     dropped_count: int = 0
 
 
-class StepError(ConfigError):
-    """Raised for a step that cannot work; the cause says why, the text names the stream as well."""
-
-
 class Processor:
     """The steps of one stream. Pure but for lookup files, which `refresh` reads again when they changed."""
 
@@ -76,11 +72,11 @@ class Processor:
                 self._add(step, folder)
             except ValueError as error:
                 msg = f'ingest.steps[{number}] ({step.type}) of stream "{stream}": {error}'
-                raise StepError(msg) from error
+                raise ConfigError(msg) from error
         try:
             self.routing: Routing = routing_of(steps)
         except ValueError as error:
-            raise StepError(f'ingest.steps of stream "{stream}": {error}') from error
+            raise ConfigError(f'ingest.steps of stream "{stream}": {error}') from error
 
     @classmethod
     def of(cls, declaration: IngestDeclaration | None, stream: str, folder: Path) -> Processor | None:
@@ -198,17 +194,6 @@ def _masked_line(mask: Mask, line: bytes) -> bytes:
     if not mask.concerns(line):
         return line
     return _encoder.encode(mask.apply(_decoder.decode(line))) + b"\n"
-
-
-def problem_of_step(step: Step, folder: Path) -> str | None:
-    """Why a step cannot work, whatever its stream; None when it can, or when what it needs is not installed."""
-    try:
-        Processor((step,), "", folder)
-    except UnsupportedError:
-        return None
-    except ConfigError as error:
-        return str(error.__cause__ if isinstance(error, StepError) else error)
-    return None
 
 
 def _parsed(parse: Parse, record: Any) -> Any:

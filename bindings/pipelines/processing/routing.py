@@ -44,10 +44,8 @@ def routing_of(steps: Sequence[Step]) -> Routing:
     conditions: list[str] = []
     rules: RulesStep | None = None
     for step in steps:
-        if isinstance(step, FilterStep):
-            conditions.append(_is_true(step.where))
-        elif isinstance(step, SampleStep):
-            conditions.append(_sample(step))
+        if isinstance(step, (FilterStep, SampleStep)):
+            conditions.append(condition_of(step))
         elif isinstance(step, RulesStep):
             if rules is not None:
                 raise ValueError("A stream has one rules step; put all rules into it.")
@@ -58,14 +56,21 @@ def routing_of(steps: Sequence[Step]) -> Routing:
     return _with_rules(keep, rules)
 
 
-def conditions_of(step: Step) -> Iterator[tuple[tuple[str | int, ...], str]]:
-    """Every SQL expression of a step, with where it is in the step: ("rules", 0, "when")."""
-    if isinstance(step, FilterStep):
-        yield ("where",), step.where
-    elif isinstance(step, SampleStep):
-        yield from (((name,), sql) for name, sql in (("key", step.key), ("always", step.always)) if sql)
-    elif isinstance(step, RulesStep):
-        yield from ((("rules", number, "when"), rule.when) for number, rule in enumerate(step.rules))
+def condition_of(step: FilterStep | SampleStep) -> str:
+    """SQL, true for the records that one step lets through. Raises ValueError for a rate that is none."""
+    return _is_true(step.where) if isinstance(step, FilterStep) else _sample(step)
+
+
+def rule_conditions(step: RulesStep) -> list[str]:
+    """SQL for each rule, true for the records that reach and match it."""
+    conditions: list[str] = []
+    finals: list[str] = []
+    for rule in step.rules:
+        this = _is_true(rule.when)
+        conditions.append(" AND ".join([*(f"NOT {one}" for one in finals), this]))
+        if rule.final:
+            finals.append(this)
+    return conditions
 
 
 def insert_of(route: Route, stream: str) -> str:
@@ -83,17 +88,10 @@ def _with_rules(keep: str | None, step: RulesStep) -> Routing:
     if not step.rules or any(not rule.to for rule in step.rules):
         raise ValueError('A rules step needs rules, and each of them at least one sink in its "to".')
     routes: dict[str, list[str]] = {}
-    finals: list[str] = []
-    matched: list[str] = []
-    for rule in step.rules:
-        this = _is_true(rule.when)
-        reached = " AND ".join([*(f"NOT {one}" for one in finals), this])
+    for rule, reached in zip(step.rules, rule_conditions(step), strict=True):
         for sink in rule.to:
             routes.setdefault(sink, []).append(f"({reached})")
-        matched.append(this)
-        if rule.final:
-            finals.append(this)
-    unmatched = f"NOT ({' OR '.join(matched)})"
+    unmatched = f"NOT ({' OR '.join(_is_true(rule.when) for rule in step.rules)})"
     for sink in step.default:
         routes.setdefault(sink, []).append(f"({unmatched})")
     return Routing(
