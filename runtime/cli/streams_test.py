@@ -87,11 +87,28 @@ def _records(file: BinaryIO) -> list[bytes]:
             values = msgspec.json.Decoder(msgspec.Raw).decode_lines(text)
         records = [msgspec.json.format(bytes(value), indent=-1) for value in values]
     except (msgspec.MsgspecError, UnicodeDecodeError) as error:
-        msg = f"{file.name} is neither one JSON value a line nor a JSON array: {error}."
+        msg = f"{file.name} is neither one JSON value a line nor a JSON array: {_bad_line(text)}{error}."
         raise BackendError(msg) from error
+    for number, record in enumerate(records, 1):
+        if not record.startswith(b"{"):
+            msg = f"{file.name}: record {number} is no object. A stream refuses every request with such a record."
+            raise BackendError(msg)
     if len(records) > RECORDS_MAX:
         raise BackendError(f"{file.name} has {len(records):,} records; at most {RECORDS_MAX:,} are tried at once.")
     return records
+
+
+def _bad_line(text: bytes) -> str:
+    """Where the first value is that is no JSON; empty for an array, and where no line alone is bad."""
+    if text.lstrip().startswith(b"["):
+        return ""
+    for number, line in enumerate(text.split(b"\n"), 1):
+        try:
+            if line.strip():
+                msgspec.json.decode(line)
+        except (msgspec.MsgspecError, UnicodeDecodeError):
+            return f"line {number}: "
+    return ""
 
 
 def _told(one: TriedRecord, width: int) -> Iterator[str]:
@@ -104,8 +121,6 @@ def _told(one: TriedRecord, width: int) -> Iterator[str]:
         yield click.style(f"  dead letter: {printable(one.problem)}", fg="red")
     elif one.steps and one.steps[-1].after is None:
         yield "  ends here"
-    elif not one.is_kept:
-        yield "  left out by filter or sample"
     for sink, row in one.rows:
         yield click.style(f"  -> {sink}", fg="green") + f"  {printable(row)}"
     if one.is_kept and not one.rows and not one.problem:
@@ -114,9 +129,10 @@ def _told(one: TriedRecord, width: int) -> Iterator[str]:
 
 def _step(step: StepView, width: int) -> Iterator[str]:
     """The step's title, then the record before and after it in two columns; lines that differ are marked."""
-    if step.after is None:
+    if step.note:
         yield f"  {step.title}: {printable(step.note)}"
         return
+    assert step.after is not None, "a step that ends a record says why"
     if step.after == step.before:
         yield f"  {step.title}: unchanged"
         return
@@ -125,7 +141,8 @@ def _step(step: StepView, width: int) -> Iterator[str]:
     before, after = _pretty(step.before), _pretty(step.after)
     for left, right in zip_longest(*_aligned(before, after), fillvalue=""):
         mark = " " if left.rstrip(",") == right.rstrip(",") else "|"
-        yield f"    {_cut(left, half):{half}} {mark} {_cut(right, half)}".rstrip()
+        for one, other in zip_longest(_wrapped(left, half), _wrapped(right, half), fillvalue=""):
+            yield f"    {one:{half}} {mark} {other}".rstrip()
 
 
 def _pretty(record: bytes) -> list[str]:
@@ -146,9 +163,10 @@ def _aligned(before: list[str], after: list[str]) -> tuple[list[str], list[str]]
     return left, right
 
 
-def _cut(text: str, width: int) -> str:
+def _wrapped(text: str, width: int) -> list[str]:
+    """The whole text in lines: what a mask hid may be at its end."""
     text = printable(text)
-    return text if len(text) <= width else text[: width - 1] + "…"
+    return [text[at : at + width] for at in range(0, len(text), width)]
 
 
 def _as_json(one: TriedRecord) -> dict[str, Any]:

@@ -6,9 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ..frame_extra import FrameExtra
-from ..processing.preview import preview
+from ..processing.declared import EnrichStep, FilterStep, MaskStep, ParseStep, RulesStep, SampleStep
+from ..processing.preview import StepView, preview
+from ..processing.processor import Processor
+from ..processing.routing import Route, condition_of, insert_of, rule_conditions
 from ..sinks.json_rows import json_rows
 from ..sinks.sink import OFFSET_COLUMN
+from ..sql.engine import compile_insert
 from ..sql.statements import parse_pipeline
 from .columns import StreamColumns
 from .feed import Chunk
@@ -20,9 +24,8 @@ if TYPE_CHECKING:
 
     from ..declared import Declared
     from ..objects import StreamObject
+    from ..processing.declared import Step
     from ..processing.facts import Facts
-    from ..processing.preview import StepView
-    from ..processing.processor import Processor
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,10 +61,7 @@ def try_records(
     lines = b"".join(record + b"\n" for record in records)
     if processor is not None:
         lines = processor.before_log(lines)
-    chunk = Chunk(0, 0, len(records), size_bytes=len(lines))
-    chunk.bodies, chunk.firsts, chunk.counts = [lines], [0], [len(records)]
-    chunk.times_us, chunk.extras = [int(facts.received_at * 1e6)], [_extra(facts)]
-
+    chunk = _chunk(lines, len(records), facts)
     columns = StreamColumns(stream, processor)
     problems = {one.index: f"{one.family}/{one.kind} {one.path}: {one.message}" for one in columns.of(chunk).bad}
     kept = set(columns.of(chunk).batch.column(OFFSET_COLUMN).to_pylist())
@@ -88,11 +88,12 @@ def try_records(
                 for offset, row in zip(offsets, json_rows(part.batch).to_pylist(), strict=True):
                     rows.setdefault(offset, []).append((insert.sink, row))
     steps = declared.ingest.of(stream.name)
+    decided = _decided(steps, stream, folder, _chunk(lines, len(records), facts)) if processor else {}
     return [
         TriedRecord(
             view.number,
             records[index],
-            view.steps,
+            (*view.steps, *(one.view(view.result) for one in decided.get(index, ()) if view.result is not None)),
             problems.get(index, ""),
             index in kept,
             tuple(rows.get(index, ())),
@@ -101,5 +102,64 @@ def try_records(
     ]
 
 
-def _extra(facts: Facts) -> FrameExtra:
-    return FrameExtra(ip=facts.ip or "", user_agent=facts.user_agent or "")
+@dataclass(frozen=True, slots=True)
+class _Decision:
+    """What a filter, a sample or rules said of one record."""
+
+    title: str
+    note: str
+    is_kept: bool
+
+    def view(self, record: bytes) -> StepView:
+        return StepView(self.title, record, record if self.is_kept else None, self.note)
+
+
+def _decided(steps: Sequence[Step], stream: StreamObject, folder: Path, chunk: Chunk) -> dict[int, Sequence[_Decision]]:
+    """By record: the steps that became SQL, one by one, until one leaves the record out."""
+    changing = [step for step in steps if isinstance(step, (ParseStep, EnrichStep, MaskStep))]
+    columns = StreamColumns(stream, Processor(changing, stream.name, folder) if changing else None)
+    batch = columns.of(chunk).batch
+    decided: dict[int, list[_Decision]] = {index: [] for index in batch.column(OFFSET_COLUMN).to_pylist()}
+    left = set(decided)
+
+    def matching(condition: str) -> set[int]:
+        [insert] = parse_pipeline(insert_of(Route("kept", condition), stream.name), may_name_hidden=True)
+        made = compile_insert(insert, columns.schema, started_at=stream.created_at).run(batch)
+        return set(made.rows.column(OFFSET_COLUMN).to_pylist())
+
+    for number, step in enumerate(steps, 1):
+        title = f"{number} {step.type}"
+        if isinstance(step, (FilterStep, SampleStep)):
+            passed = matching(condition_of(step))
+            what = step.where if isinstance(step, FilterStep) else _sample_text(step)
+            for index in left:
+                is_kept = index in passed
+                decided[index].append(_Decision(title, f"{'kept' if is_kept else 'left out'} ({what})", is_kept))
+            left &= passed
+    for number, step in enumerate(steps, 1):
+        if isinstance(step, RulesStep):
+            matches = [matching(condition) for condition in rule_conditions(step)]
+            for index in left:
+                note = _rules_note(step, [position for position, one in enumerate(matches) if index in one])
+                decided[index].append(_Decision(f"{number} {step.type}", note, is_kept=True))
+    return {index: tuple(decisions) for index, decisions in decided.items()}
+
+
+def _sample_text(step: SampleStep) -> str:
+    return f"a share of {step.rate:g}" + (f", or {step.always}" if step.always else "")
+
+
+def _rules_note(step: RulesStep, matched: Sequence[int]) -> str:
+    if matched:
+        rules = [(position + 1, step.rules[position]) for position in matched]
+        return "; ".join(f"rule {number} ({rule.when}) matches: {', '.join(rule.to)}" for number, rule in rules)
+    return f"no rule matches: {', '.join(step.default)}" if step.default else "no rule matches, and there is no default"
+
+
+def _chunk(lines: bytes, count: int, facts: Facts) -> Chunk:
+    """The records as one frame of a log."""
+    extra = FrameExtra(ip=facts.ip or "", user_agent=facts.user_agent or "")
+    chunk = Chunk(0, 0, count, size_bytes=len(lines))
+    chunk.bodies, chunk.firsts, chunk.counts = [lines], [0], [count]
+    chunk.times_us, chunk.extras = [int(facts.received_at * 1e6)], [extra]
+    return chunk

@@ -29,6 +29,7 @@ class StepView:
     after: bytes | None
     """None: the record ends here, and `note` says why."""
     note: str = ""
+    """What a step decided that changes no record."""
 
 
 @dataclass(frozen=True, slots=True)
