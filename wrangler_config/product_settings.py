@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, get_args, get_origin
 
 from .parse import Located
@@ -11,6 +11,7 @@ from .settings_values import (
     refuse_secrets_inside,
     refuse_written_secrets,
     resolved_members,
+    salvaged,
     validated,
     warn_of_unknown_inside,
 )
@@ -31,6 +32,8 @@ class Sections:
     variables: Mapping[str, Any]
     references: dict[str, str]
     report: Diagnostics
+    refused: set[tuple[str | int, ...]] = field(default_factory=set)
+    """Members of a wrong type: reported, and as if they were not there for what is checked next."""
 
 
 def check_product(product: ProductSettings, sections: Sections, place: SettingsPlace) -> dict[str, Any]:
@@ -53,12 +56,14 @@ def check_product(product: ProductSettings, sections: Sections, place: SettingsP
         else:
             checked[name] = _checked(kind, value, sections, place)
     for problem in product.problems(checked, place):
-        _tell(problem, sections.written[str(problem.at[0])].at[:-1], sections.report)
+        prefix = sections.written[str(problem.at[0])].at[:-1]
+        if (*prefix, *problem.at) not in sections.refused:
+            _tell(problem, prefix, sections.report)
     return checked
 
 
 def _checked(cls: type[Any], entry: Located, sections: Sections, place: SettingsPlace) -> Any:
-    """One entry as a `cls`; None when it cannot be one, which is reported."""
+    """One entry as a `cls`, without members of a wrong type, which are reported; None when it cannot be one."""
     report = sections.report
     if not isinstance(entry.value, dict):
         report.error(expected(entry, "object"), entry.at)
@@ -70,28 +75,35 @@ def _checked(cls: type[Any], entry: Located, sections: Sections, place: Settings
         warn_of_unknown(entry, known, report, **misplaced)
         _warn_inside_members(entry, cls, report)
         refuse_secrets_inside(entry, cls, report)
-        return validated(cls, values, entry, report)
+        return _salvaged(cls, values, entry, sections)
     known -= {rest}
     own = {key: value for key, value in values.items() if key in known}
     others = {key: value for key, value in values.items() if key not in known}
     _warn_inside_members(Located({key: entry.value[key] for key in own}, entry.name, entry.at), cls, report)
-    is_sound = _check_rest(cls, entry, others, report)
-    one = validated(cls, own | {rest: others}, entry, report)
-    return one if is_sound else None
+    _check_rest(cls, entry, others, report)
+    return _salvaged(cls, own | {rest: others}, entry, sections)
 
 
-def _check_rest(cls: Any, entry: Located, others: Mapping[str, Any], report: Diagnostics) -> bool:
+def _salvaged(cls: type[Any], values: Any, entry: Located, sections: Sections) -> Any:
+    if (one := validated(cls, values, entry, sections.report)) is not None:
+        return one
+    one, wrong = salvaged(cls, values)
+    sections.refused.update((*entry.at, *at) for at in wrong)
+    return one
+
+
+def _check_rest(cls: Any, entry: Located, others: Mapping[str, Any], report: Diagnostics) -> None:
     """The members that `cls` does not have itself, against the type it names for them."""
     found = cls.rest_type(entry.value)
     if found is None:
-        return True
+        return
     if isinstance(found, Problem):
         _tell(found, entry.at, report)
-        return False
+        return
     written = Located({key: entry.value[key] for key in others}, entry.name, entry.at)
     warn_of_unknown_inside(written, found.cls, report)
-    is_sound = validated(found.cls, others, written, report) is not None
-    return refuse_written_secrets(written, found.cls, found.secrets, report) and is_sound
+    validated(found.cls, others, written, report)
+    refuse_written_secrets(written, found.cls, found.secrets, report)
 
 
 def _hints_of(cls: Any, entry: Located) -> dict[str, Any]:

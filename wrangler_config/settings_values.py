@@ -110,6 +110,42 @@ def validated(cls: type[Any], resolved_value: Any, value: Located, report: Diagn
         return None
 
 
+def salvaged(cls: type[Any], refused_value: Any) -> tuple[Any, frozenset[tuple[str | int, ...]]]:
+    """What is right of a value that `validated` refused: so that its other problems are told at once.
+
+    Returns:
+        The value without its wrong members, None when they are required; and where those members were.
+    """
+    from pydantic import TypeAdapter, ValidationError  # noqa: PLC0415 - as above
+
+    adapter = TypeAdapter(cls)
+    text = json.dumps(refused_value, default=lambda date: {"date": date.text})
+    try:
+        return adapter.validate_json(text, strict=True), frozenset()
+    except ValidationError as error:
+        value = json.loads(text)
+        wrong = frozenset(_remove(value, one["loc"]) for one in error.errors(include_url=False))
+    try:
+        return adapter.validate_json(json.dumps(value), strict=True), wrong
+    except ValidationError:
+        return None, wrong
+
+
+def _remove(value: Any, loc: tuple[int | str, ...]) -> tuple[int | str, ...]:
+    """Take a wrong member out, or the array that it is in, whose other items keep their numbers so."""
+    place: list[int | str] = []
+    for step in loc:
+        if not isinstance(value, dict):
+            break
+        if step in value:
+            place.append(step)
+            if not isinstance(value[step], dict) or step == loc[-1]:
+                value.pop(step)
+                break
+            value = value[step]
+    return tuple(place)
+
+
 def warn_of_unknown_inside(value: Located, hint: Any, report: Diagnostics) -> None:
     """A warning for each object below `value` with members that its dataclass does not have."""
     kind = _kind(hint, value)
@@ -124,14 +160,13 @@ def warn_of_unknown_inside(value: Located, hint: Any, report: Diagnostics) -> No
             warn_of_unknown_inside(item, get_args(kind)[0], report)
 
 
-def refuse_written_secrets(value: Located, cls: Any, secrets: Iterable[str], report: Diagnostics) -> bool:
-    """An error for each text in these members of a `cls` that is no reference; whether there was none."""
+def refuse_written_secrets(value: Located, cls: Any, secrets: Iterable[str], report: Diagnostics) -> None:
+    """An error for each text in these members of a `cls` that is no reference."""
     hints = type_hints(cls)
     found = [leaf for secret in secrets for leaf in _written_texts(value.member(secret), hints[secret])]
     for leaf in found:
         text = f'"{leaf.name}" is a secret and may not be written here. Write {{ env = "NAME" }}, and keep'
         report.error(f"{text} NAME=value in .dev.vars or .env, or set it in the environment.", leaf.at)
-    return not found
 
 
 def refuse_secrets_inside(value: Located, hint: Any, report: Diagnostics) -> None:

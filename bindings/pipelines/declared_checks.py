@@ -185,7 +185,7 @@ def _pipelines_problems(
             yield Problem(text, at=(*at, "name"))
         seen.add(one.name)
         if (one.sql is None) == (one.sql_file is None):
-            yield Problem(f'The pipeline "{one.name}" needs "sql" or "sql_file", one of them.', at=at)
+            yield Problem(f'The pipeline "{one.name}" needs "sql" or "sql_file", one of them.', at=(*at, "sql"))
         elif one.sql is not None:
             yield from _sql_problems(one.sql, f'SQL of "{one.name}"', (*at, "sql"), streams, sinks)
         else:

@@ -296,6 +296,47 @@ def test_a_secret_written_under_the_name_env_is_refused(project: Project) -> Non
     assert "hush" not in report
 
 
+def test_a_wrong_type_hides_no_other_problem_of_its_entry(project: Project) -> None:
+    project.config()
+    project.write(
+        "edge.toml",
+        SINK.replace('"x"', "5")
+        + """
+        id = 7
+        rolling_policy = { interval_seconds = -5, file_size_bytes = "x" }
+        format.row_group_bytes = 0
+        [streams.s]
+        limits = { request_bytes = -1, bytes_per_second = "x" }
+        http.cors.origins = ["http://a.test/b"]
+        http.enabled = 1
+        [[pipelines]]
+        name = "a"
+        sql_file = "nope.sql"
+        on_error = 5
+        [[pipelines]]
+        name = "b"
+        sql = 5
+        """,
+    )
+    report = project.refusal()
+    for text in (
+        'Expected "sinks.far.path" to be of type string but got 5.',
+        'Expected "sinks.far.id" to be of type string but got 7.',
+        'Expected "sinks.far.rolling_policy.file_size_bytes" to be of type whole number but got "x".',
+        '"rolling_policy.interval_seconds" must be at least 1 but is -5',
+        '"format.row_group_bytes" must be above 0 but is 0.',
+        'Expected "streams.s.limits.bytes_per_second" to be of type whole number but got "x".',
+        '"limits.request_bytes" must be above 0 but is -1.',
+        'The origin "http://a.test/b" is neither',
+        'Expected "streams.s.http.enabled" to be of type boolean but got 1.',
+        'Expected "pipelines[0].on_error" field to be one of ["dead_letter","fail"] but got 5.',
+        "nope.sql cannot be read: No such file or directory.",
+        'Expected "pipelines[1].sql" to be of type string but got 5.',
+    ):
+        assert text in report
+    assert report.count("edge.toml:") == 12
+
+
 def test_the_files_that_declarations_name_are_watched(project: Project) -> None:
     project.config()
     schema = project.write("a.json", '{"fields": [{"name": "b", "type": "json"}]}')
