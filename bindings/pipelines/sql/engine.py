@@ -66,9 +66,9 @@ def compile_insert(insert: Insert, input_schema: pa.Schema, *, started_at: float
     try:
         plan = Plan(rewritten.sql, pa.schema([*visible, *HIDDEN_FIELDS, *extracted]), rewritten.calls)
         plan.probe()
-    except Exception as exc:
-        if type(exc) not in (Exception, ValueError):  # what the engine raises for a query it refuses
-            raise
+    except MemoryError:
+        raise
+    except Exception as exc:  # the engine raises any kind for a query it refuses
         raise planning_error(insert, [each.name for each in visible], exc) from exc
     return CompiledInsert(rewritten, plan)
 
@@ -112,6 +112,8 @@ class CompiledInsert:
         """Run a part of the batch; where that fails, run its halves, and a small part record by record."""
         try:
             made = self._plan.run(inputs)
+        except EngineError:
+            raise
         except Exception as exc:  # noqa: BLE001  the engine raises bare Exception for a failed query
             _raise_unless_about_data(exc)
         else:

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import difflib
 import re
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from ....runtime.core.errors import BackendError
+from .growing_calls import MADE_TOO_MUCH
 from .sql_error import SqlError, error_at
 from .tree import Call, Column, SubQuery, walk
 
@@ -25,14 +27,28 @@ class EngineError(BackendError):
     """Raised when the SQL engine fails in a way that says nothing about the records."""
 
 
+@contextmanager
+def panics_as_errors() -> Iterator[None]:
+    """A panic of the engine is no Exception, and would end the whole process: inside, it is an EngineError."""
+    try:
+        yield
+    except BaseException as exc:
+        if type(exc).__name__ != "PanicException":  # pyo3 exports the type nowhere
+            raise
+        raise EngineError(f"The SQL engine broke down: {exc}") from exc
+
+
 def is_about_data(exc: Exception) -> bool:
     """Whether a query failed on the values it read, and not on memory or a defect."""
-    return _NOT_DATA.search(str(exc)) is None
+    text = str(exc)
+    return MADE_TOO_MUCH in text or _NOT_DATA.search(text) is None
 
 
 def row_message(exc: Exception) -> str:
     """Why a query fails on one record, without any value of it."""
     text = str(exc)
+    if MADE_TOO_MUCH in text:
+        return MADE_TOO_MUCH
     for pattern, message in _ROW_MESSAGES:
         match = pattern.search(text)
         if match is not None:
@@ -43,6 +59,8 @@ def row_message(exc: Exception) -> str:
 def planning_error(insert: Insert, columns: Sequence[str], exc: Exception) -> SqlError:
     """The engine's refusal of a query, with the place of the name it is about."""
     text = _own_names_hidden(str(exc))
+    if MADE_TOO_MUCH in text:
+        text = MADE_TOO_MUCH
     missing = re.search(r"No field named (.+?)\.(?:\s|$)", text)
     if missing is not None:
         return _missing_column(insert, columns, missing.group(1))

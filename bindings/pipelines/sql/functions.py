@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from .growing_calls import bounded_arguments
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
@@ -46,7 +48,7 @@ def _from_unixtime(x: str, zone: str | None = None) -> str:
 
 def _array_fill(x: str, lengths: str) -> str:
     """Deprecated; the engine has `array_repeat`. One length: more of them go through nested calls."""
-    return f"array_repeat({x}, array_element({lengths}, 1))"
+    return f"array_repeat({', '.join(bounded_arguments('array_repeat', (x, f'array_element({lengths}, 1)')))})"
 
 
 def _trim_array(array: str, count: str) -> str:

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pyarrow as pa
-from datafusion import SessionConfig, SessionContext
+from datafusion import RuntimeEnvBuilder, SessionConfig, SessionContext
 
-from .engine_errors import is_about_data
+from .engine_errors import EngineError, is_about_data, panics_as_errors
 from .feed import Feed
+from .growing_calls import register_checks
 from .json_calls import register_json_call
 from .rewrite import STREAM_TABLE
 
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from .rewrite import JsonCall
 
 EVERY_ROW = 1 << 30
+POOL_BYTES_MAX = 512 * 1024 * 1024
+"""What the engine's operators may hold; what functions make is bounded by `growing_calls.py`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +44,14 @@ class Plan:
         self.input_schema = schema
         self._feed = Feed(schema, rows_at_once)
         self._context = _context(rows_at_once)
+        register_checks(self._context)
         for call in calls:
             register_json_call(self._context, call)
         self._context.register_dataset(STREAM_TABLE, self._feed)
-        frame = self._context.sql(sql)
-        self._plan = frame.execution_plan()
-        self.output_schema: pa.Schema = frame.schema()
+        with panics_as_errors():
+            frame = self._context.sql(sql)
+            self._plan = frame.execution_plan()
+            self.output_schema: pa.Schema = frame.schema()
 
     def probe(self) -> None:
         """Run without rows: what fails now fails for every record, so it is the query's fault and not theirs."""
@@ -59,7 +64,8 @@ class Plan:
     def run(self, batch: pa.RecordBatch) -> list[pa.RecordBatch]:
         """What the query makes of the batch; raises what the engine raises if it fails on any row."""
         self._feed.exchange(batch)
-        return [each.to_pyarrow() for each in self._context.execute(self._plan, 0)]
+        with panics_as_errors():
+            return [each.to_pyarrow() for each in self._context.execute(self._plan, 0)]
 
     def run_rows(self, batch: pa.RecordBatch) -> Iterator[pa.RecordBatch | RowFailure]:
         """What the query makes of each row, in order. Only with `rows_at_once=1`."""
@@ -67,9 +73,13 @@ class Plan:
         made = self._context.execute(self._plan, 0)
         while True:
             try:
-                yield next(made).to_pyarrow()
+                with panics_as_errors():
+                    rows = next(made).to_pyarrow()
+                yield rows
             except StopIteration:
                 break
+            except EngineError:
+                raise
             except Exception as exc:  # noqa: BLE001  the engine raises bare Exception for a failed query
                 yield RowFailure(self._feed.taken_count - 1, exc)
         assert self._feed.taken_count in (0, batch.num_rows), "the engine goes on after an error"
@@ -80,7 +90,7 @@ def _context(rows_at_once: int) -> SessionContext:
     config = SessionConfig().with_target_partitions(1).with_information_schema(enabled=False)
     if rows_at_once == 1:
         config = config.with_batch_size(1)
-    context = SessionContext(config)
+    context = SessionContext(config, RuntimeEnvBuilder().with_greedy_memory_pool(POOL_BYTES_MAX))
     # A filter stays in the engine: pyarrow, which the scan would hand it to, compares NaN and divides by other rules.
     context.remove_optimizer_rule("push_down_filter")
     return context

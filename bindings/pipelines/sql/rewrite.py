@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import pyarrow as pa
 
 from .functions import clock_call, documented_call
+from .growing_calls import bounded_arguments
 from .json_chain import Chain, find_cast_chain, find_chain, without_parentheses
 from .json_kinds import Want
 from .json_refusals import refuse_json
@@ -199,7 +200,11 @@ class _Rewriter:
         written = documented_call(call.name, arguments)
         if written is not None:
             return written
-        return self._splice(call, list(zip(call.arguments, arguments, strict=True)))
+        try:
+            bounded = bounded_arguments(call.name, arguments)
+        except ValueError as error:
+            raise self._error(call, str(error)) from None
+        return self._splice(call, list(zip(call.arguments, bounded, strict=True)))
 
     def _chain(self, chain: Chain, scope: _Scope) -> str:
         """The name or call that stands for a JSON value."""

@@ -78,6 +78,7 @@ _TOKEN = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _LOWER = {code: code + 32 for code in range(ord("A"), ord("Z") + 1)}
 _ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "b": "\b", "f": "\f"}
 
@@ -90,6 +91,8 @@ def _token(group: str, match: re.Match[str]) -> Token:
         kind, value = "word", fold(text)
     elif group == "quoted":
         kind, value = "quoted", text[1:-1].replace(text[0] * 2, text[0])
+        if _CONTROL.search(value):
+            raise error_at(match.string, match.start(), "A quoted name has a control character, which no column has.")
     elif group == "string":
         kind, value = "string", text[1:-1].replace("''", "'")
     elif group == "escaped":

@@ -12,7 +12,7 @@ import pytest
 
 from edge.bindings.pipelines.sql import feed
 from edge.bindings.pipelines.sql.engine import HIDDEN_FIELDS, compile_insert
-from edge.bindings.pipelines.sql.engine_errors import EngineError, is_about_data
+from edge.bindings.pipelines.sql.engine_errors import EngineError, is_about_data, panics_as_errors
 from edge.bindings.pipelines.sql.statements import SqlError, parse_pipeline
 
 NUMBERS = {"n": pa.array([1, 2, 3]), "t": pa.array(["a", "b", "c"])}
@@ -23,9 +23,8 @@ def offsets(outcome: Any) -> list[int]:
 
 
 def refusal(select: str, columns: dict[str, pa.Array]) -> SqlError:
-    (insert,) = parse_pipeline(f"INSERT INTO k {select}")
     with pytest.raises(SqlError) as caught:
-        compile_insert(insert, pa.record_batch(columns).schema, started_at=0)
+        compile_insert(*parse_pipeline(f"INSERT INTO k {select}"), pa.record_batch(columns).schema, started_at=0)
     return caught.value
 
 
@@ -288,3 +287,72 @@ def test_the_longest_chain_that_is_parsed_also_runs(rows: Any) -> None:
     chain = " OR ".join(f"n = {number}" for number in range(100))
     assert len(rows(f"SELECT n FROM s WHERE {'(' * 20}{chain}{')' * 20}", NUMBERS)) == 3
     assert rows("SELECT " + " || ".join(["t"] * 200) + " AS x FROM s", {"t": pa.array(["a"])}) == [{"x": "a" * 200}]
+
+
+# Hostile records: what functions make
+
+
+@pytest.mark.parametrize(
+    ("expression", "good"),
+    [
+        ("range(n)", [0, 1, 2]),
+        ("generate_series(1, n)", [1, 2, 3]),
+        ("range(DATE '2024-01-01', DATE '2024-01-01' + CAST(n AS INT), INTERVAL '1 day')", None),
+        ("repeat(t, n)", "ababab"),
+        ("lpad(t, n)", " ab"),
+        ("rpad(t, n, '-')", "ab-"),
+        ("array_repeat(t, n)", ["ab"] * 3),
+        ("array_resize([t], n, t)", ["ab"] * 3),
+        ("array_fill(t, [n])", ["ab"] * 3),
+    ],
+)
+def test_a_record_that_asks_for_too_much_fails_alone(expression: str, good: Any, run: Any) -> None:
+    columns = {"n": pa.array([3, 2**40, -1, None, 2**62, 3]), "t": pa.array(["ab"] * 6)}
+    outcome = run(f"SELECT {expression} AS x FROM s", columns)
+    assert [bad.index for bad in outcome.bad] == [1, 4]
+    made = outcome.rows.column("x").to_pylist()
+    assert (len(made), made[0]) == (4, made[3])
+    if good is not None:
+        assert made[0] == good
+        assert {bad.message for bad in outcome.bad} == {
+            "A function would make more than 16 MiB of text or list items of one record."
+        }
+
+
+def test_a_replacement_that_grows_too_much_fails_alone(run: Any) -> None:
+    columns = {"t": pa.array(["a", "a" * 100_000]), "by": pa.array(["b", "b" * 100_000])}
+    outcome = run("SELECT replace(t, 'a', by) AS x FROM s", columns)
+    assert outcome.rows.column("x").to_pylist() == ["b"]
+    assert [bad.index for bad in outcome.bad] == [1]
+
+
+def test_records_that_ask_for_much_together_are_run_in_parts(run: Any) -> None:
+    outcome = run("SELECT octet_length(repeat('x', n)) AS x FROM s", {"n": pa.array([1_000_000] * 100)})
+    assert outcome.rows.column("x").to_pylist() == [1_000_000] * 100
+
+
+def test_a_range_too_long_in_the_sql_itself_is_refused() -> None:
+    error = refusal("SELECT n, range(1099511627776) AS x FROM s", NUMBERS)
+    assert error.message.startswith("A function would make more than 16 MiB")
+    assert error.column == 25
+
+
+def test_a_panic_of_the_engine_is_an_error_of_the_engine() -> None:
+    class PanicException(BaseException):
+        """As pyo3 raises it."""
+
+    with pytest.raises(EngineError, match="broke down: capacity overflow"), panics_as_errors():
+        raise PanicException("capacity overflow")
+    with pytest.raises(KeyboardInterrupt), panics_as_errors():
+        raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("name", ['"\0"', '"a\tb"', "`\x7f`"])
+def test_a_name_with_a_control_character_is_refused_where_it_stands(name: str) -> None:
+    error = refusal(f"SELECT n AS {name} FROM s", NUMBERS)
+    assert "control character" in error.message
+    assert error.column == 27
+
+
+def test_whatever_the_engine_raises_while_planning_is_an_error_in_the_sql() -> None:
+    assert refusal("SELECT 'a\0' FROM s", NUMBERS).line == 1
