@@ -9,10 +9,10 @@ import json
 import os
 import shutil
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from .catalogue import Catalogue, TableNames
+from .catalogue import Catalogue, NoSuchObjectError, TableNames
 from .delivery.status import DeliveryStatus
 from .disk import Disk, write_file
 from .ids import id_of
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from .delivery.status import PipelineStatus
+    from .objects import Replay
     from .schema import Schema
     from .sql_plans import PlannedInsert
     from .stream_folders import StreamFolder
@@ -96,6 +97,18 @@ class PipelinesAdmin:
         self.plan_sql(sql)
         self.catalogue.add_pipeline(pipeline, table_names(sql))
         return pipeline
+
+    def replay_pipeline(self, pipeline_id: str, replay: Replay) -> None:
+        """Have a pipeline deliver again; who runs it sees that within a moment.
+
+        Raises:
+            NoSuchObjectError: nothing has this id.
+        """
+        pipeline = self.catalogue.pipeline(pipeline_id)
+        if pipeline is None:
+            raise NoSuchObjectError("pipeline", pipeline_id, (one.name for one in self.catalogue.pipelines()))
+        changed = replace(pipeline, replay=replay, modified_at=replay.asked_at)
+        self.catalogue.change_pipeline(changed, table_names(pipeline.sql))
 
     def warnings_of(self, pipeline: PipelineObject) -> list[str]:
         """What is allowed of a pipeline and perhaps not meant, a sentence each."""

@@ -11,6 +11,7 @@ from ...bindings.pipelines.rest_shapes import pipeline_shape, table_shapes, time
 from ...bindings.pipelines.sql.sql_error import SqlError
 from ..core.errors import EdgeError
 from .pipelines_compact import compact
+from .pipelines_replay import replay
 from .pipelines_state import (
     FILE,
     confirm,
@@ -40,6 +41,7 @@ def command() -> None:
 
 
 command.add_command(compact)
+command.add_command(replay)
 
 
 def sql_options(command: Command) -> Command:
@@ -146,7 +148,11 @@ def delete(pipeline: str, *, is_sure: bool, **where: Any) -> None:
     admin.catalogue.delete_pipeline(found.id)
     click.echo(f"Deleted pipeline {found.name}.", err=True)
     if found.origin == "declared":
-        click.echo("It is made again at the next start while edge.toml declares it.", err=True)
+        click.echo(
+            "It is made again at the next start while edge.toml declares it, and goes on where it was. "
+            "To deliver again: edge pipelines replay.",
+            err=True,
+        )
 
 
 def _sql_of(sql: str | None, sql_file: Path | None) -> tuple[str, str]:

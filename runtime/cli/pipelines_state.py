@@ -99,8 +99,11 @@ def require(kind: Any, id_or_name: str, find: Callable[[str], T | None], known: 
     return found
 
 
-def confirm(question: str, *, is_sure: bool) -> None:
-    """Ask before something is deleted.
+NOT_DELETED = "Nothing was deleted: there is no terminal to ask on. Pass -y to delete it."
+
+
+def confirm(question: str, *, is_sure: bool, otherwise: str = NOT_DELETED) -> None:
+    """Ask before something is done that cannot be undone; `otherwise` is said where there is nobody to ask.
 
     Raises:
         EdgeError: there is nobody to ask.
@@ -109,7 +112,7 @@ def confirm(question: str, *, is_sure: bool) -> None:
     if is_sure:
         return
     if not sys.stdin.isatty():
-        raise EdgeError(f"{question}\nNothing was deleted: there is no terminal to ask on. Pass -y to delete it.")
+        raise EdgeError(f"{question}\n{otherwise}")
     click.confirm(question, abort=True, err=True)
 
 

@@ -145,11 +145,17 @@ def delete(sink: str, *, is_sure: bool, **where: Any) -> None:
     found = require("sink", sink, admin.catalogue.sink, admin.catalogue.sinks)
     users = [one.name for one in admin.catalogue.pipelines_using(found.id)]
     along = f" with the pipeline{'s' * (len(users) != 1)} {', '.join(users)}" if users else ""
-    confirm(f"Delete sink {found.name}{along}?", is_sure=is_sure)
+    again = ""
+    if found.origin == "declared":
+        again = (
+            " It is made again at the next start while edge.toml declares it; then all that the streams' logs still "
+            "have goes there once more, and rows that are there already will be there twice."
+        )
+    confirm(f"Delete sink {found.name}{along}?{again}", is_sure=is_sure)
     admin.catalogue.delete_sink(found.id, force=True)
     click.echo(f"Deleted sink {found.name}. What it wrote stays where it is.", err=True)
-    if found.origin == "declared":
-        click.echo("It is made again at the next start while edge.toml declares it.", err=True)
+    if again:
+        click.echo(again.strip(), err=True)
 
 
 def _config(given: Mapping[str, Any]) -> dict[str, Any]:
