@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ...runtime.core.errors import ConfigError, UnsupportedError
 from ...wrangler_config.section import Problem
-from .catalogue import NAME_CHARACTERS_MAX, OBJECT_COUNT_MAX, is_name
-from .ids import is_id
+from .declared_names import count_problems, find_name_problems, name_problems, shared_places
 from .sinks.sink_config import problem_of_format
 
 if TYPE_CHECKING:
@@ -28,21 +27,14 @@ _ORIGIN = re.compile(r"https?://(\[[0-9a-fA-F:]+\]|[A-Za-z0-9._-]+)(:\d{1,5})?")
 def find_problems(products: Mapping[str, Any], place: SettingsPlace) -> Iterator[Problem]:
     """Every problem. `products` as in `ProductSettings`: an entry whose types are wrong is None, and told already."""
     streams, sinks, pipelines = (products.get(key) or {} for key in ("streams", "sinks", "pipelines"))
-    for section, names in (("streams", streams), ("sinks", sinks)):
-        for name in names:
-            yield from _name_problems(section[:-1], name, (section, name))
-        yield from _count_problems(section, len(names))
-    for name in sinks:
-        if name in streams:
-            text = f'"{name}" is the name of a stream and of a sink; in SQL it would mean both. Rename one of them.'
-            yield Problem(text, at=("sinks", name))
-    yield from _id_problems(products)
+    yield from find_name_problems(products, streams, sinks)
     for name, stream in streams.items():
         if stream is not None:
             yield from _stream_problems(stream, ("streams", name), place.folder)
     for name, sink in sinks.items():
         if sink is not None:
             yield from _sink_problems(sink, ("sinks", name))
+    yield from shared_places(sinks, place.folder)
     yield from _pipelines_problems(pipelines, {*streams}, {*sinks}, place)
     yield from _shared_indexes(pipelines, sinks)
     if products.get("ingest") is not None:
@@ -54,38 +46,6 @@ def named_files(products: Mapping[str, Any], folder: Path) -> Iterator[Path]:
     names = [one.schema_file for one in products.get("streams", {}).values()]
     names += [one.sql_file for one in products.get("pipelines", ())]
     yield from (folder / name for name in names if name is not None)
-
-
-def _name_problems(kind: str, name: str, at: tuple[str | int, ...]) -> Iterator[Problem]:
-    if not is_name(name):
-        yield Problem(
-            f"The {kind} name {json.dumps(name, ensure_ascii=False)} is not allowed: it is used in SQL, so it may have "
-            f"letters, digits and underscores only, 1 to {NAME_CHARACTERS_MAX} of them.",
-            at=at,
-        )
-
-
-def _count_problems(section: str, count: int) -> Iterator[Problem]:
-    if count > OBJECT_COUNT_MAX:
-        yield Problem(f"There are {count} {section}; there may be {OBJECT_COUNT_MAX}.", at=(section,))
-
-
-def _id_problems(products: Mapping[str, Any]) -> Iterator[Problem]:
-    for section in ("streams", "sinks", "pipelines"):
-        entries = products.get(section) or {}
-        items = entries.items() if isinstance(entries, dict) else enumerate(entries)
-        seen: set[str] = set()
-        for key, one in items:
-            if one is None or one.id is None:
-                continue
-            if not is_id(one.id):
-                text = (
-                    f'The id "{one.id}" is not 32 hex digits in lower case. Leave it out to have one made of the name.'
-                )
-                yield Problem(text, at=(section, key, "id"))
-            elif one.id in seen:
-                yield Problem(f'The id "{one.id}" is given twice in {section}.', at=(section, key, "id"))
-            seen.add(one.id)
 
 
 def _stream_problems(stream: Any, at: tuple[str | int, ...], folder: Path) -> Iterator[Problem]:
@@ -171,7 +131,7 @@ def _pipelines_problems(
 ) -> Iterator[Problem]:
     pipelines = tuple(pipelines)
     counts = Counter(one.name for one in pipelines if one is not None)
-    yield from _count_problems("pipelines", len(pipelines))
+    yield from count_problems("pipelines", len(pipelines))
     if place.bindings is not None:
         streams = streams | {entry.stream_id for entry in place.bindings.get("pipelines", ())}
     seen: set[str] = set()
@@ -179,7 +139,7 @@ def _pipelines_problems(
         if one is None:
             continue
         at: tuple[str | int, ...] = ("pipelines", index)
-        yield from _name_problems("pipeline", one.name, (*at, "name"))
+        yield from name_problems("pipeline", one.name, (*at, "name"))
         if counts[one.name] > 1 and one.name in seen:
             text = f'There are {counts[one.name]} pipelines with the name "{one.name}". Give each its own.'
             yield Problem(text, at=(*at, "name"))

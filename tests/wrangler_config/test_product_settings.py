@@ -32,6 +32,7 @@ rolling_policy = { interval_seconds = 5, file_size_bytes = 104857600 }
 name = "far"
 sql = "INSERT INTO far SELECT upper(carrier) AS carrier FROM flights"
 """
+PARQUET = "format.type = 'parquet'\n"
 SINK = '[sinks.far]\ntype = "local"\npath = "x"\n'
 
 
@@ -130,6 +131,11 @@ ERRORS = [
     ("[sinks.far]\ntype = 'r2'\nbucket = 'bucket'\npath = '../../x'", "The path '../../x' is no place inside"),
     ("[sinks.far]\ntype = 's3'\nbucket = 'bucket'\npath = 'a//x'", "The path 'a//x' is no place inside"),
     (SINK + "[streams.far]", 'edge.toml:1:8: "far" is the name of a stream and of a sink'),
+    (
+        "[streams.ev]\n[streams.EV]",
+        'edge.toml:2:10: The stream "EV" and the stream "ev" differ in case alone, which SQL does not see',
+    ),
+    (SINK + "[streams.Far]", 'The sink "far" and the stream "Far" differ in case alone'),
     ("[[pipelines]]", 'edge.toml:1:3: "pipelines[0].name" is a required field.'),
     ("[[pipelines]]\nname = 'a'", 'The pipeline "a" needs "sql" or "sql_file", one of them.'),
     (
@@ -231,6 +237,19 @@ def test_inserts_of_one_stream_that_share_an_elasticsearch_index_are_warned_of(p
     assert warning == (
         '2 INSERTs send records of the stream "flights" to the index "all" of https://es.test (pipelines: a, d): '
         "a record that two of them send becomes one document there, the first. Give each INSERT an index of its own."
+    )
+
+
+def test_sinks_that_write_to_one_place_are_warned_of(project: Project) -> None:
+    project.config()
+    beside = SINK.replace("far", "near")
+    project.write("edge.toml", SINK + beside.replace('"x"', '"x/y"') + beside.replace("near", "pq") + PARQUET)
+    assert project.warnings() == []
+    project.write("edge.toml", SINK + beside.replace('"x"', '"./x/"'))
+    [warning] = project.warnings()
+    assert warning == (
+        "The sinks far and near write to one place, so edge query cannot tell their files apart. "
+        "Give each a path of its own."
     )
 
 
