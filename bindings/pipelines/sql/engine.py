@@ -16,11 +16,11 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 
 from ..sinks.sink import HIDDEN_COLUMNS, OFFSET_COLUMN, PARTITION_COLUMN, TIME_COLUMN
-from .engine_errors import EngineError, is_about_data, planning_error, row_message
+from .engine_errors import EngineError, column_error, is_about_data, planning_error, row_message
 from .json_extract import Extractor
 from .json_values import result_field
 from .nested_nulls import nulls_pushed_down
-from .plain_types import plain_field
+from .plain_types import plain_field, unwritable_type
 from .plan import Plan, RowFailure
 from .rewrite import rewrite
 
@@ -58,7 +58,8 @@ def compile_insert(insert: Insert, input_schema: pa.Schema, *, started_at: float
     """Plan an INSERT over the columns of its stream. `now()` is `started_at`, Unix seconds.
 
     Raises:
-        SqlError: a column or function does not exist, types do not fit, or two columns have one name.
+        SqlError: a column or function does not exist, types do not fit, two columns have one name, or no sink can
+            write a column's type.
     """
     visible = [each for each in input_schema if each.name not in HIDDEN_COLUMNS]
     rewritten = rewrite(insert, visible, HIDDEN_COLUMNS, started_at)
@@ -70,7 +71,12 @@ def compile_insert(insert: Insert, input_schema: pa.Schema, *, started_at: float
         raise
     except Exception as exc:  # the engine raises any kind for a query it refuses
         raise planning_error(insert, [each.name for each in visible], exc) from exc
-    return CompiledInsert(rewritten, plan)
+    compiled = CompiledInsert(rewritten, plan)
+    for each in compiled.output_schema:
+        if (bad := unwritable_type(each.type)) is not None:
+            message = f"Column {each.name} has the type {bad}, which no sink can write. Cast it to another one."
+            raise column_error(insert, each.name, message)
+    return compiled
 
 
 class CompiledInsert:

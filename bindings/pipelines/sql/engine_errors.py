@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING
 from ....runtime.core.errors import BackendError
 from .growing_calls import MADE_TOO_MUCH
 from .sql_error import SqlError, error_at
-from .tree import Call, Column, SubQuery, walk
+from .tree import Call, Cast, Column, Compound, Literal, SubQuery, walk
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from .statements import Insert
-    from .tree import Expression, Query
+    from .tree import Expression, Item, Query
 
 
 class EngineError(BackendError):
@@ -69,7 +69,24 @@ def planning_error(insert: Insert, columns: Sequence[str], exc: Exception) -> Sq
         for call in _expressions(insert.query):
             if isinstance(call, Call) and call.name == function.group(1):
                 return error_at(insert.text, call.start, _first_sentences(text))
-    return error_at(insert.text, insert.query.select.start, _first_sentences(text))
+    return error_at(insert.text, _place_of(insert, text), _first_sentences(text))
+
+
+def column_error(insert: Insert, name: str, message: str) -> SqlError:
+    """The error for the item of the outermost SELECT that gives the column `name`, else for the SELECT."""
+    select = insert.query.select
+    for item in reversed(select.items):  # of two with one name the second is at fault
+        if item.expression is not None and name_of(item, insert.text) == name:
+            return error_at(insert.text, item.start, message)
+    return error_at(insert.text, select.start, message)
+
+
+def name_of(item: Item, text: str) -> str | None:
+    """What a column is called; a computed one without a name by its own text."""
+    if item.alias is not None or item.expression is None:
+        return item.alias
+    expression = item.expression
+    return expression.names[-1] if isinstance(expression, Column) else " ".join(text[item.start : item.end].split())
 
 
 def _missing_column(insert: Insert, columns: Sequence[str], shown: str) -> SqlError:
@@ -87,6 +104,36 @@ def _missing_column(insert: Insert, columns: Sequence[str], shown: str) -> SqlEr
         if isinstance(part, Column) and name in part.names:
             return error_at(insert.text, part.start, message)
     return error_at(insert.text, insert.query.select.start, message)
+
+
+def _place_of(insert: Insert, text: str) -> int:
+    """Where in the SQL is what the engine's text is about, by the name, type or constant it quotes."""
+    select = insert.query.select
+    same = re.search(r'and "(.+)" at position \d+ have the same name', text)
+    if same is not None:
+        name = same[1].rpartition(" AS ")[2].rpartition(".")[2].strip('"')
+        return next((each.start for each in reversed(select.items) if name_of(each, insert.text) == name), select.start)
+    kind = re.search(r"Unsupported SQL type (.+)", text)
+    for part in _expressions(insert.query):
+        if isinstance(part, Cast) and kind is not None and part.type_text.lower() == kind[1].strip().lower():
+            return part.start
+        if isinstance(part, Literal | Compound) and _constant(part, insert.text) in _quoted(text):
+            return part.start
+    if "Cannot create filter" in text and select.where is not None:
+        return select.where.start
+    return select.items[0].start if len(select.items) == 1 and select.where is None else select.start
+
+
+def _constant(part: Literal | Compound, text: str) -> str | None:
+    """A text in the SQL, `DATE '...'` and `INTERVAL '...'` included."""
+    if isinstance(part, Literal):
+        return part.value if isinstance(part.value, str) else None
+    quoted = re.fullmatch(r"\w+\s+'(.*)'", text[part.start : part.end], re.DOTALL)
+    return quoted[1] if quoted and part.operator in ("typed literal", "interval") else None
+
+
+def _quoted(text: str) -> set[str]:
+    return {one or other for one, other in re.findall(r"'([^']+)'|\"([^\"]+)\"", text)}
 
 
 def _expressions(query: Query) -> Iterator[Expression]:

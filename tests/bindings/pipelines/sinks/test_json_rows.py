@@ -60,6 +60,15 @@ def test_json_columns_are_written_as_values_on_one_line() -> None:
     assert texts(pa.array(['{"a":"\\n"}']).cast(pa.json_())) == ['{"a":"\\n"}']
 
 
+def test_maps_are_objects_whose_keys_are_text() -> None:
+    column = pa.array([[("a", 1), ('b"', None)], None, []], pa.map_(pa.string(), pa.int64()))
+    assert texts(column) == ['{"a":1,"b\\"":null}', "null", "{}"]
+    assert texts(column.slice(1)) == ["null", "{}"]
+    assert texts(pa.array([[(1, "x")]], pa.map_(pa.int64(), pa.string()))) == ['{"1":"x"}']
+    moments = pa.MapArray.from_arrays([0, 1], pa.array([0], pa.int64()).view(pa.timestamp("s")), pa.array([[1]]))
+    assert texts(moments) == ['{"1970-01-01T00:00:00Z":[1]}']
+
+
 def test_hidden_columns_stay_hidden_and_lines_end() -> None:
     batch = pa.record_batch({'q"': [1, 2], "__edge_offset": [7, 8]})
     assert bytes(json_lines(batch)) == b'{"q\\"":1}\n{"q\\"":2}\n'
