@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from .core.body import Body
 from .core.context import Context, Invocation, PendingWork, current_invocation
-from .core.errors import EdgeError, HandlerError
+from .core.errors import BackendError, EdgeError, HandlerError
 from .core.response import replace_wire_body, wire_body
 
 if TYPE_CHECKING:
@@ -23,6 +23,10 @@ if TYPE_CHECKING:
     from .core.request import Request
     from .core.response import Response
     from .core.worker import Worker
+
+
+BACKEND_LOG_INTERVAL_S = 1.0
+"""A full disk refuses each of hundreds of requests a second, for one reason."""
 
 
 class Generation:
@@ -64,6 +68,8 @@ class LiveWorker:
         self._host = host
         self._answer_error = answer_error
         self._current: Generation | None = None
+        self._backend_logged_at = float("-inf")
+        self._unlogged_count = 0
         self.failure: Exception | None = None
         """Why there is no current generation, when the first load failed."""
 
@@ -94,7 +100,10 @@ class LiveWorker:
                 replace_wire_body(response, Body(chunks=_HeldChunks(body, generation), size_bytes=body.size_bytes))
                 is_body_held = True
         except (Exception, SystemExit) as error:  # the border of the user's code: sys.exit() there ends a request only
-            if not isinstance(error, EdgeError) or error.http_status >= 500:
+            # What a client did wrong is no error of ours; what a backend could not do is no fault of the handler.
+            if isinstance(error, BackendError):
+                self._log_backend(error)
+            elif not isinstance(error, EdgeError) or error.http_status >= 500:
                 self._host.log.error("handler_failed", exc_info=error)
             return self._answer_error(request, error)
         else:
@@ -102,6 +111,15 @@ class LiveWorker:
         finally:
             if not is_body_held:
                 generation.leave()
+
+    def _log_backend(self, error: BackendError) -> None:
+        """One line a second at most, with how many were left out since the last one."""
+        now = self._host.now()
+        if 0 <= now - self._backend_logged_at < BACKEND_LOG_INTERVAL_S:
+            self._unlogged_count += 1
+            return
+        self._host.log.error("backend_failed", reason=str(error), not_logged=self._unlogged_count)
+        self._backend_logged_at, self._unlogged_count = now, 0
 
     async def call(self, handler: str, event: object) -> Any:
         """Deliver an event; its `waitUntil` work is done when this returns. Raises what the handler raised."""

@@ -124,6 +124,24 @@ async def test_storage_that_failed_may_be_tried_again(status: int, text: str) ->
     assert await answer.text() == f"{text} (request 00ff)\n"
 
 
+async def test_storage_that_refuses_every_request_is_logged_once_a_second_in_one_line() -> None:
+    host = FakeHost()
+
+    def fail(*_: object) -> Response:
+        raise BackendError("state/kv.sqlite: no space left")
+
+    live = LiveWorker(host, plain_answer)
+    live.swap(generation(host, fail))
+    for _ in range(3):
+        await live.fetch(get())
+    assert host.log.events("error") == ["backend_failed"]
+    await host.advance(1.0)
+    await live.fetch(get())
+    lines = [values for level, _, values in host.log.lines if level == "error"]
+    reason = "state/kv.sqlite: no space left"
+    assert lines == [{"reason": reason, "not_logged": 0}, {"reason": reason, "not_logged": 2}]
+
+
 async def test_sys_exit_in_a_handler_ends_that_request_only() -> None:
     host = FakeHost()
 
