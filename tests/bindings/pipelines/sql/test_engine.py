@@ -314,7 +314,7 @@ def test_the_longest_chain_that_is_parsed_also_runs(rows: Any) -> None:
     ],
 )
 def test_a_record_that_asks_for_too_much_fails_alone(expression: str, good: Any, run: Any) -> None:
-    columns = {"n": pa.array([3, 2**40, -1, None, 2**62, 3]), "t": pa.array(["ab"] * 6)}
+    columns = {"n": pa.array([3, 2**24, -1, None, 2**24, 3]), "t": pa.array(["ab"] * 6)}
     outcome = run(f"SELECT {expression} AS x FROM s", columns)
     assert [bad.index for bad in outcome.bad] == [1, 4]
     made = outcome.rows.column("x").to_pylist()
@@ -327,7 +327,7 @@ def test_a_record_that_asks_for_too_much_fails_alone(expression: str, good: Any,
 
 
 def test_a_replacement_that_grows_too_much_fails_alone(run: Any) -> None:
-    columns = {"t": pa.array(["a", "a" * 100_000]), "by": pa.array(["b", "b" * 100_000])}
+    columns = {"t": pa.array(["a", "a" * 5_000]), "by": pa.array(["b", "b" * 5_000])}
     outcome = run("SELECT replace(t, 'a', by) AS x FROM s", columns)
     assert outcome.rows.column("x").to_pylist() == ["b"]
     assert [bad.index for bad in outcome.bad] == [1]
