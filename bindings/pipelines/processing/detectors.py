@@ -88,14 +88,20 @@ DETECTORS = {
             hint="@",
         ),
         Detector(
-            "card", re.compile(r"(?<![\d.-])\d(?:[ -]?\d){12,18}(?![\d])"), passes_luhn, hint=r"\d(?:[ -]?\d){12}"
+            "card",
+            re.compile(r"(?<![\d.-])\d(?:[ -]?\d){12,18}(?![\d])", re.ASCII),
+            passes_luhn,
+            hint=r"\d(?:[ -]?\d){12}",
         ),
         Detector(
-            "ip", re.compile(f"{_IPV4}|{_IPV6}"), _is_address, hint=r"\d\.\d{1,3}\.\d|[0-9A-Fa-f]:[0-9A-Fa-f:]|::"
+            "ip",
+            re.compile(f"{_IPV4}|{_IPV6}", re.ASCII),
+            _is_address,
+            hint=r"\d\.\d{1,3}\.\d|[0-9A-Fa-f]:[0-9A-Fa-f:]|::",
         ),
         Detector(
             "phone",
-            re.compile(r"(?<![\w.+-])(?:\+|00)?\(?\d[\d ().-]{8,20}\d(?![\w:-])"),
+            re.compile(r"(?<![\w.+-])(?:\+|00)?\(?\d[\d ().-]{8,20}\d(?![\w:-])", re.ASCII),
             _is_phone,
             hint=r"\d[\d ().-]{8}",
         ),

@@ -164,7 +164,7 @@ async def test_an_instance_that_seems_to_kill_its_process_is_parked(start: Calla
         await site.crash()
         site.start()
     await site.reach(instance, "paused")
-    assert "workflow_parked" in site.host.log.events("error")
+    await site.until(lambda: "workflow_parked" in site.host.log.events("error"))
 
 
 async def test_a_class_that_is_missing_keeps_its_instances(start: Callable[..., Any], host: FakeHost) -> None:
