@@ -12,9 +12,9 @@ from figures import Figure, at_least
 from pyarrow import json as arrow_json
 from streams import record
 
-from edge.bindings.pipelines.columns import ColumnBuilder
-from edge.bindings.pipelines.schema_json import schema_from_json
-from edge.bindings.pipelines.validation import RecordChecker
+from edge.bindings.pipelines.schemas.columns import ColumnBuilder
+from edge.bindings.pipelines.schemas.schema_json import schema_from_json
+from edge.bindings.pipelines.schemas.validation import RecordChecker
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -20,7 +20,7 @@ from load import EDGE, HERE, served
 from streams import record
 
 from edge.bindings.pipelines.delivery.status import DeliveryStatus
-from edge.bindings.pipelines.stream_folders import StreamFolders
+from edge.bindings.pipelines.stream_log.stream_folders import StreamFolders
 
 CONNECTIONS = 32
 SECONDS = 60

@@ -12,11 +12,11 @@ from streams import record
 
 from edge.bindings.pipelines.delivery.columns import StreamColumns
 from edge.bindings.pipelines.delivery.feed import Chunk
-from edge.bindings.pipelines.frame_extra import FrameExtra
 from edge.bindings.pipelines.objects import StreamObject
 from edge.bindings.pipelines.processing.declared import FilterStep, MaskStep, SampleStep
 from edge.bindings.pipelines.processing.processor import Processor
-from edge.bindings.pipelines.schema import Field, Schema
+from edge.bindings.pipelines.schemas.schema import Field, Schema
+from edge.bindings.pipelines.stream_log.frame_extra import FrameExtra
 
 RECORDS = 10_000
 ROUNDS = 9

@@ -32,7 +32,7 @@ OWNERS = {
     "boto3": r"$^",
     "botocore": r"$^",
     "datafusion": r"bindings/pipelines/sql/\w+\.py",
-    "pyarrow": r"bindings/pipelines/(sql|sinks|delivery|processing)/\w+\.py|bindings/pipelines/columns\w*\.py",
+    "pyarrow": r"bindings/pipelines/(sql|sinks|delivery|processing)/\w+\.py|bindings/pipelines/schemas/columns\w*\.py",
     "obstore": r"bindings/pipelines/sinks/\w+\.py",
     "pyiceberg": r"bindings/pipelines/sinks/iceberg\w*\.py",
     "confluent_kafka": r"bindings/pipelines/sinks/types/kafka\.py",
@@ -40,7 +40,7 @@ OWNERS = {
     "opentelemetry": r"bindings/pipelines/(sinks/types|ingest)/otlp\w*\.py",
     "duckdb": r"runtime/cli/query\.py|bindings/pipelines/query\.py",
     "zstandard": r"bindings/pipelines/ingest/\w+\.py",
-    "graphql": r"bindings/pipelines/graphql_api\.py",
+    "graphql": r"bindings/pipelines/observability/graphql_api\.py",
     "jwt": r"bindings/_shared/tokens\.py",
 }
 """Library -> the files that may import it; a heavy library is paid for only by who uses it."""

@@ -14,14 +14,14 @@ from typing import TYPE_CHECKING, Any
 
 from .catalogue import Catalogue, NoSuchObjectError, TableNames
 from .delivery.status import DeliveryStatus
-from .disk import Disk, write_file
 from .ids import id_of
-from .lock import PartitionInUseError, lock_partition
 from .objects import HttpIngest, PipelineObject, RollingPolicy, SinkFormat, SinkObject, StreamObject
 from .pipeline_readers import PipelineReaders
-from .reader import PartitionReader
-from .segments import base_offsets
-from .stream_folders import DELETED_MARK, StreamFolders
+from .stream_log.disk import Disk, write_file
+from .stream_log.lock import PartitionInUseError, lock_partition
+from .stream_log.reader import PartitionReader
+from .stream_log.segments import base_offsets
+from .stream_log.stream_folders import DELETED_MARK, StreamFolders
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 
     from .delivery.status import PipelineStatus
     from .objects import Replay
-    from .schema import Schema
+    from .schemas.schema import Schema
     from .sql_plans import PlannedInsert
-    from .stream_folders import StreamFolder
+    from .stream_log.stream_folders import StreamFolder
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ from .objects import (
 )
 from .processing.declared import IngestDeclaration
 from .processing.routing import insert_of, routing_of
-from .schema import Schema  # noqa: TC001 - pydantic reads the annotations at run time
+from .schemas.schema import Schema  # noqa: TC001 - pydantic reads the annotations at run time
 from .sink_types import find_sink_type, sink_type_name, sink_type_names
 
 if TYPE_CHECKING:
@@ -190,7 +190,7 @@ def _stream(name: str, declared: StreamDeclaration, folder: Path) -> StreamObjec
 
 
 def _schema(declared: StreamDeclaration, folder: Path) -> Schema | None:
-    from .schema_json import schema_from_json, schema_to_json  # noqa: PLC0415 - for streams that have a schema
+    from .schemas.schema_json import schema_from_json, schema_to_json  # noqa: PLC0415 - for streams that have a schema
 
     if declared.schema_file is not None:
         return schema_from_json(json.loads((folder / declared.schema_file).read_bytes()))

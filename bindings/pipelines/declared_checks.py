@@ -49,7 +49,7 @@ def named_files(products: Mapping[str, Any], folder: Path) -> Iterator[Path]:
 
 
 def _stream_problems(stream: Any, at: tuple[str | int, ...], folder: Path) -> Iterator[Problem]:
-    from .schema_json import SchemaError, schema_from_json, schema_to_json  # noqa: PLC0415 - see declared.py
+    from .schemas.schema_json import SchemaError, schema_from_json, schema_to_json  # noqa: PLC0415 - see declared.py
 
     if stream.schema is not None and stream.schema_file is not None:
         yield Problem('Both "schema" and "schema_file" are given; write one of them.', at=(*at, "schema_file"))
@@ -76,7 +76,7 @@ def _stream_problems(stream: Any, at: tuple[str | int, ...], folder: Path) -> It
 
 
 def _schema_file_problems(file: Path, at: tuple[str | int, ...]) -> Iterator[Problem]:
-    from .schema_json import SchemaError, schema_from_json  # noqa: PLC0415 - see declared.py
+    from .schemas.schema_json import SchemaError, schema_from_json  # noqa: PLC0415 - see declared.py
 
     try:
         schema_from_json(json.loads(file.read_bytes()))

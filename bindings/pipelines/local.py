@@ -13,23 +13,23 @@ from .admin import PipelinesAdmin
 from .catalogue import Catalogue
 from .declared import declared_objects
 from .delivery.runner import INTERVAL_S, SERVE_INTERVAL_S, PipelineRunner
-from .disk import Disk
-from .drain import OrphanDrain
-from .exporter import FILES_BYTES_MAX, remove_oldest_files
 from .ingest.backlog import BacklogWatch
 from .ingest.endpoint import StreamEndpoint
 from .ingest.events import EventsEndpoint
 from .ingest.idempotency import IdempotencyKeys
 from .ingest.intake import BoundStream, Intake
 from .ingest.otlp_endpoint import OtlpEndpoint
-from .intake_rate import IntakeMeter
-from .metrics_endpoint import MetricsEndpoint
+from .observability.intake_rate import IntakeMeter
+from .observability.metrics_endpoint import MetricsEndpoint
 from .open_streams import LocalStream, OpenStreams, loss_values
 from .pipeline_readers import PipelineReaders
 from .reconcile import reconcile
-from .segments import DamagedLogError
 from .stream import Stream
-from .stream_folders import StreamFolders
+from .stream_log.disk import Disk
+from .stream_log.drain import OrphanDrain
+from .stream_log.exporter import FILES_BYTES_MAX, remove_oldest_files
+from .stream_log.segments import DamagedLogError
+from .stream_log.stream_folders import StreamFolders
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence

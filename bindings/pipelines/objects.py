@@ -10,7 +10,7 @@ from collections.abc import Mapping  # noqa: TC003 - msgspec reads the annotatio
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from .schema import Schema  # noqa: TC001 - as above
+from .schemas.schema import Schema  # noqa: TC001 - as above
 
 REQUEST_BYTES_MAX = 5 * 1024 * 1024
 RETENTION_BYTES = 1024**3

@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING, Any
 from ...runtime.core.errors import BackendError
 from .batcher import Backlog, RollPolicy, decide_roll
 from .catalogue import NoSuchObjectError, ObjectExistsError
-from .disk import Disk
-from .exporter import FILES_BYTES_MAX, FileExporter
 from .ids import id_of
-from .lock import PartitionInUseError
 from .log import DamagedStreamError
-from .log_figures import LogFigures
 from .objects import HttpIngest, StreamObject
-from .partition import PartitionLog
-from .segments import DamagedLogError, base_offsets
+from .observability.log_figures import LogFigures
+from .stream_log.disk import Disk
+from .stream_log.exporter import FILES_BYTES_MAX, FileExporter
+from .stream_log.lock import PartitionInUseError
+from .stream_log.partition import PartitionLog
+from .stream_log.segments import DamagedLogError, base_offsets
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 
     from ...runtime.core.host import LocalHost
     from .catalogue import Catalogue
-    from .recovery import Loss
-    from .stream_folders import StreamFolders
+    from .stream_log.recovery import Loss
+    from .stream_log.stream_folders import StreamFolders
 
 POLL_SECONDS = 0.1
 """How soon a change of a stream that is in use is noticed; asking for every request took a fifth of its time."""

@@ -15,9 +15,9 @@ import msgspec
 
 from .._shared.permissions import PIPELINES_READ, PIPELINES_WRITE
 from .._shared.rest import PAGES, Answer, ApiError, Query, Route, page_of
-from .graphql_api import answer_pipelines
 from .ids import is_id
 from .objects import HttpIngest
+from .observability.graphql_api import answer_pipelines
 from .rest_bodies import (
     HttpBody,
     InvalidBodyError,

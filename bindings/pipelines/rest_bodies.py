@@ -12,10 +12,10 @@ import msgspec
 
 from .declared_checks import origin_problems
 from .objects import Cors, HttpIngest, RollingPolicy, SinkFormat
-from .schema_json import schema_from_json
+from .schemas.schema_json import schema_from_json
 
 if TYPE_CHECKING:
-    from .schema import Schema
+    from .schemas.schema import Schema
 
 Unset = msgspec.UnsetType
 UNSET = msgspec.UNSET

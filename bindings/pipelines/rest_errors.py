@@ -21,7 +21,7 @@ from .catalogue import (
     UnknownTableError,
 )
 from .rest_bodies import InvalidBodyError
-from .schema_json import SchemaError
+from .schemas.schema_json import SchemaError
 from .sql import sql_error
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ import msgspec
 
 from ...runtime.core.reserved import INGEST_PATH
 from .extras import needing
-from .schema_json import schema_to_json
+from .schemas.schema_json import schema_to_json
 from .sink_types import find_sink_type
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def validation_shape(catalogue: Catalogue, sql: str, now: float) -> dict[str, An
         UnsupportedError: the SQL engine is not installed.
     """
     with needing("Pipelines need"):
-        from .columns_types import arrow_schema_of  # noqa: PLC0415 - loads Arrow, for who has SQL
+        from .schemas.columns_types import arrow_schema_of  # noqa: PLC0415 - loads Arrow, for who has SQL
         from .sql.check import check_pipeline  # noqa: PLC0415 - loads the engine, as above
 
     streams, sinks = {s.name: s for s in catalogue.streams()}, {s.name: s for s in catalogue.sinks()}

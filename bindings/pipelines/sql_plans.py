@@ -33,7 +33,7 @@ def plan_pipeline(sql: str, find_stream: Callable[[str], StreamObject | None]) -
     """
     found = [(insert, find_stream(insert.stream)) for insert in parse_pipeline(sql)]
     with needing("Pipelines need"):
-        from .columns import ColumnBuilder  # noqa: PLC0415 - pyarrow and the engine are loaded by who plans
+        from .schemas.columns import ColumnBuilder  # noqa: PLC0415 - pyarrow and the engine are loaded by who plans
         from .sql.engine import compile_insert  # noqa: PLC0415 - as above
     planned = []
     for insert, stream in found:

@@ -6,7 +6,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 from ...bindings.pipelines.delivery.status import DeliveryStatus
-from ...bindings.pipelines.intake_rate import WINDOW_S
+from ...bindings.pipelines.observability.intake_rate import WINDOW_S
 from ...bindings.pipelines.rest_shapes import time_text
 
 if TYPE_CHECKING:
@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 
     from ...bindings.pipelines.admin import PipelinesAdmin
     from ...bindings.pipelines.delivery.status import Account
-    from ...bindings.pipelines.intake_rate import IntakeRate
-    from ...bindings.pipelines.stream_state import DeliveryState, StreamState
+    from ...bindings.pipelines.observability.intake_rate import IntakeRate
+    from ...bindings.pipelines.stream_log.stream_state import DeliveryState, StreamState
 
 
 def stream_fields(state: StreamState, now: float) -> list[tuple[str, str]]:

@@ -16,12 +16,12 @@ import click
 
 from ...bindings.pipelines.catalogue import Catalogue
 from ...bindings.pipelines.delivery.status import DeliveryStatus
-from ...bindings.pipelines.disk import Disk
-from ...bindings.pipelines.fsck import check_partition, repair_partition
-from ...bindings.pipelines.lock import lock_partition
 from ...bindings.pipelines.log import DamagedStreamError
-from ...bindings.pipelines.segments import base_offsets, segment_path
-from ...bindings.pipelines.stream_folders import (
+from ...bindings.pipelines.stream_log.disk import Disk
+from ...bindings.pipelines.stream_log.fsck import check_partition, repair_partition
+from ...bindings.pipelines.stream_log.lock import lock_partition
+from ...bindings.pipelines.stream_log.segments import base_offsets, segment_path
+from ...bindings.pipelines.stream_log.stream_folders import (
     FILES_READER,
     TAIL_POLL_SECONDS,
     StreamFolders,
@@ -37,8 +37,8 @@ from .streams_objects import create, delete, get
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ...bindings.pipelines.fsck import PartitionReport
-    from ...bindings.pipelines.stream_folders import StreamFolder, TailedRecord
+    from ...bindings.pipelines.stream_log.fsck import PartitionReport
+    from ...bindings.pipelines.stream_log.stream_folders import StreamFolder, TailedRecord
 
 LATE = {"dead": ".streams_send", "send": ".streams_send", "test": ".streams_test"}
 """Command -> its module."""

@@ -11,8 +11,8 @@ import click
 from ...bindings.pipelines.declared_checks import origin_problems
 from ...bindings.pipelines.objects import Cors, HttpIngest
 from ...bindings.pipelines.rest_shapes import stream_shape, time_text
-from ...bindings.pipelines.schema_json import SchemaError, schema_from_json
-from ...bindings.pipelines.stream_state import load_stream_state
+from ...bindings.pipelines.schemas.schema_json import SchemaError, schema_from_json
+from ...bindings.pipelines.stream_log.stream_state import load_stream_state
 from ..core.errors import EdgeError
 from .pipelines_state import (
     FILE,
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from ...bindings.pipelines.admin import PipelinesAdmin
     from ...bindings.pipelines.objects import StreamObject
-    from ...bindings.pipelines.schema import Field, Schema
+    from ...bindings.pipelines.schemas.schema import Field, Schema
 
 
 @click.command(name="create", cls=WranglerCommand)

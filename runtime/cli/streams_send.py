@@ -22,12 +22,12 @@ from ...bindings.pipelines.catalogue import Catalogue
 from ...bindings.pipelines.dead_letters import DeadLetters
 from ...bindings.pipelines.delivery.insert_runner import reader_of
 from ...bindings.pipelines.delivery.plan import decide_plan
-from ...bindings.pipelines.disk import Disk
 from ...bindings.pipelines.local import open_binding
-from ...bindings.pipelines.lock import PartitionInUseError
 from ...bindings.pipelines.records import BATCH_BYTES_MAX
 from ...bindings.pipelines.rest_shapes import time_text
-from ...bindings.pipelines.stream_folders import StreamFolders
+from ...bindings.pipelines.stream_log.disk import Disk
+from ...bindings.pipelines.stream_log.lock import PartitionInUseError
+from ...bindings.pipelines.stream_log.stream_folders import StreamFolders
 from ...bindings.spec import Site
 from ..core.errors import BackendError, EdgeError
 from ..hosts.local import LocalMachine

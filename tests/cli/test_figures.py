@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from edge.bindings.pipelines.delivery.store import DeliveryStore
-from edge.bindings.pipelines.durable import DurableMark, durable_offset
 from edge.bindings.pipelines.ids import id_of
+from edge.bindings.pipelines.stream_log.durable import DurableMark, durable_offset
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -19,7 +19,7 @@ from edge.bindings.pipelines.objects import (
     SinkObject,
     StreamObject,
 )
-from edge.bindings.pipelines.schema import Field, Schema
+from edge.bindings.pipelines.schemas.schema import Field, Schema
 from edge.wrangler_config.worker_config import LOCAL_ACCOUNT_ID
 
 if TYPE_CHECKING:

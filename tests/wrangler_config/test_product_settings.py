@@ -8,7 +8,7 @@ import pytest
 
 from edge.bindings.pipelines.declared import PipelineDeclaration, SinkDeclaration, StreamDeclaration
 from edge.bindings.pipelines.objects import RollingPolicy, StreamLimits
-from edge.bindings.pipelines.schema import Field, Schema
+from edge.bindings.pipelines.schemas.schema import Field, Schema
 from edge.runtime.serve import product_settings
 from edge.wrangler_config.known_keys import PRODUCT_SETTINGS_KEYS, TOP_LEVEL_KEYS
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ..frame_extra import schema_hash
-from ..validation import RecordChecker
+from ..schemas.validation import RecordChecker
+from ..stream_log.frame_extra import schema_hash
 from .intent import Tally
 from .outcome import BadRecord, Transformed, dead_letters_of, what_was_read
 

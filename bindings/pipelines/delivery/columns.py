@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ..columns import ColumnBuilder
-from ..frame_extra import schema_hash
+from ..schemas.columns import ColumnBuilder
 from ..sinks.sink import OFFSET_COLUMN, PARTITION_COLUMN, TIME_COLUMN
+from ..stream_log.frame_extra import schema_hash
 from .outcome import BadRecord
 from .steps import Prepared, StreamSteps
 

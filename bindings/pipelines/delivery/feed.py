@@ -11,16 +11,16 @@ from dataclasses import dataclass, field
 from threading import Lock
 from typing import TYPE_CHECKING
 
-from ..durable import durable_offset
-from ..frame_extra import parse_frame_extra
-from ..reader import PartitionReader
+from ..stream_log.durable import durable_offset
+from ..stream_log.frame_extra import parse_frame_extra
+from ..stream_log.reader import PartitionReader
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ..frame_extra import FrameExtra
-    from ..frames import Frame
-    from ..stream_folders import StreamFolder
+    from ..stream_log.frame_extra import FrameExtra
+    from ..stream_log.frames import Frame
+    from ..stream_log.stream_folders import StreamFolder
     from .columns import ChunkColumns
 
 CHUNK_BYTES = 2 * 1024 * 1024

@@ -27,15 +27,15 @@ from ....runtime.core.errors import BackendError, EdgeError
 from ..batcher import Backlog, decide_roll
 from ..dead_letters import DeadLetter
 from ..sinks.sink import Published, SinkMisconfiguredError, SinkUnavailableError
-from ..stream_folders import PIPELINE_READER
+from ..stream_log.stream_folders import PIPELINE_READER
 from .faults import reach
 from .store import FencedError
 
 if TYPE_CHECKING:
     from ....runtime.core.host import LocalHost
     from ..batcher import RollPolicy
-    from ..disk import Disk
     from ..sinks.sink import Sink
+    from ..stream_log.disk import Disk
     from .feed import Chunk, StreamFeed
     from .intent import Intent
     from .outcome import Transformed

@@ -17,10 +17,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from ..disk import Disk
     from ..objects import SinkObject, StreamObject
     from ..processing.processor import Processor
     from ..sinks.sink import Sink, SinkSite
+    from ..stream_log.disk import Disk
     from .columns import StreamColumns
     from .feed import Chunk, StreamFeed
     from .outcome import Transformed

@@ -5,15 +5,15 @@ from __future__ import annotations
 from contextlib import closing
 from typing import TYPE_CHECKING
 
-from ..reader import PartitionReader
-from ..segments import base_offsets
+from ..stream_log.reader import PartitionReader
+from ..stream_log.segments import base_offsets
 from .store import DeliveryStore
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from ..objects import Replay
-    from ..stream_folders import StreamFolder, StreamFolders
+    from ..stream_log.stream_folders import StreamFolder, StreamFolders
 
 
 def place_of(replay: Replay, folder: StreamFolder, partition: int) -> int:

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from ....runtime.core.errors import BackendError, EdgeError
-from ..disk import Disk
 from ..extras import needing
 from ..sinks.sink import SinkSite
-from ..stream_folders import FILES_READER
+from ..stream_log.disk import Disk
+from ..stream_log.stream_folders import FILES_READER
 from .feed import StreamFeed
 from .insert_runner import InsertParts, InsertRunner, reader_of
 from .lease import RunnerLease
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from ..catalogue import Catalogue
     from ..objects import StreamObject
     from ..processing.processor import Processor
-    from ..stream_folders import StreamFolders
+    from ..stream_log.stream_folders import StreamFolders
 
 T = TypeVar("T")
 

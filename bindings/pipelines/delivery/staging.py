@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ..dead_letters import DeadLetter
-    from ..disk import Disk
     from ..sinks.sink import Sink
+    from ..stream_log.disk import Disk
     from .feed import Chunk
     from .outcome import Transformed
     from .store import DeliveryStore, InsertKey

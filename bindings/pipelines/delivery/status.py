@@ -6,17 +6,17 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from ..durable import durable_offset
 from ..log import DamagedStreamError
-from ..log_sizes import bytes_between
-from ..reader import PartitionReader
-from ..segments import base_offsets
+from ..stream_log.durable import durable_offset
+from ..stream_log.log_sizes import bytes_between
+from ..stream_log.reader import PartitionReader
+from ..stream_log.segments import base_offsets
 from .store import DeliveryStore
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ..stream_folders import StreamFolder, StreamFolders
+    from ..stream_log.stream_folders import StreamFolder, StreamFolders
     from .store import InsertState
 
 PLACES_MAX = 32

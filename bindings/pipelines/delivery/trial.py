@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ..frame_extra import FrameExtra
 from ..processing.declared import EnrichStep, FilterStep, MaskStep, ParseStep, RulesStep, SampleStep
 from ..processing.preview import StepView, preview
 from ..processing.processor import Processor
@@ -14,6 +13,7 @@ from ..sinks.json_rows import json_rows
 from ..sinks.sink import OFFSET_COLUMN
 from ..sql.engine import compile_insert
 from ..sql.statements import parse_pipeline
+from ..stream_log.frame_extra import FrameExtra
 from .columns import StreamColumns
 from .feed import Chunk
 from .transform import compiled_query

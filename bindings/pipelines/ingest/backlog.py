@@ -9,12 +9,12 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from ..log import DamagedStreamError
-from ..log_sizes import bytes_between
+from ..stream_log.log_sizes import bytes_between
 
 if TYPE_CHECKING:
     from ....runtime.core.host import LocalHost
     from ..open_streams import OpenStream, OpenStreams
-    from ..stream_folders import StreamFolder, StreamFolders
+    from ..stream_log.stream_folders import StreamFolder, StreamFolders
 
 LOOK_SECONDS = 1.0
 

@@ -10,10 +10,10 @@ from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple
 
-from ..frame_extra import schema_hash
-from ..frames import lines_of_array
 from ..processing.facts import Facts
-from ..validation import MalformedBodyError, RecordChecker
+from ..schemas.validation import MalformedBodyError, RecordChecker
+from ..stream_log.frame_extra import schema_hash
+from ..stream_log.frames import lines_of_array
 from .json_guard import count_records, require_harmless
 from .refusal import InvalidRecordsError, TooManyRequestsError
 from .token_bucket import TokenBucket
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from ....runtime.core.host import Host
     from ..open_streams import OpenStream
     from ..processing.processor import Processor
-    from ..validation import Checked
+    from ..schemas.validation import Checked
 
 BACKLOG_RETRY_SECONDS = 5.0
 WARNING_SECONDS = 60.0

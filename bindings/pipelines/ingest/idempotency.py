@@ -21,8 +21,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..._shared.sqlite import Database, Lane
-from ..frame_extra import parse_frame_extra
-from ..reader import PartitionReader
+from ..stream_log.frame_extra import parse_frame_extra
+from ..stream_log.reader import PartitionReader
 from .refusal import UnavailableError
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from ....runtime.core.host import LocalHost
     from ..open_streams import OpenStream
-    from ..stream_folders import StreamFolders
+    from ..stream_log.stream_folders import StreamFolders
 
 WINDOW_SECONDS = 24 * 3600.0
 KEYS_MAX = 1_000_000

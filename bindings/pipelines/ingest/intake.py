@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from ....runtime.core.errors import BindingError
 from ....runtime.core.request import client_address
-from ..frame_extra import KEY_CHARACTERS_MAX, FrameExtra
+from ..stream_log.frame_extra import KEY_CHARACTERS_MAX, FrameExtra
 from .gate import Gate
 from .idempotency import Answer, RequestKey
 from .refusal import ForbiddenError, InvalidRequestError

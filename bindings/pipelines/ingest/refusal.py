@@ -22,7 +22,7 @@ from ....runtime.core.errors import BackendError, BindingError, EdgeError
 from ..log import LogBusyError
 
 if TYPE_CHECKING:
-    from ..validation import RecordError
+    from ..schemas.validation import RecordError
 
 
 class IngestError(EdgeError):

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from ..disk import Disk
+from ..stream_log.disk import Disk
 from .ndjson import open_ndjson
 from .parquet import open_parquet
 from .sink import Published, StagedFile

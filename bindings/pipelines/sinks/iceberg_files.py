@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from pyiceberg.io.pyarrow import PyArrowFile, PyArrowFileIO
 
-from ..disk import Disk
+from ..stream_log.disk import Disk
 
 if TYPE_CHECKING:
     from pyiceberg.io import OutputStream

@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from ..disk import Disk, write_file
+from ..stream_log.disk import Disk, write_file
 from .addresses import require_public
 from .file_layout import FileLayout
 from .file_stager import FileStager, published_files

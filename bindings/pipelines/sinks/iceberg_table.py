@@ -36,7 +36,7 @@ from pyiceberg.exceptions import (
 from pyiceberg.io.pyarrow import schema_to_pyarrow
 from pyiceberg.transforms import DayTransform
 
-from ..disk import Disk
+from ..stream_log.disk import Disk
 from .iceberg_columns import INGEST_COLUMN, iceberg_type
 from .sink import SinkMisconfiguredError, SinkUnavailableError
 

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ..columns_types import JSON_MARK
+from ..schemas.columns_types import JSON_MARK
 from .sink import HIDDEN_COLUMNS
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from hashlib import file_digest
 from typing import TYPE_CHECKING, Literal
 
 from ..delivery.faults import reach
-from ..disk import Disk, write_all
+from ..stream_log.disk import Disk, write_all
 from .file_layout import require_inside
 from .file_stager import FileStager, published_files
 from .sink import SinkMisconfiguredError, SinkUnavailableError

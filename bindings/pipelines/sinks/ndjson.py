@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from ..disk import Disk
     from ..objects import SinkFormat
+    from ..stream_log.disk import Disk
 
 WRITE_BYTES = 1024 * 1024
 GZIP_LEVEL = 6

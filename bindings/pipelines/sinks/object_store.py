@@ -23,7 +23,7 @@ import obstore
 from obstore.exceptions import AlreadyExistsError, BaseError, NotSupportedError
 from obstore.store import LocalStore, S3Store
 
-from ..disk import Disk
+from ..stream_log.disk import Disk
 from .addresses import require_public
 from .file_layout import FileLayout
 from .file_stager import FileStager, published_files

@@ -18,8 +18,8 @@ from .staged_file import Finished, HashingFile
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from ..disk import Disk
     from ..objects import SinkFormat
+    from ..stream_log.disk import Disk
 
 ROW_GROUP_BYTES_MAX = 16 * 1024 * 1024
 COMPRESSIONS = {"uncompressed": "none", "snappy": "snappy", "gzip": "gzip", "zstd": "zstd", "lz4": "lz4", None: "zstd"}

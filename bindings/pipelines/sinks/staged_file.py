@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING, Protocol
 
-from ..disk import write_all
+from ..stream_log.disk import write_all
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     import pyarrow as pa
 
-    from ..disk import Disk
+    from ..stream_log.disk import Disk
 
 FILE_MODE = 0o666
 """A delivered file is for others to read, as far as the user's umask lets them."""

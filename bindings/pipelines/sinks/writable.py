@@ -10,7 +10,7 @@ from __future__ import annotations
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ..record_types import YEAR_1_S, YEAR_10000_S
+from ..schemas.record_types import YEAR_1_S, YEAR_10000_S
 
 UNWRITABLE = "The SQL makes a date outside the years 1 to 9999, or a time outside a day."
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import msgspec
 import pyarrow as pa
 
-from ..columns_types import JSON_MARK
+from ..schemas.columns_types import JSON_MARK
 from .jsonpath import find_all, parse_jsonpath
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import settings
 
 from edge.bindings.pipelines.declared import declared_objects
-from edge.bindings.pipelines.partition import PartitionLog
-from edge.bindings.pipelines.reader import PartitionReader
 from edge.bindings.pipelines.records import encode_records
+from edge.bindings.pipelines.stream_log.partition import PartitionLog
+from edge.bindings.pipelines.stream_log.reader import PartitionReader
 from edge.runtime.serve import ConfigChoice, load_config
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ import pytest
 
 from edge.bindings.pipelines.admin import PipelinesAdmin
 from edge.bindings.pipelines.catalogue import StillReferencedError, TableNames
-from edge.bindings.pipelines.disk import Disk
 from edge.bindings.pipelines.objects import PipelineObject, RollingPolicy, SinkFormat, StreamObject
+from edge.bindings.pipelines.stream_log.disk import Disk
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -30,7 +30,7 @@ from edge.bindings.pipelines.objects import (
     SinkObject,
     StreamObject,
 )
-from edge.bindings.pipelines.schema import Field, Schema
+from edge.bindings.pipelines.schemas.schema import Field, Schema
 from edge.runtime.core.errors import BackendError
 
 if TYPE_CHECKING:

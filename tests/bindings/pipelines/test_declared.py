@@ -11,7 +11,7 @@ import pytest
 
 from edge.bindings.pipelines.ids import id_of
 from edge.bindings.pipelines.objects import Cors, HttpIngest, RollingPolicy, SinkFormat, StreamObject
-from edge.bindings.pipelines.schema import Field, Schema
+from edge.bindings.pipelines.schemas.schema import Field, Schema
 from edge.bindings.pipelines.sink_types import find_sink_type, sink_type_name, sink_type_names
 
 if TYPE_CHECKING:

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from edge.bindings.pipelines import PipelineEntry
-from edge.bindings.pipelines import partition as partition_module
-from edge.bindings.pipelines.disk import Disk
 from edge.bindings.pipelines.local import open_binding
+from edge.bindings.pipelines.stream_log import partition as partition_module
+from edge.bindings.pipelines.stream_log.disk import Disk
 from edge.bindings.spec import Site
 from edge.runtime.core.errors import BackendError
 from edge.runtime.testing.fake_host import FakeHost

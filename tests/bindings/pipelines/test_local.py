@@ -12,15 +12,15 @@ import pytest
 
 from edge.bindings.pipelines import PipelineEntry
 from edge.bindings.pipelines.admin import PipelinesAdmin, table_names
-from edge.bindings.pipelines.disk import Disk
-from edge.bindings.pipelines.drain import OrphanDrain
 from edge.bindings.pipelines.ingest.refusal import ForbiddenError
 from edge.bindings.pipelines.local import DRAIN_SECONDS, open_binding
-from edge.bindings.pipelines.lock import DRAINING, PartitionInUseError, lock_partition
 from edge.bindings.pipelines.objects import PipelineObject, SinkObject
 from edge.bindings.pipelines.open_streams import POLL_SECONDS
-from edge.bindings.pipelines.partition import PartitionLog
-from edge.bindings.pipelines.stream_folders import StreamFolders
+from edge.bindings.pipelines.stream_log.disk import Disk
+from edge.bindings.pipelines.stream_log.drain import OrphanDrain
+from edge.bindings.pipelines.stream_log.lock import DRAINING, PartitionInUseError, lock_partition
+from edge.bindings.pipelines.stream_log.partition import PartitionLog
+from edge.bindings.pipelines.stream_log.stream_folders import StreamFolders
 from edge.bindings.spec import Site
 from edge.runtime.core.errors import BackendError, BindingError
 from edge.runtime.testing.fake_host import FakeHost

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from edge.bindings.pipelines.disk import Disk
-from edge.bindings.pipelines.partition import PartitionLog
-from edge.bindings.pipelines.reader import PartitionReader
-from edge.bindings.pipelines.segments import DamagedLogError
+from edge.bindings.pipelines.stream_log.disk import Disk
+from edge.bindings.pipelines.stream_log.partition import PartitionLog
+from edge.bindings.pipelines.stream_log.reader import PartitionReader
+from edge.bindings.pipelines.stream_log.segments import DamagedLogError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

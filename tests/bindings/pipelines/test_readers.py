@@ -10,12 +10,12 @@ import pytest
 from edge.bindings.pipelines.admin import PipelinesAdmin, table_names
 from edge.bindings.pipelines.delivery.insert_runner import reader_of
 from edge.bindings.pipelines.delivery.plan import decide_plan
-from edge.bindings.pipelines.disk import Disk
-from edge.bindings.pipelines.exporter import FileExporter
 from edge.bindings.pipelines.objects import PipelineObject, SinkObject, StreamObject
-from edge.bindings.pipelines.recovery import reader_offsets
-from edge.bindings.pipelines.segments import HEADER_BYTES, base_offsets, segment_path
-from edge.bindings.pipelines.stream_folders import FILES_READER, StreamFolder
+from edge.bindings.pipelines.stream_log.disk import Disk
+from edge.bindings.pipelines.stream_log.exporter import FileExporter
+from edge.bindings.pipelines.stream_log.recovery import reader_offsets
+from edge.bindings.pipelines.stream_log.segments import HEADER_BYTES, base_offsets, segment_path
+from edge.bindings.pipelines.stream_log.stream_folders import FILES_READER, StreamFolder
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -15,8 +15,8 @@ from edge.bindings.pipelines.delivery.runner import PipelineRunner
 from edge.bindings.pipelines.ids import id_of
 from edge.bindings.pipelines.objects import StreamObject
 from edge.bindings.pipelines.open_streams import OpenStreams
-from edge.bindings.pipelines.schema import Field, Schema
-from edge.bindings.pipelines.stream_folders import StreamFolders
+from edge.bindings.pipelines.schemas.schema import Field, Schema
+from edge.bindings.pipelines.stream_log.stream_folders import StreamFolders
 from edge.runtime.hosts.local import LocalMachine
 from edge.runtime.testing.fake_host import RecordingLog
 

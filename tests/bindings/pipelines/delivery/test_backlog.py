@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from edge.bindings.pipelines.delivery.intent import Tally
 from edge.bindings.pipelines.delivery.status import Backlog, DeliveryStatus
 from edge.bindings.pipelines.delivery.store import InsertKey, InsertState, Progress
-from edge.bindings.pipelines.log_sizes import bytes_between
-from edge.bindings.pipelines.partition import PartitionLog
-from edge.bindings.pipelines.stream_folders import StreamFolders
+from edge.bindings.pipelines.stream_log.log_sizes import bytes_between
+from edge.bindings.pipelines.stream_log.partition import PartitionLog
+from edge.bindings.pipelines.stream_log.stream_folders import StreamFolders
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from edge.bindings.pipelines.delivery import feed as feed_module
 from edge.bindings.pipelines.delivery.columns import hidden_columns
 from edge.bindings.pipelines.delivery.feed import Chunk, StreamFeed
-from edge.bindings.pipelines.frames import lost_frames
-from edge.bindings.pipelines.stream_folders import StreamFolder
+from edge.bindings.pipelines.stream_log.frames import lost_frames
+from edge.bindings.pipelines.stream_log.stream_folders import StreamFolder
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -23,16 +23,16 @@ from edge.bindings.pipelines.delivery import insert_runner, opening, runner
 from edge.bindings.pipelines.delivery.columns import StreamColumns
 from edge.bindings.pipelines.delivery.status import DeliveryStatus
 from edge.bindings.pipelines.delivery.store import DeliveryStore
-from edge.bindings.pipelines.disk import Disk
 from edge.bindings.pipelines.ids import id_of
 from edge.bindings.pipelines.objects import PipelineObject, Replay, RollingPolicy, SinkFormat, SinkObject, StreamObject
 from edge.bindings.pipelines.open_streams import OpenStreams
-from edge.bindings.pipelines.schema import Field, Schema
-from edge.bindings.pipelines.segments import SegmentHeader, segment_path
+from edge.bindings.pipelines.schemas.schema import Field, Schema
 from edge.bindings.pipelines.sinks.local_folder import LocalSink
 from edge.bindings.pipelines.sinks.sink import Published, Refused, Roll, SinkMisconfiguredError, SinkUnavailableError
 from edge.bindings.pipelines.sinks.types import local
-from edge.bindings.pipelines.stream_folders import StreamFolders
+from edge.bindings.pipelines.stream_log.disk import Disk
+from edge.bindings.pipelines.stream_log.segments import SegmentHeader, segment_path
+from edge.bindings.pipelines.stream_log.stream_folders import StreamFolders
 from edge.runtime.hosts.local import LocalMachine
 from edge.runtime.testing.fake_host import RecordingLog
 

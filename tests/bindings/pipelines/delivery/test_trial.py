@@ -12,7 +12,6 @@ from edge.bindings.pipelines.delivery.columns import StreamColumns
 from edge.bindings.pipelines.delivery.feed import Chunk
 from edge.bindings.pipelines.delivery.transform import compiled_query
 from edge.bindings.pipelines.delivery.trial import TriedRecord, try_records
-from edge.bindings.pipelines.frame_extra import FrameExtra
 from edge.bindings.pipelines.objects import PipelineObject, StreamObject
 from edge.bindings.pipelines.processing.declared import (
     EnrichStep,
@@ -27,8 +26,9 @@ from edge.bindings.pipelines.processing.declared import (
 )
 from edge.bindings.pipelines.processing.facts import Facts
 from edge.bindings.pipelines.processing.processor import Processor
-from edge.bindings.pipelines.schema import Field, Schema
+from edge.bindings.pipelines.schemas.schema import Field, Schema
 from edge.bindings.pipelines.sql.statements import parse_pipeline
+from edge.bindings.pipelines.stream_log.frame_extra import FrameExtra
 from edge.runtime.core.errors import ConfigError
 
 if TYPE_CHECKING:

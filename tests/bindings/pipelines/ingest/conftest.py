@@ -16,8 +16,8 @@ from edge.bindings.pipelines.catalogue import FILE_NAME, Catalogue
 from edge.bindings.pipelines.ids import id_of
 from edge.bindings.pipelines.local import open_binding
 from edge.bindings.pipelines.objects import Cors, HttpIngest, StreamObject
-from edge.bindings.pipelines.schema import Field, Schema
-from edge.bindings.pipelines.stream_folders import StreamFolders
+from edge.bindings.pipelines.schemas.schema import Field, Schema
+from edge.bindings.pipelines.stream_log.stream_folders import StreamFolders
 from edge.bindings.spec import Site
 from edge.runtime.core.body import Body
 from edge.runtime.core.request import incoming_request

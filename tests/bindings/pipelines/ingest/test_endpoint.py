@@ -13,7 +13,7 @@ import zstandard
 from edge.bindings.pipelines.ids import id_of
 from edge.bindings.pipelines.objects import Retention, StreamLimits
 from edge.bindings.pipelines.open_streams import POLL_SECONDS
-from edge.bindings.pipelines.stream_folders import StreamFolders
+from edge.bindings.pipelines.stream_log.stream_folders import StreamFolders
 
 from .conftest import stream_object
 
@@ -278,7 +278,7 @@ async def test_a_full_backlog_is_429_for_http_and_send_and_heals_by_delivery(ope
 
 
 async def test_a_full_disk_is_503_with_retry_after(ingest: Ingest, monkeypatch: pytest.MonkeyPatch) -> None:
-    from edge.bindings.pipelines.disk import Disk
+    from edge.bindings.pipelines.stream_log.disk import Disk
 
     monkeypatch.setattr(Disk, "free_bytes", lambda _, __: 0)
     answer = await ingest.post(ROWS)
@@ -288,7 +288,7 @@ async def test_a_full_disk_is_503_with_retry_after(ingest: Ingest, monkeypatch: 
 
 
 async def test_more_than_may_wait_for_the_disk_is_429(ingest: Ingest, monkeypatch: pytest.MonkeyPatch) -> None:
-    from edge.bindings.pipelines import partition
+    from edge.bindings.pipelines.stream_log import partition
 
     monkeypatch.setattr(partition, "UNSYNCED_BYTES_MAX", 10)
     answer = await ingest.post(ROWS)

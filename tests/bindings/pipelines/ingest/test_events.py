@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from edge.bindings.pipelines.disk import Disk
 from edge.bindings.pipelines.ids import id_of
 from edge.bindings.pipelines.ingest.events import BODY_BYTES_MAX
 from edge.bindings.pipelines.objects import StreamLimits
-from edge.bindings.pipelines.schema import Field, Schema
+from edge.bindings.pipelines.schemas.schema import Field, Schema
+from edge.bindings.pipelines.stream_log.disk import Disk
 
 from .conftest import stream_object
 

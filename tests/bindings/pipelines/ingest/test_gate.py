@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from edge.bindings.pipelines.disk import Disk
 from edge.bindings.pipelines.ids import id_of
 from edge.bindings.pipelines.ingest.backlog import undelivered_bytes
 from edge.bindings.pipelines.ingest.gate import Gate
 from edge.bindings.pipelines.ingest.intake import Client, client_of
 from edge.bindings.pipelines.ingest.refusal import InvalidRecordsError
 from edge.bindings.pipelines.ingest.token_bucket import TokenBucket
-from edge.bindings.pipelines.partition import PartitionLog
 from edge.bindings.pipelines.processing.declared import EnrichStep, MaskStep, ParseStep
 from edge.bindings.pipelines.processing.processor import Processor
-from edge.bindings.pipelines.stream_folders import StreamFolders
+from edge.bindings.pipelines.stream_log.disk import Disk
+from edge.bindings.pipelines.stream_log.partition import PartitionLog
+from edge.bindings.pipelines.stream_log.stream_folders import StreamFolders
 from edge.runtime.core.request import incoming_request
 from edge.runtime.testing.fake_host import FakeHost
 

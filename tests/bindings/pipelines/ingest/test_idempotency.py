@@ -14,7 +14,7 @@ import pytest
 
 from edge.bindings.pipelines.ids import id_of
 from edge.bindings.pipelines.ingest import idempotency
-from edge.bindings.pipelines.partition import PartitionLog
+from edge.bindings.pipelines.stream_log.partition import PartitionLog
 from edge.runtime.core.errors import BackendError
 
 from .conftest import FLIGHT, stream_object

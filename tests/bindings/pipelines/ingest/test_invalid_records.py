@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from edge.bindings.pipelines.frame_extra import parse_frame_extra, schema_hash
 from edge.bindings.pipelines.ingest.gate import WARNING_SECONDS
-from edge.bindings.pipelines.reader import PartitionReader
-from edge.bindings.pipelines.stream_folders import StreamFolders
+from edge.bindings.pipelines.stream_log.frame_extra import parse_frame_extra, schema_hash
+from edge.bindings.pipelines.stream_log.reader import PartitionReader
+from edge.bindings.pipelines.stream_log.stream_folders import StreamFolders
 from edge.runtime.core.errors import BindingError
 
 from .conftest import FLIGHT, stream_object

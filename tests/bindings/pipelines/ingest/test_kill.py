@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from edge.bindings.pipelines.stream_folders import StreamFolders
+from edge.bindings.pipelines.stream_log.stream_folders import StreamFolders
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from opentelemetry.proto.collector.logs.v1.logs_service_pb2 import ExportLogsServiceRequest
 
-from edge.bindings.pipelines.disk import Disk
+from edge.bindings.pipelines.stream_log.disk import Disk
 
 if TYPE_CHECKING:
     from .conftest import Answer, Ingest

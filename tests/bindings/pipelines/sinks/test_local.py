@@ -14,13 +14,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from edge.bindings.pipelines.disk import Disk
 from edge.bindings.pipelines.objects import SinkFormat, SinkObject
 from edge.bindings.pipelines.sinks.file_layout import FileLayout
 from edge.bindings.pipelines.sinks.file_stager import OPEN_FILES_MAX, FileStager
 from edge.bindings.pipelines.sinks.local_folder import LocalSink
 from edge.bindings.pipelines.sinks.sink import Roll, Rows, SinkMisconfiguredError, SinkSite, SinkUnavailableError
 from edge.bindings.pipelines.sinks.types.local import open_sink
+from edge.bindings.pipelines.stream_log.disk import Disk
 
 if TYPE_CHECKING:
     from collections.abc import Callable

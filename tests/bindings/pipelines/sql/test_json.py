@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given
 
-from edge.bindings.pipelines.columns_types import JSON_MARK
+from edge.bindings.pipelines.schemas.columns_types import JSON_MARK
 from edge.bindings.pipelines.sql.engine import compile_insert
 from edge.bindings.pipelines.sql.json_extract import Extractor
 from edge.bindings.pipelines.sql.json_kinds import Kind, Want

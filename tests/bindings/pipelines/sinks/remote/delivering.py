@@ -20,9 +20,9 @@ from edge.bindings.pipelines.delivery.store import DeliveryStore
 from edge.bindings.pipelines.ids import id_of
 from edge.bindings.pipelines.objects import PipelineObject, RollingPolicy, SinkObject, StreamObject
 from edge.bindings.pipelines.open_streams import OpenStreams
-from edge.bindings.pipelines.schema import Field, Schema
+from edge.bindings.pipelines.schemas.schema import Field, Schema
 from edge.bindings.pipelines.sinks.row_staging import StagedRow
-from edge.bindings.pipelines.stream_folders import StreamFolders
+from edge.bindings.pipelines.stream_log.stream_folders import StreamFolders
 from edge.runtime.hosts.local import LocalMachine
 from edge.runtime.testing.fake_host import RecordingLog
 

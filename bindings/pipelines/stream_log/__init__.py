@@ -1,0 +1,1 @@
+"""A stream's records on disk: frames in segments, one writer a partition, readers anywhere."""
