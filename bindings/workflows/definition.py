@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from ...runtime.core.workflow_errors import NonRetryableError
 from .durations import DAY_MS, parse_duration_ms
+from .engine.retries import DELAY_MS_DEFAULT, DEV_DELAY_MS_DEFAULT
 from .errors import ErrorRecord
-from .retries import DELAY_MS_DEFAULT, DEV_DELAY_MS_DEFAULT
 
 if TYPE_CHECKING:
     from ...wrangler_config.worker_config import WorkerConfig

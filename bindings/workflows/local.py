@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, cast
 from ...runtime.core.errors import UnsupportedError
 from ..spec import Opened
 from .definition import definition_of
-from .runner import WorkflowRunner
-from .sqlite_journal import open_journal
+from .engine.runner import WorkflowRunner
+from .journal.sqlite_journal import open_journal
 from .workflow import Workflow, WorkflowTools
 
 if TYPE_CHECKING:

@@ -12,18 +12,19 @@ from uuid import UUID
 from ...runtime.core.errors import BindingError, UnsupportedError
 from . import values
 from .durations import parse_duration_ms
-from .engine import decide_pause, decide_restart, decide_resume, decide_terminate
+from .engine.decisions import decide_pause, decide_restart, decide_resume, decide_terminate
+from .engine.timers import now_ms
 from .errors import WorkflowError
 from .event_types import require_event_type
-from .journal import Kind, NewInstance, StepKey
-from .timers import now_ms
+from .journal.records import Kind, NewInstance, StepKey
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from ...runtime.core.host import Host
     from .definition import Definition
-    from .journal import Acted, Change, Instance, Journal, StepRecord
+    from .journal.journal import Journal
+    from .journal.records import Acted, Change, Instance, StepRecord
 
 BATCH_COUNT_MAX = 100
 ID_CHARS_MAX = 100

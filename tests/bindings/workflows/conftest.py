@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from edge.bindings.workflows.definition import Definition
-from edge.bindings.workflows.instance_pass import _Loss
-from edge.bindings.workflows.runner import WorkflowRunner
-from edge.bindings.workflows.sqlite_journal import open_journal
+from edge.bindings.workflows.engine.instance_pass import _Loss
+from edge.bindings.workflows.engine.runner import WorkflowRunner
+from edge.bindings.workflows.journal.sqlite_journal import open_journal
 from edge.bindings.workflows.workflow import Workflow, WorkflowTools
 from edge.runtime.core.entrypoints import WorkflowEntrypoint
 from edge.runtime.core.env import Env
@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
     from pathlib import Path
 
-    from edge.bindings.workflows.journal import StepRecord
-    from edge.bindings.workflows.sqlite_journal import SqliteJournal
+    from edge.bindings.workflows.journal.records import StepRecord
+    from edge.bindings.workflows.journal.sqlite_journal import SqliteJournal
     from edge.bindings.workflows.workflow import WorkflowInstance
 
 PATIENCE_S = 20.0

@@ -19,9 +19,9 @@ from pathlib import Path
 from typing import Any
 
 from edge.bindings.workflows.definition import Definition
+from edge.bindings.workflows.engine.runner import WorkflowRunner
 from edge.bindings.workflows.errors import WorkflowError
-from edge.bindings.workflows.runner import WorkflowRunner
-from edge.bindings.workflows.sqlite_journal import open_journal
+from edge.bindings.workflows.journal.sqlite_journal import open_journal
 from edge.bindings.workflows.workflow import Workflow, WorkflowTools
 from edge.runtime.core.entrypoints import WorkflowEntrypoint
 from edge.runtime.core.env import Env

@@ -11,10 +11,10 @@ import pytest
 from edge.bindings.spec import Site as BindingSite
 from edge.bindings.workflows import WorkflowEntry
 from edge.bindings.workflows.definition import Definition
-from edge.bindings.workflows.journal import Finish, Status
+from edge.bindings.workflows.engine.runner import CRASH_COUNT_MAX
+from edge.bindings.workflows.journal.records import Finish, Status
+from edge.bindings.workflows.journal.sqlite_journal import open_journal
 from edge.bindings.workflows.local import open_binding
-from edge.bindings.workflows.runner import CRASH_COUNT_MAX
-from edge.bindings.workflows.sqlite_journal import open_journal
 from edge.runtime.core.errors import BackendError, UnsupportedError
 from edge.wrangler_config.worker_config import WorkerConfig
 

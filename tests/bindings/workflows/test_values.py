@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge.bindings.workflows.durations import parse_duration_ms
+from edge.bindings.workflows.engine.retries import read_config
 from edge.bindings.workflows.errors import WorkflowFatalError
-from edge.bindings.workflows.retries import read_config
 from edge.bindings.workflows.values import CyclicValueError, UnserialisableError, ValueTooLargeError, decode, encode
 from edge.runtime.core.errors import BindingError, UnsupportedError
 from edge.runtime.core.response import Response

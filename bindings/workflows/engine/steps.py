@@ -16,23 +16,25 @@ from __future__ import annotations
 import hashlib
 import inspect
 from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ...runtime.core.errors import UnsupportedError
-from ...runtime.core.workflow_errors import NonRetryableError
-from . import engine, values
-from .decorated_steps import CONTEXT, DecoratedSteps
-from .durations import parse_duration_ms
-from .errors import (
+from ....runtime.core.errors import UnsupportedError
+from ....runtime.core.workflow_errors import NonRetryableError
+from .. import values
+from ..durations import parse_duration_ms
+from ..errors import (
     NonRetryableDelayError,
     WorkflowFatalError,
     WorkflowTimeoutError,
     raised,
     recorded,
 )
-from .event_types import require_event_type
-from .journal import Kind, StepKey, StepRecord, StepState
+from ..event_types import require_event_type
+from ..journal.records import Kind, StepKey, StepRecord, StepState
+from . import decisions
+from .decorated_steps import CONTEXT, DecoratedSteps
 from .retries import DELAY_FUNCTION_MS_MAX, StepConfig, read_config, retry_wait_ms
 
 if TYPE_CHECKING:
@@ -109,10 +111,13 @@ class WorkflowStep:
             if record is None or record.state is StepState.PENDING:
                 await self._pass.boundary()
             if record is None:
-                due_ms = self._pass.now_ms() + timeout_ms
-                record = self._pass.new_record(key, state=StepState.PENDING, due_ms=due_ms, event_type=event_type)
+                now_ms = self._pass.now_ms()
+                due_ms = now_ms + timeout_ms
+                record = self._pass.new_record(
+                    key, state=StepState.PENDING, started_ms=now_ms, due_ms=due_ms, event_type=event_type
+                )
             timed_out = WorkflowTimeoutError(f"Execution timed out after {timeout_ms}ms")
-            failed = engine.failed(record, recorded(timed_out), retry_at_ms=None)
+            failed = decisions.failed(record, recorded(timed_out), retry_at_ms=None)
             while record.state is StepState.PENDING:
                 due_ms = record.due_ms or 0
                 is_late = due_ms <= self._pass.now_ms()
@@ -169,23 +174,28 @@ class WorkflowStep:
         """Ask the engine what to do with a step, and do it, until there is an outcome."""
         with self._pass.active():
             key, record = self._pass.enter(kind, name)
-            known = record or self._pass.new_record(key, state=StepState.RUNNING)
+            if record is None:
+                known = self._pass.new_record(key, state=StepState.RUNNING, config=config.shown)
+            else:
+                known = replace(record, config=config.shown)
             if undo is not None and (record is not None or not self._pass.instance.is_terminating):
                 self._rollbacks[key] = Rollback(known, *undo, context=self._context(known, config))
             while True:
-                match engine.decide_step(record, config, self._pass.now_ms()):
-                    case engine.Replay() | engine.Raise():
+                match decisions.decide_step(record, config, self._pass.now_ms()):
+                    case decisions.Replay() | decisions.Raise():
                         assert record is not None, "only a recorded step has an outcome"
                         return _outcome(record)
-                    case engine.WaitUntil(due_ms):
+                    case decisions.WaitUntil(due_ms):
                         await self._pass.boundary()
                         await self._pass.wait(due_ms)
-                    case engine.Interruption(error):
+                    case decisions.Interruption(error):
                         assert record is not None, "only a recorded attempt was interrupted"
                         record = await self._after_failure(record, config, raised(error))
-                    case engine.Attempt(number):
+                    case decisions.Attempt(number):
                         await self._pass.boundary()
-                        record = await self._attempt(engine.started(known, number), config, callback)
+                        record = await self._attempt(
+                            decisions.started(known, number, self._pass.now_ms()), config, callback
+                        )
 
     async def _attempt(self, record: StepRecord, config: StepConfig, callback: _Callback) -> StepRecord:
         if config.is_at_most_once:
@@ -196,7 +206,7 @@ class WorkflowStep:
         try:
             with self._pass.callback(config.timeout_ms):
                 returned = await callback.call(context)
-            record = engine.succeeded(record, self._encoded(record.key, returned))
+            record = decisions.succeeded(record, self._encoded(record.key, returned))
         except SystemExit as error:  # asyncio would end the loop with it
             return await self._after_failure(record, config, RuntimeError(f"sys.exit({error.code!r}) in a step"))
         except Exception as error:  # noqa: BLE001 - the border of the user's code
@@ -206,7 +216,7 @@ class WorkflowStep:
 
     async def _after_failure(self, record: StepRecord, config: StepConfig, error: Exception) -> StepRecord:
         retry_at_ms = None
-        if engine.may_retry(record, config) and not isinstance(error, _NOT_RETRIED):
+        if decisions.may_retry(record, config) and not isinstance(error, _NOT_RETRIED):
             try:
                 wait_ms = await self._retry_wait_ms(record, config, error)
                 retry_at_ms = self._pass.now_ms() + wait_ms
@@ -214,7 +224,7 @@ class WorkflowStep:
                 error = failure
         if isinstance(error, values.CyclicValueError):
             error = TypeError(str(error))
-        record = engine.failed(record, recorded(error), retry_at_ms=retry_at_ms)
+        record = decisions.failed(record, recorded(error), retry_at_ms=retry_at_ms)
         await self._pass.save(record)
         return record
 
@@ -254,13 +264,13 @@ class WorkflowStep:
                 await self._pass.boundary()
             if record is None:
                 now_ms = self._pass.now_ms()
-                record = self._pass.new_record(key, state=StepState.PENDING, due_ms=due(now_ms))
+                record = self._pass.new_record(key, state=StepState.PENDING, started_ms=now_ms, due_ms=due(now_ms))
                 if (record.due_ms or 0) > now_ms:
                     await self._pass.save(record)
             if record.state is StepState.PENDING:
                 while (due_ms := record.due_ms or 0) > self._pass.now_ms():
                     await self._pass.wait(due_ms)
-                await self._pass.save(engine.finished(record))
+                await self._pass.save(decisions.finished(record))
 
     def _context(self, record: StepRecord, config: StepConfig) -> dict[str, Any]:
         """What a callback gets as `ctx`; `idempotencyKey` (Edge only) is the same for every attempt."""

@@ -15,20 +15,21 @@ from datetime import UTC, datetime
 from enum import Enum
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, TypeVar
 
-from ...runtime.core.errors import BackendError
-from . import values
-from .engine import unvisited
-from .errors import ErrorRecord, Interrupted, WorkflowError, WorkflowFatalError, WorkflowTimeoutError, recorded
-from .journal import Finish, Kind, Pause, Progress, Status, StepKey, StepRecord, StepState
+from ....runtime.core.errors import BackendError
+from .. import values
+from ..errors import ErrorRecord, Interrupted, WorkflowError, WorkflowFatalError, WorkflowTimeoutError, recorded
+from ..journal.records import Finish, Kind, Pause, Progress, Status, StepKey, StepRecord, StepState
+from .decisions import unvisited
 from .steps import WorkflowStep
 from .timers import now_ms
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Coroutine, Iterator
 
-    from ...runtime.core.host import Host
-    from .definition import Definition, WorkflowWorker
-    from .journal import Claimed, Journal
+    from ....runtime.core.host import Host
+    from ..definition import Definition, WorkflowWorker
+    from ..journal.journal import Journal
+    from ..journal.records import Claimed
     from .timers import Timers
 
 T = TypeVar("T")

@@ -12,15 +12,15 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from . import values
-from .errors import ErrorRecord, WorkflowError, recorded
-from .errors import StepInterruptedError as Interrupted
-from .journal import Change, Kind, Status, StepKey, StepRecord, StepState
+from .. import values
+from ..errors import ErrorRecord, WorkflowError, recorded
+from ..errors import StepInterruptedError as Interrupted
+from ..journal.records import Change, Kind, Status, StepKey, StepRecord, StepState
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from .journal import Instance
+    from ..journal.records import Instance
     from .retries import StepConfig
 
 
@@ -75,8 +75,8 @@ def decide_step(
     return Attempt(record.attempt + 1)
 
 
-def started(record: StepRecord, attempt: int) -> StepRecord:
-    return replace(record, state=StepState.RUNNING, attempt=attempt, due_ms=None)
+def started(record: StepRecord, attempt: int, now_ms: int) -> StepRecord:
+    return replace(record, state=StepState.RUNNING, attempt=attempt, started_ms=now_ms, due_ms=None)
 
 
 def succeeded(record: StepRecord, result: bytes) -> StepRecord:

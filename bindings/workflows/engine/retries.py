@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias
 
-from .durations import SECOND_MS, parse_duration_ms
-from .errors import WorkflowFatalError
+from ..durations import SECOND_MS, parse_duration_ms
+from ..errors import WorkflowFatalError
 
 Backoff: TypeAlias = Literal["constant", "linear", "exponential"]
 DelayFunction: TypeAlias = Callable[[dict[str, Any]], Any]

@@ -11,19 +11,20 @@ import os
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from ...runtime.core.errors import BackendError
+from ....runtime.core.errors import BackendError
+from ..journal.records import Pause, Status
 from .doorbell import open_doorbell, ring
 from .instance_pass import InstancePass, PassTools
-from .journal import Pause, Status
 from .timers import Timers, now_ms
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Sequence
     from pathlib import Path
 
-    from ...runtime.core.host import Host
-    from .definition import Definition, WorkflowWorker
-    from .journal import Acted, Claimed, Journal
+    from ....runtime.core.host import Host
+    from ..definition import Definition, WorkflowWorker
+    from ..journal.journal import Journal
+    from ..journal.records import Acted, Claimed
 
 LEASE_SECONDS = 15.0
 RENEW_SECONDS = 5.0

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.bindings.workflows import engine
+from edge.bindings.workflows.engine import decisions
+from edge.bindings.workflows.engine.retries import StepConfig, retry_wait_ms
 from edge.bindings.workflows.errors import ErrorRecord, WorkflowError, raised, recorded
-from edge.bindings.workflows.journal import Change, Instance, Kind, Status, StepKey, StepRecord, StepState
-from edge.bindings.workflows.retries import StepConfig, retry_wait_ms
+from edge.bindings.workflows.journal.records import Change, Instance, Kind, Status, StepKey, StepRecord, StepState
 from edge.runtime.core.errors import BindingError
 from edge.runtime.core.workflow_errors import NonRetryableError
 
@@ -27,22 +27,22 @@ def step(state: StepState, **values: Any) -> StepRecord:
 @pytest.mark.parametrize(
     ("record", "config", "decision"),
     [
-        (None, StepConfig(), engine.Attempt(1)),
-        (step(StepState.DONE, result=b"1"), StepConfig(), engine.Replay(b"1")),
-        (step(StepState.FAILED, error=BAD), StepConfig(), engine.Raise(BAD)),
-        (step(StepState.PENDING, attempt=2, due_ms=NOW + 1), StepConfig(), engine.WaitUntil(NOW + 1)),
-        (step(StepState.PENDING, attempt=2, due_ms=NOW), StepConfig(), engine.Attempt(3)),
-        (step(StepState.RUNNING, attempt=1), StepConfig(limit=0), engine.Attempt(2)),
+        (None, StepConfig(), decisions.Attempt(1)),
+        (step(StepState.DONE, result=b"1"), StepConfig(), decisions.Replay(b"1")),
+        (step(StepState.FAILED, error=BAD), StepConfig(), decisions.Raise(BAD)),
+        (step(StepState.PENDING, attempt=2, due_ms=NOW + 1), StepConfig(), decisions.WaitUntil(NOW + 1)),
+        (step(StepState.PENDING, attempt=2, due_ms=NOW), StepConfig(), decisions.Attempt(3)),
+        (step(StepState.RUNNING, attempt=1), StepConfig(limit=0), decisions.Attempt(2)),
     ],
     ids=["new", "done", "failed", "not due", "due", "cut short, even without retries"],
 )
 def test_a_step_is_decided_by_its_record(record: StepRecord | None, config: StepConfig, decision: object) -> None:
-    assert engine.decide_step(record, config, NOW) == decision
+    assert decisions.decide_step(record, config, NOW) == decision
 
 
 def test_an_at_most_once_attempt_that_was_cut_short_is_a_failure() -> None:
-    decision = engine.decide_step(step(StepState.RUNNING, attempt=3), StepConfig(is_at_most_once=True), NOW)
-    assert isinstance(decision, engine.Interruption)
+    decision = decisions.decide_step(step(StepState.RUNNING, attempt=3), StepConfig(is_at_most_once=True), NOW)
+    assert isinstance(decision, decisions.Interruption)
     assert decision.error.name == "StepInterruptedError"
     assert "Attempt 3" in decision.error.message
 
@@ -52,7 +52,7 @@ def test_an_at_most_once_attempt_that_was_cut_short_is_a_failure() -> None:
 )
 def test_the_limit_counts_retries(limit: float, attempts: int) -> None:
     config = StepConfig(limit=limit)
-    tried = next(n for n in range(1, 20) if not engine.may_retry(step(StepState.RUNNING, attempt=n), config))
+    tried = next(n for n in range(1, 20) if not decisions.may_retry(step(StepState.RUNNING, attempt=n), config))
     assert tried == attempts
 
 
@@ -87,13 +87,13 @@ TRANSITIONS: dict[Status, tuple[Change | None, Change | None, Change | type[Work
 def test_each_status_has_its_answer_to_each_action(status: Status) -> None:
     instance = Instance("w", "a", status, 1, b"{}", 0, paused_ms=NOW - 400)
     pause, resume, terminate = TRANSITIONS[status]
-    assert engine.decide_pause(instance) == pause
-    assert engine.decide_resume(instance, NOW) == resume
+    assert decisions.decide_pause(instance) == pause
+    assert decisions.decide_resume(instance, NOW) == resume
     if isinstance(terminate, Change):
-        assert engine.decide_terminate(instance) == terminate
+        assert decisions.decide_terminate(instance) == terminate
     else:
         with pytest.raises(terminate, match="finite state"):
-            engine.decide_terminate(instance)
+            decisions.decide_terminate(instance)
 
 
 class TooClever(NonRetryableError):
@@ -149,16 +149,16 @@ class Simulation:
         key = StepKey(Kind.DO, "work", number)
         while True:
             record = self.journal.get(key)
-            match engine.decide_step(record, config, self.now):
-                case engine.Replay(result):
+            match decisions.decide_step(record, config, self.now):
+                case decisions.Replay(result):
                     assert result is not None
                     return result
-                case engine.Raise(error):
+                case decisions.Raise(error):
                     return error.message
-                case engine.WaitUntil(due_ms):
+                case decisions.WaitUntil(due_ms):
                     self.now = due_ms
-                case engine.Attempt(attempt):
-                    started = engine.started(record or StepRecord(key, number, StepState.RUNNING), attempt)
+                case decisions.Attempt(attempt):
+                    started = decisions.started(record or StepRecord(key, number, StepState.RUNNING), attempt, now_ms=0)
                     self.write(started)
                     self.write(self.after(started, number))
 
@@ -167,9 +167,9 @@ class Simulation:
         if self.failures[number] > 2:
             error = ErrorRecord("ValueError", f"step {number}")
             # What a crash cut short is no failure the callback had: only an attempt that came here counts.
-            return engine.failed(started, error, retry_at_ms=None if started.attempt > 2 else self.now + 1000)
+            return decisions.failed(started, error, retry_at_ms=None if started.attempt > 2 else self.now + 1000)
         self.finished_calls[number] = self.finished_calls.get(number, 0) + 1
-        return engine.succeeded(started, str(number).encode())
+        return decisions.succeeded(started, str(number).encode())
 
     def run(self) -> list[bytes | str]:
         while True:
@@ -197,5 +197,5 @@ def test_a_finished_step_is_called_again_only_when_its_write_was_cut(crash_point
 
 def test_a_step_that_was_never_called_again_is_found() -> None:
     records = [step(StepState.DONE, result=b"1"), StepRecord(StepKey(Kind.SLEEP, "nap", 1), 1, StepState.PENDING)]
-    assert engine.unvisited(records, set()) == records[0]
-    assert engine.unvisited(records, {KEY}) is None
+    assert decisions.unvisited(records, set()) == records[0]
+    assert decisions.unvisited(records, {KEY}) is None

@@ -10,16 +10,16 @@ import asyncio
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
 
-from .._shared.sqlite import Database, Lane
-from . import journal_statements as statements
-from .journal import Event
+from ..._shared.sqlite import Database, Lane
+from . import statements
+from .records import Event
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
     from pathlib import Path
 
-    from .._shared.sqlite_facts import Connection
-    from .journal import (
+    from ..._shared.sqlite_facts import Connection
+    from .records import (
         Acted,
         Change,
         Claims,

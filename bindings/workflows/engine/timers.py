@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ...runtime.core.host import Host
+    from ....runtime.core.host import Host
 
 SLEEP_SECONDS_MAX = 30.0
 """The wall clock is read again at least this often, so that a jump is seen."""

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, cast
 
-from .engine import event_result
-from .errors import ErrorRecord
-from .journal import (
+from ..engine.decisions import event_result
+from ..errors import ErrorRecord
+from .records import (
     Acted,
     Change,
     Claimed,
@@ -32,7 +32,7 @@ from .journal import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from .._shared.sqlite_facts import Connection
+    from ..._shared.sqlite_facts import Connection
 
 _INSTANCE = (
     "workflow, id, status, generation, params, created_ms, output, error_name, error_message, paused_ms, is_terminating"
@@ -351,4 +351,6 @@ def _step(row: Sequence[Any]) -> StepRecord:
     kind, name, count, place, state, attempt, due_ms, event_type, error_name, error_message, result = row
     error = None if error_name is None else ErrorRecord(error_name, error_message)
     key = StepKey(Kind(kind), name, count)
-    return StepRecord(key, place, StepState(state), attempt, due_ms, event_type, result, error)
+    return StepRecord(
+        key, place, StepState(state), attempt, due_ms=due_ms, event_type=event_type, result=result, error=error
+    )

@@ -1,0 +1,1 @@
+"""What a workflow engine remembers: the port, and SQLite behind it."""

@@ -1,0 +1,102 @@
+"""The port: what a workflow engine remembers. Which change is allowed when is in `engine.py`.
+
+Times are Unix milliseconds. Every call that changes something is durable on return; it may raise BackendError, then
+nothing was changed and it is safe to call again.
+
+An instance is advanced by one owner at a time. Claiming it raises its fence, and so does taking it away (pause,
+terminate, restart, delete, recovery); every write of an owner carries the fence it was given, and one that no longer
+matches changes nothing and answers None: the owner has lost the instance.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from .records import (
+        Acted,
+        Change,
+        Claims,
+        Finish,
+        Instance,
+        Lease,
+        NewInstance,
+        Pause,
+        Progress,
+        Status,
+        StepRecord,
+        TakenOver,
+    )
+
+
+class Journal(Protocol):
+    """See the module's docstring for what holds of every call."""
+
+    async def create(self, workflow: str, instances: Sequence[NewInstance], now_ms: int) -> Sequence[bool]:
+        """Add queued instances; False where the id is taken, and that one is not changed."""
+
+    async def find(self, workflow: str, instance_id: str) -> Instance | None: ...
+
+    async def steps(self, workflow: str, instance_id: str) -> Sequence[StepRecord]:
+        """What is recorded, in order of first call."""
+
+    async def act(
+        self,
+        workflow: str,
+        instance_id: str,
+        decide: Callable[[Instance, Sequence[StepRecord]], Change | None],
+        now_ms: int,
+    ) -> Acted | None:
+        """Change an instance as `decide` says (None: not at all), with nothing in between; None when there is none.
+
+        What `decide` raises is raised, and nothing was changed. It may be called more than once.
+        """
+
+    async def delete(self, workflow: str, instance_id: str) -> Acted | None:
+        """Forget an instance with all it has; None when there is none."""
+
+    async def send_event(
+        self, workflow: str, instance_id: str, event_type: str, payload: bytes, now_ms: int
+    ) -> Acted | None:
+        """Keep an event until a wait takes it; dropped when the instance is finished. None when there is none."""
+
+    async def claim(self, owner: str, workflow: str, count_max: int, now_ms: int) -> Claims:
+        """Give `owner` up to `count_max` instances that are ready: those that ran or waited before, then queued."""
+
+    async def owned_count(self, workflow: str) -> int:
+        """How many instances of a workflow have an owner."""
+
+    async def save(self, lease: Lease, progress: Progress) -> Status | None:
+        """Record steps; the instance's status then, which tells of a pause that was asked for. None: lease lost."""
+
+    async def take_event(self, lease: Lease, step: StepRecord, *, otherwise: StepRecord) -> StepRecord | None:
+        """Complete a wait with the oldest event of its type, or record `otherwise` when there is none.
+
+        The result of a completed wait is the encoded event, made by `engine.event_result`. None: lease lost.
+        """
+
+    async def release(self, lease: Lease, pause: Pause, now_ms: int) -> bool:
+        """Let an instance go. False: lease lost.
+
+        What came in meanwhile wins: one with an event for a pending wait is ready at once, one that was to be paused is
+        paused, and one that was resumed is not.
+        """
+
+    async def finish(self, lease: Lease, finish: Finish, now_ms: int) -> bool:
+        """End an instance; its buffered events are dropped. False: lease lost."""
+
+    async def is_held(self, lease: Lease) -> bool: ...
+
+    async def renew(self, owner: str, until_ms: int) -> None:
+        """Say that an owner is alive until then."""
+
+    async def owners(self) -> Sequence[tuple[str, int]]:
+        """Every owner and until when it is said to be alive."""
+
+    async def take_over(self, owner: str, crash_count_max: int, now_ms: int) -> Sequence[TakenOver]:
+        """Forget an owner; what it held is ready again. One that it ran too often while dying is parked as paused."""
+
+    async def purge(self, now_ms: int, count_max: int) -> int:
+        """Forget finished instances whose retention ended; how many."""
