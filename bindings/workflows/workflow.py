@@ -116,7 +116,7 @@ class Workflow:
         if not isinstance(instance_ids, (list, tuple)) or not 1 <= len(instance_ids) <= BATCH_COUNT_MAX:
             _refuse_batch(instance_ids)
         for instance_id in instance_ids:
-            acted = await self._tools.journal.delete(self._definition.name, str(instance_id))
+            acted = await self._tools.journal.delete(self._definition.name, str(instance_id), self._tools.now_ms())
             if acted is None:
                 message = "instance.not_found"
                 errors.append({"id": instance_id, "code": INSTANCE_NOT_FOUND, "message": message})
@@ -232,7 +232,7 @@ class WorkflowInstance:
 
     async def delete(self) -> None:
         """Forget the instance, running or not; its id may be created again."""
-        acted = await self._tools.journal.delete(self._workflow, self.id)
+        acted = await self._tools.journal.delete(self._workflow, self.id, self._tools.now_ms())
         if acted is None:
             _not_found()
         self._tools.tell(acted)

@@ -234,7 +234,10 @@ class InstancePass:
     async def take_event(self, record: StepRecord, *, otherwise: StepRecord) -> StepRecord:
         """Complete a wait with the oldest event of its type, or record `otherwise`."""
         self.check_open()
-        taken = await self._held(self._tools.journal.take_event(self.lease, record, otherwise=otherwise))
+        now_ms = self.now_ms()
+        taken = await self._held(
+            self._tools.journal.take_event(self.lease, record, otherwise=otherwise, now_ms=now_ms)
+        )
         self.check_open()
         self._records[taken.key] = taken
         if taken.state is not StepState.PENDING:
@@ -268,7 +271,7 @@ class InstancePass:
         self._leaving = None
         self._is_undoing = True
         self.warn("workflow_rolling_back", error=f"{error.name}: {error.message}")
-        await self._held(self._tools.journal.save(self.lease, Progress(status=Status.ROLLING_BACK)))
+        await self._held(self._tools.journal.save(self.lease, Progress(status=Status.ROLLING_BACK), self.now_ms()))
 
     def current(self, record: StepRecord) -> StepRecord:
         """A step as it stands now."""
@@ -371,7 +374,7 @@ class InstancePass:
         steps, self._unsaved = tuple(self._unsaved.values()), {}
         status = Status.RUNNING if self._is_shown_waiting else None
         self._is_shown_waiting = False
-        found = await self._held(self._tools.journal.save(self.lease, Progress(steps, status)))
+        found = await self._held(self._tools.journal.save(self.lease, Progress(steps, status), self.now_ms()))
         self.check_open()
         self._records.update((step.key, step) for step in steps if step.key not in self._unsaved)
         if found is Status.WAITING_FOR_PAUSE:
@@ -404,7 +407,7 @@ class InstancePass:
             self.stop(Pause(Status.WAITING, due_ms, tuple(self._event_waits.values())))
             return
         waiting = Progress(status=Status.WAITING, ready_ms=due_ms)
-        found = await self._held(self._tools.journal.save(self.lease, waiting))
+        found = await self._held(self._tools.journal.save(self.lease, waiting, self.now_ms()))
         if found is Status.WAITING_FOR_PAUSE:
             self.stop(Pause(Status.PAUSED, None))
         else:

@@ -54,7 +54,7 @@ class Journal(Protocol):
         What `decide` raises is raised, and nothing was changed. It may be called more than once.
         """
 
-    async def delete(self, workflow: str, instance_id: str) -> Acted | None:
+    async def delete(self, workflow: str, instance_id: str, now_ms: int) -> Acted | None:
         """Forget an instance with all it has; None when there is none."""
 
     async def send_event(
@@ -68,10 +68,12 @@ class Journal(Protocol):
     async def owned_count(self, workflow: str) -> int:
         """How many instances of a workflow have an owner."""
 
-    async def save(self, lease: Lease, progress: Progress) -> Status | None:
+    async def save(self, lease: Lease, progress: Progress, now_ms: int) -> Status | None:
         """Record steps; the instance's status then, which tells of a pause that was asked for. None: lease lost."""
 
-    async def take_event(self, lease: Lease, step: StepRecord, *, otherwise: StepRecord) -> StepRecord | None:
+    async def take_event(
+        self, lease: Lease, step: StepRecord, *, otherwise: StepRecord, now_ms: int
+    ) -> StepRecord | None:
         """Complete a wait with the oldest event of its type, or record `otherwise` when there is none.
 
         The result of a completed wait is the encoded event, made by `engine.event_result`. None: lease lost.

@@ -150,8 +150,8 @@ class SqliteJournal:
             raise outcome
         return outcome
 
-    async def delete(self, workflow: str, instance_id: str) -> Acted | None:
-        return await self._write(statements.delete, workflow, instance_id)
+    async def delete(self, workflow: str, instance_id: str, now_ms: int) -> Acted | None:
+        return await self._write(statements.delete, workflow, instance_id, now_ms)
 
     async def send_event(
         self, workflow: str, instance_id: str, event_type: str, payload: bytes, now_ms: int
@@ -167,12 +167,14 @@ class SqliteJournal:
     async def owned_count(self, workflow: str) -> int:
         return await self._read(statements.owned_count, workflow)
 
-    async def save(self, lease: Lease, progress: Progress) -> Status | None:
+    async def save(self, lease: Lease, progress: Progress, now_ms: int) -> Status | None:
         size_bytes = sum(len(step.result or b"") for step in progress.steps)
-        return await self._write(statements.save, lease, progress, size_bytes=size_bytes)
+        return await self._write(statements.save, lease, progress, now_ms, size_bytes=size_bytes)
 
-    async def take_event(self, lease: Lease, step: StepRecord, *, otherwise: StepRecord) -> StepRecord | None:
-        return await self._write(statements.take_event, lease, step, otherwise)
+    async def take_event(
+        self, lease: Lease, step: StepRecord, *, otherwise: StepRecord, now_ms: int
+    ) -> StepRecord | None:
+        return await self._write(statements.take_event, lease, step, otherwise, now_ms)
 
     async def release(self, lease: Lease, pause: Pause, now_ms: int) -> bool:
         return await self._write(statements.release, lease, pause, now_ms)

@@ -122,7 +122,7 @@ def _apply(connection: Connection, number: int, change: Change, now_ms: int) -> 
         _end(connection, number, Finish(status), now_ms)
 
 
-def delete(connection: Connection, workflow: str, instance_id: str) -> Acted | None:
+def delete(connection: Connection, workflow: str, instance_id: str, now_ms: int) -> Acted | None:
     found = find(connection, workflow, instance_id)
     if found is None:
         return None
@@ -203,7 +203,7 @@ def status_of(connection: Connection, lease: Lease) -> Status | None:
     return None if row is None else Status(row[0])
 
 
-def save(connection: Connection, lease: Lease, progress: Progress) -> Status | None:
+def save(connection: Connection, lease: Lease, progress: Progress, now_ms: int) -> Status | None:
     status = status_of(connection, lease)
     if status is None:
         return None
@@ -228,7 +228,9 @@ def _put_step(connection: Connection, number: int, step: StepRecord) -> None:
     )
 
 
-def take_event(connection: Connection, lease: Lease, step: StepRecord, otherwise: StepRecord) -> StepRecord | None:
+def take_event(
+    connection: Connection, lease: Lease, step: StepRecord, otherwise: StepRecord, now_ms: int
+) -> StepRecord | None:
     if status_of(connection, lease) is None:
         return None
     row = _first_event(connection, lease.number, step.event_type)
