@@ -16,7 +16,7 @@ from .core.errors import BackendError, EdgeError, HandlerError
 from .core.response import replace_wire_body, wire_body
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable
 
     from .core.env import Env
     from .core.host import Host
@@ -123,6 +123,10 @@ class LiveWorker:
 
     async def call(self, handler: str, event: object) -> Any:
         """Deliver an event; its `waitUntil` work is done when this returns. Raises what the handler raised."""
+        return await self.invoke(lambda worker, env, ctx: worker.call(handler, event, env, ctx))
+
+    async def invoke(self, work: Callable[[Worker, Env, Context], Awaitable[Any]]) -> Any:
+        """Run something as an event of the current generation, which is kept until that and its `waitUntil` is done."""
         generation = self._current
         if generation is None:
             raise self.failure or HandlerError("No Worker is loaded.")
@@ -131,7 +135,7 @@ class LiveWorker:
         current_invocation.set(Invocation(generation.env, ctx, self._host))
         generation.in_flight_count += 1
         try:
-            answer = await generation.worker.call(handler, event, generation.env, ctx)
+            answer = await work(generation.worker, generation.env, ctx)
             await pending.drain()
             return answer
         finally:

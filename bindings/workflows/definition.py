@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ...runtime.core.workflow_errors import NonRetryableError
@@ -11,6 +11,11 @@ from .engine.retries import DELAY_MS_DEFAULT, DEV_DELAY_MS_DEFAULT
 from .errors import ErrorRecord
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Mapping
+
+    from ...runtime.core.context import Context
+    from ...runtime.core.env import Env
+    from ...runtime.core.worker import Worker
     from ...wrangler_config.worker_config import WorkerConfig
     from . import WorkflowEntry
 
@@ -47,6 +52,9 @@ class WorkflowWorker(Protocol):
 
     async def call(self, handler: str, event: object) -> Any: ...
 
+    async def invoke(self, work: Callable[[Worker, Env, Context], Awaitable[Any]]) -> Any:
+        """Run something as an event of the current load."""
+
 
 @dataclass(frozen=True, slots=True)
 class Definition:
@@ -61,11 +69,21 @@ class Definition:
     delay_ms_default: int = DELAY_MS_DEFAULT
     has_implicit_dependencies: bool = True
     shows_non_retryable_message: bool = True
+    run: Callable[[dict[str, Any], Any, Env], Awaitable[Any]] | None = None
+    """`run(event, step, env)` in place of the method of a class: a manifest's."""
+    version: str = ""
+    """Of `run`; a class's version is that of its code."""
+    earlier: Mapping[str, Definition] = field(default_factory=dict)
+    """By version: what instances of earlier versions go on with."""
 
     @property
     def handler(self) -> str:
         """What the Worker is called for."""
         return f"{self.class_name}.run"
+
+    def of_version(self, version: str) -> Definition:
+        """What an instance of that version runs."""
+        return self.earlier.get(version, self)
 
     def shown_error(self, error: ErrorRecord) -> ErrorRecord:
         """The error of an instance that nobody caught."""

@@ -235,9 +235,7 @@ class InstancePass:
         """Complete a wait with the oldest event of its type, or record `otherwise`."""
         self.check_open()
         now_ms = self.now_ms()
-        taken = await self._held(
-            self._tools.journal.take_event(self.lease, record, otherwise=otherwise, now_ms=now_ms)
-        )
+        taken = await self._held(self._tools.journal.take_event(self.lease, record, otherwise=otherwise, now_ms=now_ms))
         self.check_open()
         self._records[taken.key] = taken
         if taken.state is not StepState.PENDING:
@@ -301,7 +299,7 @@ class InstancePass:
         }
         step = WorkflowStep(self)
         try:
-            returned = await self._tools.worker.call(self.definition.handler, (event, step))
+            returned = await self._run(event, step)
         except SystemExit as error:  # asyncio would end the loop with it
             raise RuntimeError(f"run() called sys.exit({error.code!r}), which ends this instance only.") from error
         except asyncio.CancelledError:
@@ -326,6 +324,12 @@ class InstancePass:
                 "as it returned a value which is not serialisable"
             )
             raise WorkflowFatalError(message) from error
+
+    async def _run(self, event: dict[str, Any], step: WorkflowStep) -> Any:
+        run = self.definition.run
+        if run is None:
+            return await self._tools.worker.call(self.definition.handler, (event, step))
+        return await self._tools.worker.invoke(lambda _worker, env, _ctx: run(event, step, env))
 
     def _outcome(self, task: asyncio.Task[bytes]) -> Pause | Finish:
         if task.cancelled():  # by user code itself: no reason of ours

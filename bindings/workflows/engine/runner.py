@@ -59,7 +59,8 @@ class WorkflowRunner:
         """`folder` holds the doorbells of all runners that share the journal."""
         self._crash_count_max = crash_count_max
         self._journal = journal
-        self._definitions = definitions
+        self.definitions = {definition.name: definition for definition in definitions}
+        """By name. It may be changed while `run` runs; `tell(None)` has it looked at."""
         self._worker = worker
         self._host = host
         self._folder = folder
@@ -118,7 +119,7 @@ class WorkflowRunner:
         """Claim what is ready, then wait until something else is."""
         self._bell.clear()
         look_at = self._host.now() + LOOK_SECONDS
-        for definition in self._definitions:
+        for definition in tuple(self.definitions.values()):
             try:
                 next_ready_ms = await self._claim(owner, definition, tools)
             except BackendError as error:
@@ -156,7 +157,7 @@ class WorkflowRunner:
         code = self._worker.current
         if code is None or code.is_retiring:  # a reload or a shutdown: what left that code must not go back to it
             return False
-        if definition.handler in code.worker.handlers:
+        if definition.run is not None or definition.handler in code.worker.handlers:
             self._missing.discard(definition.name)
             return True
         if definition.name not in self._missing:
@@ -171,6 +172,7 @@ class WorkflowRunner:
 
     def _start(self, claimed: Claimed, definition: Definition, tools: PassTools) -> None:
         number = claimed.lease.number
+        definition = definition.of_version(claimed.instance.version)
         one = self._passes[number] = InstancePass(claimed, definition, tools)
         task = self._host.spawn(self._advance(one), name=f"workflow:{definition.name}/{claimed.instance.id}")
         self._tasks.add(task)

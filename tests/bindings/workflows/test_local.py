@@ -15,6 +15,7 @@ from edge.bindings.workflows.engine.runner import CRASH_COUNT_MAX
 from edge.bindings.workflows.journal.records import Finish, Status
 from edge.bindings.workflows.journal.sqlite_journal import open_journal
 from edge.bindings.workflows.local import open_binding
+from edge.bindings.workflows.workflow import Workflow, WorkflowTools
 from edge.runtime.core.errors import BackendError, UnsupportedError
 from edge.wrangler_config.worker_config import WorkerConfig
 
@@ -266,3 +267,23 @@ async def test_a_stalled_owner_cannot_write(host: FakeHost, start: Callable[...,
 def test_the_default_definition_keeps_what_the_docs_say() -> None:
     made = Definition("w", "W")
     assert (made.steps_max, made.delay_ms_default, made.concurrency_max) == (10_000, 10_000, None)
+
+
+async def test_a_workflow_that_is_added_while_others_run_is_run_too(start: Callable[..., Any], host: FakeHost) -> None:
+    async def run(event: Any, step: Any, env: Any) -> Any:
+        return [event["workflowName"], await step.do("a", lambda: "new")]
+
+    async def earlier_run(event: Any, step: Any, env: Any) -> Any:
+        return "earlier"
+
+    site = await start(sleeper)
+    earlier = Definition("added", "", run=earlier_run, version="1")
+    added = Definition("added", "", run=run, version="2", earlier={"1": earlier})
+    workflow = Workflow(added, WorkflowTools(site.journal, host, site.runner.tell))
+    instance = await workflow.create()
+    await host.settle()
+    assert (await instance.status())["status"] == "queued"
+    site.runner.definitions["added"] = added
+    site.runner.tell(None)
+    assert await site.output(instance) == ["added", "new"]
+    assert added.of_version("1").run is earlier_run
