@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, cast
 from ...runtime.core.errors import UnsupportedError
 from ..spec import Opened
 from .definition import definition_of
+from .engine.doorbell import Doorbells
 from .engine.runner import WorkflowRunner
 from .journal.sqlite_journal import open_journal
 from .workflow import Workflow, WorkflowTools
@@ -42,7 +43,9 @@ async def open_binding(entries: Sequence[WorkflowEntry], site: Site) -> AsyncIte
     made = {entry.name: definition_of(entry, site.config, is_dev=site.is_preview) for entry in entries}
     definitions = list(made.values())
     async with host.lease(("workflows", path), lambda: open_journal(path)) as journal:
-        runner = WorkflowRunner(journal, definitions, cast("WorkflowWorker", site.worker), host, folder / "runners")
+        runner = WorkflowRunner(
+            journal, definitions, cast("WorkflowWorker", site.worker), host, Doorbells(folder / "runners")
+        )
         tools = WorkflowTools(journal, host, runner.tell)
         workflows = {definition.name: Workflow(definition, tools) for definition in definitions}
         yield Opened(

@@ -14,12 +14,37 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
 
+class Doorbells:
+    """The doorbells of all runners that share a journal, in a folder of their own."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def listen(self, owner: str, on_ring: Callable[[], None]) -> AbstractContextManager[None]:
+        """Call `on_ring` whenever somebody rings for this owner, until the block ends."""
+        return _listen(self._folder / owner, on_ring)
+
+    def ring(self, owner: str) -> bool:
+        """Wake a runner; False when there is none any more."""
+        return _ring(self._folder / owner)
+
+    def ring_all(self) -> None:
+        """Wake whoever listens."""
+        if self._folder.is_dir():
+            for doorbell in self._folder.iterdir():
+                _ring(doorbell)
+
+    def forget(self, owner: str) -> None:
+        """Remove what a killed runner left."""
+        (self._folder / owner).unlink(missing_ok=True)
+
+
 @contextmanager
-def open_doorbell(path: Path, on_ring: Callable[[], None]) -> Iterator[None]:
-    """Call `on_ring` whenever somebody rings, until the block ends."""
+def _listen(path: Path, on_ring: Callable[[], None]) -> Iterator[None]:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     os.mkfifo(path, 0o600)
     pipe = os.open(path, os.O_RDWR | os.O_NONBLOCK)  # also for writing: else it ends when a ringer closes it
@@ -39,8 +64,7 @@ def open_doorbell(path: Path, on_ring: Callable[[], None]) -> Iterator[None]:
         path.unlink(missing_ok=True)
 
 
-def ring(path: Path) -> bool:
-    """Wake a runner; False when there is none any more."""
+def _ring(path: Path) -> bool:
     try:
         pipe = os.open(path, os.O_WRONLY | os.O_NONBLOCK)
     except OSError as error:

@@ -13,21 +13,20 @@ from typing import TYPE_CHECKING, Any
 
 from ....runtime.core.errors import BackendError
 from ..journal.records import Pause, Status
-from .doorbell import open_doorbell, ring
 from .instance_pass import InstancePass, PassTools
 from .timers import Timers, now_ms
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Sequence
-    from pathlib import Path
 
     from ....runtime.core.host import Host
     from ..definition import Definition, WorkflowWorker
     from ..journal.journal import Journal
     from ..journal.records import Acted, Claimed
+    from .doorbell import Doorbells
 
 LEASE_SECONDS = 15.0
-RENEW_SECONDS = 5.0
+RENEWALS_PER_LEASE = 3
 LOOK_SECONDS = 30.0
 """The journal is looked at at least this often."""
 LOAD_SECONDS = 1.0
@@ -52,18 +51,20 @@ class WorkflowRunner:
         definitions: Sequence[Definition],
         worker: WorkflowWorker,
         host: Host,
-        folder: Path,
+        doorbells: Doorbells,
         *,
         crash_count_max: int = CRASH_COUNT_MAX,
+        lease_s: float = LEASE_SECONDS,
     ) -> None:
-        """`folder` holds the doorbells of all runners that share the journal."""
+        """`doorbells` are those of all runners that share the journal."""
         self._crash_count_max = crash_count_max
+        self._lease_s = lease_s
         self._journal = journal
         self.definitions = {definition.name: definition for definition in definitions}
         """By name. It may be changed while `run` runs; `tell(None)` has it looked at."""
         self._worker = worker
         self._host = host
-        self._folder = folder
+        self._doorbells = doorbells
         self._owner: str | None = None
         self._passes: dict[int, InstancePass] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -75,7 +76,7 @@ class WorkflowRunner:
         timers = Timers(self._host)
         beside: list[asyncio.Task[None]] = []
         try:
-            with open_doorbell(self._folder / owner, self._rung):
+            with self._doorbells.listen(owner, self._rung):
                 await self._renew(owner)
                 await self._take_over_dead(owner)
                 beside = [self._spawn(self._keep_alive(owner)), self._spawn(self._purge())]
@@ -98,16 +99,11 @@ class WorkflowRunner:
             if self._owner is not None:
                 self._bell.set()
             else:
-                self._ring_all()
+                self._doorbells.ring_all()
         elif acted.owner != self._owner:
-            ring(self._folder / acted.owner)
+            self._doorbells.ring(acted.owner)
         elif acted.number in self._passes:
             self._spawn(self._passes[acted.number].poke())
-
-    def _ring_all(self) -> None:
-        if self._folder.is_dir():
-            for doorbell in self._folder.iterdir():
-                ring(doorbell)
 
     def _rung(self) -> None:
         """Another process rang: it may have been for any instance that is held here."""
@@ -193,7 +189,7 @@ class WorkflowRunner:
 
     async def _keep_alive(self, owner: str) -> None:
         while True:
-            await self._host.sleep(RENEW_SECONDS)
+            await self._host.sleep(self._lease_s / RENEWALS_PER_LEASE)
             try:
                 await self._renew(owner)
                 await self._take_over_dead(owner)
@@ -201,13 +197,12 @@ class WorkflowRunner:
                 self._host.log.error("workflow_lease_not_renewed", exc_info=error)
 
     async def _renew(self, owner: str) -> None:
-        await self._journal.renew(owner, self._now_ms() + int(LEASE_SECONDS * 1000))
+        await self._journal.renew(owner, self._now_ms() + int(self._lease_s * 1000))
 
     async def _take_over_dead(self, owner: str) -> None:
         """What a dead process held is ready again: at once when nobody listens, else when its lease is over."""
         for other, alive_until_ms in await self._journal.owners():
-            doorbell = self._folder / other
-            if other == owner or (ring(doorbell) and alive_until_ms > self._now_ms()):
+            if other == owner or (self._doorbells.ring(other) and alive_until_ms > self._now_ms()):
                 continue
             for taken in await self._journal.take_over(other, self._crash_count_max, self._now_ms()):
                 about = {"workflow": taken.workflow, "instance": taken.id, "crash_count": taken.crash_count}
@@ -215,7 +210,7 @@ class WorkflowRunner:
                     self._host.log.error("workflow_parked", **about, remedy="resume it once its code is mended")
                 else:
                     self._host.log.info("workflow_taken_over", **about)
-            doorbell.unlink(missing_ok=True)
+            self._doorbells.forget(other)
             self._bell.set()
 
     async def _purge(self) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from edge.bindings.workflows.definition import Definition
+from edge.bindings.workflows.engine.doorbell import Doorbells
 from edge.bindings.workflows.engine.instance_pass import _Loss
 from edge.bindings.workflows.engine.runner import WorkflowRunner
 from edge.bindings.workflows.journal.sqlite_journal import open_journal
@@ -39,16 +40,15 @@ class Site:
         self.journal = journal
         self.definition = definition
         self.live = LiveWorker(host, plain_answer)
-        self.runner = WorkflowRunner(journal, [definition], self.live, host, host.state_dir / "runners")
+        self.runner = WorkflowRunner(journal, [definition], self.live, host, Doorbells(host.state_dir / "runners"))
         self.workflow = Workflow(definition, WorkflowTools(journal, host, self.runner.tell))
         self._task: asyncio.Task[None] | None = None
 
-    def load(self, run: Callable[..., Any]) -> None:
-        """Load code whose class has this `run(self, event, step)`, as a reload does."""
+    def load(self, run: Callable[..., Any], **members: Any) -> None:
+        """Load code whose class has this `run(self, event, step)`, and these members, as a reload does."""
         made = Generation(Env({}), self.host)
-        entrypoint = type("Order", (WorkflowEntrypoint,), {"run": run})
-        call = {"Order.run": lambda event, env, ctx: entrypoint(ctx, env).run(*event)}
-        made.worker = Worker("entry.py", "class", call)
+        entrypoint = type("Order", (WorkflowEntrypoint,), {"run": run, **members})
+        made.worker = Worker("entry.py", "class", {}, {"Order": entrypoint})
         old = self.live.swap(made)
         if old is not None:
             self.host.spawn(old.drain(), name="retire")

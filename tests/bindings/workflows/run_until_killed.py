@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from edge.bindings.workflows.definition import Definition
+from edge.bindings.workflows.engine.doorbell import Doorbells
 from edge.bindings.workflows.engine.runner import WorkflowRunner
 from edge.bindings.workflows.errors import WorkflowError
 from edge.bindings.workflows.journal.sqlite_journal import open_journal
@@ -60,11 +61,13 @@ async def main(state: Path, ledger: Path, count: int, before: set[str]) -> None:
     host = LocalMachine(state, RecordingLog())
     live = LiveWorker(host, plain_answer)
     generation = Generation(Env({"WRITE": lambda line: os.write(out, f"{line}\n".encode())}), host)
-    generation.worker = Worker("x.py", "class", {"Order.run": lambda event, env, ctx: Order(ctx, env).run(*event)})
+    generation.worker = Worker("x.py", "class", {}, {"Order": Order})
     live.swap(generation)
     async with open_journal(state / "workflows.sqlite") as journal:
         definition = Definition("orders", "Order")
-        runner = WorkflowRunner(journal, [definition], live, host, state / "runners", crash_count_max=KILLS_MAX)
+        runner = WorkflowRunner(
+            journal, [definition], live, host, Doorbells(state / "runners"), crash_count_max=KILLS_MAX
+        )
         workflow = Workflow(definition, WorkflowTools(journal, host, runner.tell))
         running = host.spawn(runner.run(), name="runner")
         for number in range(count):
