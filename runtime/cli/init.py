@@ -11,7 +11,7 @@ import click
 from ..core.errors import EdgeError
 
 TEMPLATES = Path(__file__).parent / "templates"
-NAMES = ("hello", "events", "counter")
+NAMES = ("hello", "events", "counter", "orders")
 NAME_CHARACTERS_MAX = 63
 IGNORED = ".edge/\n.dev.vars*\n.env*\n__pycache__/\n"
 """State and secrets, which do not belong into a repository."""

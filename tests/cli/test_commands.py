@@ -57,11 +57,16 @@ def test_a_failure_of_edge_itself_shows_a_traceback_only_when_asked(edge: Edge, 
     assert "Traceback" in edge("--debug", "build", "--plan", cwd=project).stderr
 
 
-@pytest.mark.parametrize("template", ["hello", "events", "counter"])
+@pytest.mark.parametrize("template", ["hello", "events", "counter", "orders"])
 def test_init_writes_a_worker_that_checks_without_a_warning(edge: Edge, tmp_path: Path, template: str) -> None:
     assert edge("init", "My Worker_1", "--template", template).returncode == 0
     folder = tmp_path / "My Worker_1"
-    assert {p.name for p in folder.iterdir()} == {"entry.py", "wrangler.jsonc", "README.md", ".gitignore"}
+    assert {p.name for p in folder.iterdir()} - {"services.py"} == {
+        "entry.py",
+        "wrangler.jsonc",
+        "README.md",
+        ".gitignore",
+    }
     assert '"name": "my-worker-1"' in (folder / "wrangler.jsonc").read_text()
     checked = edge("check", cwd=folder)
     assert (checked.returncode, checked.stdout) == (0, "wrangler.jsonc: no problems found.\n")

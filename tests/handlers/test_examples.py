@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from typing import Any
 
 ROOT = Path(__file__).parent.parent.parent
-EXAMPLES = ("hello", "events", "counter")
+EXAMPLES = ("hello", "events", "counter", "orders")
 
 
 async def test_hello(opened: Callable[[str], Any]) -> None:
@@ -46,9 +46,13 @@ async def test_counter(opened: Callable[[str], Any]) -> None:
 
 @pytest.mark.parametrize("example", EXAMPLES)
 def test_edge_init_writes_what_the_example_is(example: str) -> None:
-    for name in ("entry.py", "wrangler.jsonc"):
-        template = ROOT / "runtime/cli/templates" / example / name
-        assert template.read_text() == (ROOT / "handlers" / example / name).read_text()
+    template = ROOT / "runtime/cli/templates" / example
+    assert code_of(template) == code_of(ROOT / "handlers" / example)
+    assert (template / "README.md").read_text().startswith(f"# {example}\n")
+
+
+def code_of(folder: Path) -> dict[str, str]:
+    return {file.name: file.read_text() for pattern in ("*.py", "*.jsonc") for file in folder.glob(pattern)}
 
 
 @pytest.mark.parametrize("example", EXAMPLES)
