@@ -13,14 +13,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
+    from ..errors import ErrorRecord
     from .records import (
         Acted,
         Change,
         Claims,
         Finish,
         Instance,
+        InstanceFilter,
+        InstancePage,
         Lease,
         NewInstance,
         Pause,
@@ -28,6 +31,8 @@ if TYPE_CHECKING:
         Status,
         StepRecord,
         TakenOver,
+        Version,
+        WorkflowRow,
     )
 
 
@@ -64,6 +69,12 @@ class Journal(Protocol):
 
     async def claim(self, owner: str, workflow: str, count_max: int, now_ms: int) -> Claims:
         """Give `owner` up to `count_max` instances that are ready: those that ran or waited before, then queued."""
+
+    async def park(self, workflow: str, reason: ErrorRecord, count_max: int, now_ms: int) -> Sequence[str]:
+        """Pause up to `count_max` instances that are ready, because they cannot run; their ids.
+
+        The reason is their error until they are resumed.
+        """
 
     async def owned_count(self, workflow: str) -> int:
         """How many instances of a workflow have an owner."""
@@ -102,3 +113,41 @@ class Journal(Protocol):
 
     async def purge(self, now_ms: int, count_max: int) -> int:
         """Forget finished instances whose retention ended; how many."""
+
+    async def purge_ended(self, workflow: str, before_ms: int, statuses: Sequence[Status], count_max: int) -> int:
+        """Forget up to `count_max` instances that ended before then with one of the statuses; how many."""
+
+    async def list(
+        self, workflow: str, wanted: InstanceFilter, *, after: tuple[int, int] | None, offset: int, count_max: int
+    ) -> InstancePage:
+        """Instances in order of creation: those behind `after` (a page's `next`), without the first `offset`."""
+
+    async def counts(self, workflow: str) -> Mapping[Status, int]:
+        """How many instances there are, by status; one that none has is left out."""
+
+    async def last_created_ms(self, workflow: str) -> int | None:
+        """When its newest instance was created."""
+
+    async def fire(self, workflow: str, cron: str, at_ms: int, new: NewInstance, now_ms: int) -> bool:
+        """Take a time of a schedule and create its instance. False: that time, or a later one, was taken before."""
+
+    async def last_fire_ms(self, workflow: str, cron: str) -> int | None:
+        """The latest time of a schedule that was taken."""
+
+    async def put_workflow(self, row: WorkflowRow) -> None:
+        """Keep a workflow as it is now; the time its name was first seen stays."""
+
+    async def workflows(self) -> Sequence[WorkflowRow]:
+        """All that are known, by name."""
+
+    async def forget_workflow(self, name: str) -> Sequence[Acted]:
+        """Forget a workflow with all its instances, versions and fired times; the instances that had an owner.
+
+        It goes in many small transactions: when it fails, the workflow is still there, and it is safe to call again.
+        """
+
+    async def put_version(self, version: Version) -> None:
+        """Keep a version, unless it is known."""
+
+    async def versions(self, workflow: str) -> Sequence[Version]:
+        """All that are known, the newest first."""

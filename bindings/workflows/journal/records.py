@@ -218,3 +218,58 @@ class Progress:
     steps: Sequence[StepRecord] = field(default_factory=tuple)
     status: Status | None = None
     ready_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceFilter:
+    """Which instances, the newest first unless `is_ascending`; both times are included."""
+
+    status: Status | None = None
+    created_from_ms: int | None = None
+    created_to_ms: int | None = None
+    is_ascending: bool = False
+
+
+class InstancePage(NamedTuple):
+    """Some instances, without their `params` and `output`, which may be large."""
+
+    items: Sequence[Instance]
+    total_count: int
+    """Of the filter, on all pages."""
+    next: tuple[int, int] | None
+    """What to give as `after` for the next page; None: this is the last one."""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkflowRow:
+    """A workflow as it was last configured, deployed or applied; None: the default."""
+
+    name: str
+    class_name: str
+    script_name: str
+    version: str
+    steps_max: int | None = None
+    concurrency_max: int | None = None
+    success_retention_ms: int | None = None
+    error_retention_ms: int | None = None
+    schedules: tuple[str, ...] = ()
+    """Cron expressions."""
+    manifest: str | None = None
+    created_ms: int = 0
+    """When its name was first seen; kept by every later change."""
+    modified_ms: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """One state of a workflow's code. It never changes: the first one of an id is kept."""
+
+    id: str
+    workflow: str
+    class_name: str
+    language: str
+    code_hash: str
+    manifest: str | None = None
+    graph: str | None = None
+    """As JSON."""
+    created_ms: int = 0

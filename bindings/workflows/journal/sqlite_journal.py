@@ -11,20 +11,23 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
 
 from ..._shared.sqlite import Database, Lane
-from . import statements
-from .records import Event
+from . import catalogue_statements, statements
+from .records import Acted, Event, Fire
+from .schema import MIGRATIONS
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Sequence
+    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
     from pathlib import Path
 
     from ..._shared.sqlite_facts import Connection
+    from ..errors import ErrorRecord
     from .records import (
-        Acted,
         Change,
         Claims,
         Finish,
         Instance,
+        InstanceFilter,
+        InstancePage,
         Lease,
         NewInstance,
         Pause,
@@ -32,73 +35,16 @@ if TYPE_CHECKING:
         Status,
         StepRecord,
         TakenOver,
+        Version,
+        WorkflowRow,
     )
 
     Job: TypeAlias = "Callable[[Connection], Any]"
 
 T = TypeVar("T")
 
-MIGRATIONS = (
-    """
-    CREATE TABLE instance (
-        number INTEGER PRIMARY KEY,
-        workflow TEXT NOT NULL,
-        id TEXT NOT NULL,
-        status TEXT NOT NULL,
-        generation INTEGER NOT NULL DEFAULT 1,
-        created_ms INTEGER NOT NULL,
-        ended_ms INTEGER,
-        paused_ms INTEGER,
-        ready_ms INTEGER,
-        expires_ms INTEGER,
-        success_retention_ms INTEGER NOT NULL,
-        error_retention_ms INTEGER NOT NULL,
-        owner TEXT,
-        fence INTEGER NOT NULL DEFAULT 0,
-        crash_count INTEGER NOT NULL DEFAULT 0,
-        is_terminating INTEGER NOT NULL DEFAULT 0,
-        error_name TEXT,
-        error_message TEXT,
-        params BLOB NOT NULL,
-        output BLOB,
-        UNIQUE (workflow, id)
-    )
-    """,
-    """
-    CREATE INDEX instance_ready ON instance (workflow, status = 'queued', ready_ms)
-        WHERE owner IS NULL AND ready_ms IS NOT NULL
-    """,
-    "CREATE INDEX instance_owned ON instance (owner, workflow) WHERE owner IS NOT NULL",
-    "CREATE INDEX instance_expiring ON instance (expires_ms) WHERE expires_ms IS NOT NULL",
-    """
-    CREATE TABLE step (
-        instance INTEGER NOT NULL,
-        kind TEXT NOT NULL,
-        name TEXT NOT NULL,
-        count INTEGER NOT NULL,
-        place INTEGER NOT NULL,
-        state TEXT NOT NULL,
-        attempt INTEGER NOT NULL,
-        due_ms INTEGER,
-        event_type TEXT,
-        error_name TEXT,
-        error_message TEXT,
-        result BLOB,
-        PRIMARY KEY (instance, kind, name, count)
-    ) WITHOUT ROWID
-    """,
-    """
-    CREATE TABLE inbox (
-        number INTEGER PRIMARY KEY AUTOINCREMENT,
-        instance INTEGER NOT NULL,
-        type TEXT NOT NULL,
-        sent_ms INTEGER NOT NULL,
-        payload BLOB NOT NULL
-    )
-    """,
-    "CREATE INDEX inbox_by_type ON inbox (instance, type, number)",
-    "CREATE TABLE owner (name TEXT PRIMARY KEY, alive_until_ms INTEGER NOT NULL) WITHOUT ROWID",
-)
+FORGET_COUNT = 1000
+"""Instances forgotten in one transaction: others write between them."""
 
 
 @asynccontextmanager
@@ -164,6 +110,9 @@ class SqliteJournal:
     async def claim(self, owner: str, workflow: str, count_max: int, now_ms: int) -> Claims:
         return await self._write(statements.claim, owner, workflow, count_max, now_ms)
 
+    async def park(self, workflow: str, reason: ErrorRecord, count_max: int, now_ms: int) -> Sequence[str]:
+        return await self._write(statements.park, workflow, reason, count_max, now_ms)
+
     async def owned_count(self, workflow: str) -> int:
         return await self._read(statements.owned_count, workflow)
 
@@ -196,6 +145,44 @@ class SqliteJournal:
 
     async def purge(self, now_ms: int, count_max: int) -> int:
         return await self._write(statements.purge, now_ms, count_max)
+
+    async def purge_ended(self, workflow: str, before_ms: int, statuses: Sequence[Status], count_max: int) -> int:
+        return await self._write(catalogue_statements.purge_ended, workflow, before_ms, statuses, count_max)
+
+    async def list(
+        self, workflow: str, wanted: InstanceFilter, *, after: tuple[int, int] | None, offset: int, count_max: int
+    ) -> InstancePage:
+        return await self._read(catalogue_statements.list_instances, workflow, wanted, after, (offset, count_max))
+
+    async def counts(self, workflow: str) -> Mapping[Status, int]:
+        return await self._read(catalogue_statements.counts, workflow)
+
+    async def last_created_ms(self, workflow: str) -> int | None:
+        return await self._read(catalogue_statements.last_created_ms, workflow)
+
+    async def fire(self, workflow: str, cron: str, at_ms: int, new: NewInstance, now_ms: int) -> bool:
+        return await self._write(catalogue_statements.fire, workflow, Fire(cron, at_ms), new, now_ms)
+
+    async def last_fire_ms(self, workflow: str, cron: str) -> int | None:
+        return await self._read(catalogue_statements.last_fire_ms, workflow, cron)
+
+    async def put_workflow(self, row: WorkflowRow) -> None:
+        await self._write(catalogue_statements.put_workflow, row)
+
+    async def workflows(self) -> Sequence[WorkflowRow]:
+        return await self._read(catalogue_statements.workflows)
+
+    async def forget_workflow(self, name: str) -> Sequence[Acted]:
+        held: list[Acted] = []
+        while (some := await self._write(catalogue_statements.forget_some, name, FORGET_COUNT)) is not None:
+            held += some
+        return held
+
+    async def put_version(self, version: Version) -> None:
+        await self._write(catalogue_statements.put_version, version)
+
+    async def versions(self, workflow: str) -> Sequence[Version]:
+        return await self._read(catalogue_statements.versions, workflow)
 
     async def _write(self, job: Callable[..., T], *arguments: object, size_bytes: int = 0) -> T:
         return cast(

@@ -8,7 +8,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, cast
 
 from ..engine.decisions import event_result
-from ..errors import ErrorRecord
 from .records import (
     Acted,
     Change,
@@ -17,47 +16,52 @@ from .records import (
     Event,
     Finish,
     Instance,
-    Kind,
     Lease,
     NewInstance,
     Pause,
     Progress,
     Status,
-    StepKey,
     StepRecord,
     StepState,
     TakenOver,
 )
+from .rows import INSTANCE, STEP, read_instance, read_step
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from ..._shared.sqlite_facts import Connection
-
-_INSTANCE = (
-    "workflow, id, status, generation, params, created_ms, output, error_name, error_message, paused_ms, is_terminating"
-)
-_STEP = "kind, name, count, place, state, attempt, due_ms, event_type, error_name, error_message, result"
+    from ..errors import ErrorRecord
 
 
 def create(connection: Connection, workflow: str, instances: Sequence[NewInstance], now_ms: int) -> list[bool]:
-    return [
-        connection.execute(
-            "INSERT OR IGNORE INTO instance (workflow, id, status, created_ms, ready_ms, success_retention_ms,"
-            " error_retention_ms, params) VALUES (?, ?, 'queued', ?, ?, ?, ?, ?)",
-            (workflow, one.id, now_ms, now_ms, one.success_retention_ms, one.error_retention_ms, one.params),
-        ).rowcount
-        == 1
-        for one in instances
-    ]
+    return [_create(connection, workflow, one, now_ms) for one in instances]
+
+
+def _create(connection: Connection, workflow: str, new: NewInstance, now_ms: int) -> bool:
+    made = connection.execute(
+        "INSERT OR IGNORE INTO instance (workflow, id, status, created_ms, modified_ms, ready_ms, success_retention_ms,"
+        " error_retention_ms, parent, version, created_by, cron, fired_ms, params)"
+        " VALUES (?, ?, 'queued', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (
+            workflow,
+            new.id,
+            *(now_ms, now_ms, now_ms),
+            *(new.success_retention_ms, new.error_retention_ms),
+            *(new.parent, new.version, new.trigger),
+            *(new.fire or (None, None)),
+            new.params,
+        ),
+    )
+    return made.rowcount == 1
 
 
 def find(connection: Connection, workflow: str, instance_id: str) -> tuple[int, Instance, str | None] | None:
     row = connection.execute(
-        f"SELECT number, owner, {_INSTANCE} FROM instance WHERE workflow = ? AND id = ?",  # noqa: S608 - column names
+        f"SELECT number, owner, {INSTANCE} FROM instance WHERE workflow = ? AND id = ?",  # noqa: S608 - column names
         (workflow, instance_id),
     ).fetchone()
-    return None if row is None else (row[0], _instance(row[2:]), row[1])
+    return None if row is None else (row[0], read_instance(row[2:]), row[1])
 
 
 def steps_of(connection: Connection, workflow: str, instance_id: str) -> list[StepRecord]:
@@ -67,10 +71,10 @@ def steps_of(connection: Connection, workflow: str, instance_id: str) -> list[St
 
 def _steps(connection: Connection, number: int) -> list[StepRecord]:
     rows = connection.execute(
-        f"SELECT {_STEP} FROM step WHERE instance = ? ORDER BY place",  # noqa: S608 - column names
+        f"SELECT {STEP} FROM step WHERE instance = ? ORDER BY place",  # noqa: S608 - column names
         (number,),
     )
-    return [_step(row) for row in rows.fetchall()]
+    return [read_step(row) for row in rows.fetchall()]
 
 
 def act(
@@ -95,13 +99,13 @@ def act(
 
 def _apply(connection: Connection, number: int, change: Change, now_ms: int) -> None:
     status = change.status
-    connection.execute("UPDATE instance SET status = ? WHERE number = ?", (status, number))
+    connection.execute("UPDATE instance SET status = ?, modified_ms = ? WHERE number = ?", (status, now_ms, number))
     if change.keeps_owner:
         return
     is_ready = status in {Status.QUEUED, Status.RUNNING, Status.ROLLING_BACK}
     connection.execute(
         "UPDATE instance SET owner = NULL, fence = fence + 1, crash_count = 0, ready_ms = ?, paused_ms = ?,"
-        " is_terminating = ? WHERE number = ?",
+        " is_terminating = ?, error_name = NULL, error_message = NULL WHERE number = ?",
         (now_ms if is_ready else None, now_ms if status is Status.PAUSED else None, change.is_terminating, number),
     )
     if change.resumed_after_ms:
@@ -112,7 +116,7 @@ def _apply(connection: Connection, number: int, change: Change, now_ms: int) -> 
     if change.restart_from is not None:
         connection.execute(
             "UPDATE instance SET generation = generation + 1, output = NULL, error_name = NULL, error_message = NULL,"
-            " ended_ms = NULL, expires_ms = NULL WHERE number = ?",
+            " started_ms = NULL, ended_ms = NULL, expires_ms = NULL WHERE number = ?",
             (number,),
         )
         connection.execute("DELETE FROM step WHERE instance = ? AND place >= ?", (number, change.restart_from))
@@ -126,11 +130,11 @@ def delete(connection: Connection, workflow: str, instance_id: str, now_ms: int)
     found = find(connection, workflow, instance_id)
     if found is None:
         return None
-    _forget(connection, [found[0]])
+    forget(connection, [found[0]])
     return Acted(found[2], found[0])
 
 
-def _forget(connection: Connection, numbers: Sequence[int]) -> None:
+def forget(connection: Connection, numbers: Sequence[int]) -> None:
     for number in numbers:
         connection.execute("DELETE FROM step WHERE instance = ?", (number,))
         connection.execute("DELETE FROM inbox WHERE instance = ?", (number,))
@@ -168,17 +172,17 @@ def claim(connection: Connection, owner: str, workflow: str, count_max: int, now
     claimed: list[Claimed] = []
     for is_queued in (0, 1):  # woken instances go before new ones
         rows = connection.execute(
-            f"SELECT number, fence, {_INSTANCE} FROM instance WHERE workflow = ? AND (status = 'queued') = ?"  # noqa: S608 - column names
+            f"SELECT number, fence, {INSTANCE} FROM instance WHERE workflow = ? AND (status = 'queued') = ?"  # noqa: S608 - column names
             " AND owner IS NULL AND ready_ms IS NOT NULL AND ready_ms <= ? ORDER BY ready_ms LIMIT ?",
             (workflow, is_queued, now_ms, count_max - len(claimed)),
         ).fetchall()
         for number, fence, *rest in rows:
             steps = _steps(connection, number)
-            claimed.append(Claimed(Lease(number, fence + 1), _instance(rest), steps))
+            claimed.append(Claimed(Lease(number, fence + 1), read_instance(rest), steps))
     connection.executemany(
-        "UPDATE instance SET owner = ?, fence = ?, ready_ms = NULL,"
-        " status = CASE status WHEN 'rollingBack' THEN status ELSE 'running' END WHERE number = ?",
-        [(owner, one.lease.fence, one.lease.number) for one in claimed],
+        "UPDATE instance SET owner = ?, fence = ?, ready_ms = NULL, started_ms = coalesce(started_ms, ?),"
+        " modified_ms = ?, status = CASE status WHEN 'rollingBack' THEN status ELSE 'running' END WHERE number = ?",
+        [(owner, one.lease.fence, now_ms, now_ms, one.lease.number) for one in claimed],
     )
     next_ready = [
         connection.execute(
@@ -189,6 +193,20 @@ def claim(connection: Connection, owner: str, workflow: str, count_max: int, now
         for is_queued in (0, 1)
     ]
     return Claims(claimed, min((row[0] for row in next_ready if row is not None), default=None))
+
+
+def park(connection: Connection, workflow: str, reason: ErrorRecord, count_max: int, now_ms: int) -> list[str]:
+    rows = connection.execute(
+        "SELECT number, id FROM instance WHERE workflow = ? AND owner IS NULL AND ready_ms <= ?"
+        " AND status <> 'rollingBack' ORDER BY ready_ms LIMIT ?",
+        (workflow, now_ms, count_max),
+    ).fetchall()
+    connection.executemany(
+        "UPDATE instance SET status = 'paused', ready_ms = NULL, paused_ms = ?, modified_ms = ?, error_name = ?,"
+        " error_message = ? WHERE number = ?",
+        [(now_ms, now_ms, *reason, number) for number, _ in rows],
+    )
+    return [instance_id for _, instance_id in rows]
 
 
 def owned_count(connection: Connection, workflow: str) -> int:
@@ -213,8 +231,8 @@ def save(connection: Connection, lease: Lease, progress: Progress, now_ms: int) 
         connection.execute("UPDATE instance SET crash_count = 0 WHERE number = ? AND crash_count > 0", (lease.number,))
     if progress.status is not None and status in {Status.RUNNING, Status.WAITING}:
         connection.execute(
-            "UPDATE instance SET status = ?, ready_ms = ? WHERE number = ?",
-            (progress.status, progress.ready_ms, lease.number),
+            "UPDATE instance SET status = ?, ready_ms = ?, modified_ms = ? WHERE number = ?",
+            (progress.status, progress.ready_ms, now_ms, lease.number),
         )
         return progress.status
     return status
@@ -223,7 +241,7 @@ def save(connection: Connection, lease: Lease, progress: Progress, now_ms: int) 
 def _put_step(connection: Connection, number: int, step: StepRecord) -> None:
     error = step.error or (None, None)
     connection.execute(
-        f"REPLACE INTO step (instance, {_STEP}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608 - column names
+        f"REPLACE INTO step (instance, {STEP}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608 - column names
         (number, *step.key, step.order, step.state, step.attempt, step.due_ms, step.event_type, *error, step.result),
     )
 
@@ -243,8 +261,9 @@ def take_event(
     _put_step(connection, lease.number, taken)
     if taken.state is not StepState.PENDING:
         connection.execute(
-            "UPDATE instance SET status = 'running', ready_ms = NULL WHERE number = ? AND status = 'waiting'",
-            (lease.number,),
+            "UPDATE instance SET status = 'running', ready_ms = NULL, modified_ms = ?"
+            " WHERE number = ? AND status = 'waiting'",
+            (now_ms, lease.number),
         )
     return taken
 
@@ -266,9 +285,9 @@ def release(connection: Connection, lease: Lease, pause: Pause, now_ms: int) -> 
     elif any(_first_event(connection, lease.number, event_type) for event_type in event_types):
         ready_ms = now_ms
     connection.execute(
-        "UPDATE instance SET status = ?, ready_ms = ?, paused_ms = ?, owner = NULL, fence = fence + 1, crash_count = 0"
-        " WHERE number = ?",
-        (status, ready_ms, now_ms if status is Status.PAUSED else None, lease.number),
+        "UPDATE instance SET status = ?, ready_ms = ?, paused_ms = ?, owner = NULL, fence = fence + 1, crash_count = 0,"
+        " modified_ms = ? WHERE number = ?",
+        (status, ready_ms, now_ms if status is Status.PAUSED else None, now_ms, lease.number),
     )
     return True
 
@@ -284,9 +303,9 @@ def _end(connection: Connection, number: int, finish: Finish, now_ms: int) -> No
     retention = "success_retention_ms" if finish.status is Status.COMPLETE else "error_retention_ms"
     connection.execute(
         f"UPDATE instance SET status = ?, output = ?, error_name = ?, error_message = ?, ended_ms = ?,"  # noqa: S608 - a column name
-        f" expires_ms = ? + {retention}, ready_ms = NULL, paused_ms = NULL, owner = NULL, fence = fence + 1"
-        " WHERE number = ?",
-        (finish.status, finish.output, *(finish.error or (None, None)), now_ms, now_ms, number),
+        f" modified_ms = ?, expires_ms = ? + {retention}, ready_ms = NULL, paused_ms = NULL, owner = NULL,"
+        " fence = fence + 1 WHERE number = ?",
+        (finish.status, finish.output, *(finish.error or (None, None)), now_ms, now_ms, now_ms, number),
     )
     connection.execute("DELETE FROM inbox WHERE instance = ?", (number,))
 
@@ -315,8 +334,8 @@ def take_over(connection: Connection, owner: str, crash_count_max: int, now_ms: 
             changes = (status, ready_ms if is_idle and not _has_event(connection, number) else now_ms, None)
         connection.execute(
             "UPDATE instance SET owner = NULL, fence = fence + 1, crash_count = ?, status = ?, ready_ms = ?,"
-            " paused_ms = ? WHERE number = ?",
-            (crashes, *changes, number),
+            " paused_ms = ?, modified_ms = ? WHERE number = ?",
+            (crashes, *changes, now_ms, number),
         )
         taken.append(TakenOver(workflow, instance_id, crashes, is_parked))
     connection.execute("DELETE FROM owner WHERE name = ?", (owner,))
@@ -326,33 +345,5 @@ def take_over(connection: Connection, owner: str, crash_count_max: int, now_ms: 
 def purge(connection: Connection, now_ms: int, count_max: int) -> int:
     rows = connection.execute("SELECT number FROM instance WHERE expires_ms <= ? LIMIT ?", (now_ms, count_max))
     numbers = [number for (number,) in rows.fetchall()]
-    _forget(connection, numbers)
+    forget(connection, numbers)
     return len(numbers)
-
-
-def _instance(row: Sequence[Any]) -> Instance:
-    """Of the columns _INSTANCE."""
-    *head, output, error_name, error_message, paused_ms, is_terminating = row
-    workflow, instance_id, status, generation, params, created_ms = head
-    return Instance(
-        workflow,
-        instance_id,
-        Status(status),
-        generation,
-        params,
-        created_ms,
-        output=output,
-        error=None if error_name is None else ErrorRecord(error_name, error_message),
-        paused_ms=paused_ms,
-        is_terminating=bool(is_terminating),
-    )
-
-
-def _step(row: Sequence[Any]) -> StepRecord:
-    """Of the columns _STEP."""
-    kind, name, count, place, state, attempt, due_ms, event_type, error_name, error_message, result = row
-    error = None if error_name is None else ErrorRecord(error_name, error_message)
-    key = StepKey(Kind(kind), name, count)
-    return StepRecord(
-        key, place, StepState(state), attempt, due_ms=due_ms, event_type=event_type, result=result, error=error
-    )
