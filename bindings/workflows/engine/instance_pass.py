@@ -24,12 +24,13 @@ from .steps import WorkflowStep
 from .timers import now_ms
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Coroutine, Iterator
+    from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 
     from ....runtime.core.host import Host
     from ..definition import Definition, WorkflowWorker
     from ..journal.journal import Journal
-    from ..journal.records import Claimed
+    from ..journal.records import Claimed, Instance
+    from .introspection import Introspection
     from .timers import Timers
 
 T = TypeVar("T")
@@ -55,6 +56,8 @@ class PassTools(NamedTuple):
     journal: Journal
     timers: Timers
     worker: WorkflowWorker
+    introspect: Callable[[Instance], Introspection | None] | None = None
+    """Where a test looks into what runs."""
 
     def now_ms(self) -> int:
         return now_ms(self.host)
@@ -100,6 +103,23 @@ class InstancePass:
 
     def now_ms(self) -> int:
         return self._tools.now_ms()
+
+    @property
+    def introspection(self) -> Introspection | None:
+        """What a test changes of this instance now."""
+        introspect = self._tools.introspect
+        return None if introspect is None else introspect(self.instance)
+
+    @property
+    def is_resting(self) -> bool:
+        """Whether all that is left of it, in memory, is waiting for a time or an event."""
+        is_waiting = self._is_shown_waiting and self._active_count == len(self._waits)
+        return is_waiting and not any(wait.done() for wait in self._waits)
+
+    @property
+    def running_steps(self) -> Sequence[StepRecord]:
+        """The steps whose functions run."""
+        return [record for record in self._records.values() if record.state is StepState.RUNNING]
 
     async def run(self) -> None:
         """Advance the instance until this pass ends; the journal knows then how it goes on."""

@@ -118,6 +118,10 @@ class WorkflowStep:
                 )
             timed_out = WorkflowTimeoutError(f"Execution timed out after {timeout_ms}ms")
             failed = decisions.failed(record, recorded(timed_out), retry_at_ms=None)
+            test = self._pass.introspection
+            if test and record.state is StepState.PENDING and test.misses_event(key):
+                await self._pass.save(failed)
+                record = failed
             while record.state is StepState.PENDING:
                 due_ms = record.due_ms or 0
                 is_late = due_ms <= self._pass.now_ms()
@@ -204,8 +208,13 @@ class WorkflowStep:
             self._pass.save_soon(record)
         context = self._context(record, config)
         try:
-            with self._pass.callback(config.timeout_ms):
-                returned = await callback.call(context)
+            test = self._pass.introspection
+            mocked = test and test.outcome(record.key, record.attempt, config.timeout_ms)
+            if mocked:
+                returned = mocked.value
+            else:
+                with self._pass.callback(config.timeout_ms):
+                    returned = await callback.call(context)
             record = decisions.succeeded(record, self._encoded(record.key, returned))
         except SystemExit as error:  # asyncio would end the loop with it
             return await self._after_failure(record, config, RuntimeError(f"sys.exit({error.code!r}) in a step"))
@@ -216,9 +225,14 @@ class WorkflowStep:
 
     async def _after_failure(self, record: StepRecord, config: StepConfig, error: Exception) -> StepRecord:
         retry_at_ms = None
+        test = self._pass.introspection
+        if test:
+            test.failed(record.key, record.attempt, error)
         if decisions.may_retry(record, config) and not isinstance(error, _NOT_RETRIED):
             try:
                 wait_ms = await self._retry_wait_ms(record, config, error)
+                if test and test.skips_retry_delay(record.key):
+                    wait_ms = 0
                 retry_at_ms = self._pass.now_ms() + wait_ms
             except NonRetryableDelayError as failure:
                 error = failure
@@ -267,6 +281,9 @@ class WorkflowStep:
                 record = self._pass.new_record(key, state=StepState.PENDING, started_ms=now_ms, due_ms=due(now_ms))
                 if (record.due_ms or 0) > now_ms:
                     await self._pass.save(record)
+            test = self._pass.introspection
+            if test and test.skips_sleep(key):
+                record = replace(record, due_ms=None)
             if record.state is StepState.PENDING:
                 while (due_ms := record.due_ms or 0) > self._pass.now_ms():
                     await self._pass.wait(due_ms)
