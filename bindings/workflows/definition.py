@@ -38,10 +38,19 @@ class Code(Protocol):
 
 
 class Handlers(Protocol):
-    """What the loaded file can be called for: `Order.run` for `class Order(WorkflowEntrypoint)`."""
+    """What the loaded file has."""
 
     @property
-    def handlers(self) -> tuple[str, ...]: ...
+    def handlers(self) -> tuple[str, ...]:
+        """What it can be called for: `Order.run` for `class Order(WorkflowEntrypoint)`."""
+
+    @property
+    def file(self) -> str:
+        """The Worker's main file."""
+
+    @property
+    def workflows(self) -> Mapping[str, type]:
+        """The classes of workflows, by name."""
 
 
 class WorkflowWorker(Protocol):

@@ -11,6 +11,8 @@ from .definition import definition_of
 from .engine.doorbell import Doorbells
 from .engine.runner import WorkflowRunner
 from .journal.sqlite_journal import open_journal
+from .registry import Registry
+from .service import WorkflowService
 from .workflow import Workflow, WorkflowTools
 
 if TYPE_CHECKING:
@@ -42,15 +44,28 @@ async def open_binding(entries: Sequence[WorkflowEntry], site: Site) -> AsyncIte
     # Two bindings may name one workflow.
     made = {entry.name: definition_of(entry, site.config, is_dev=site.is_preview) for entry in entries}
     definitions = list(made.values())
+    worker = cast("WorkflowWorker", site.worker)
     async with host.lease(("workflows", path), lambda: open_journal(path)) as journal:
-        runner = WorkflowRunner(
-            journal, definitions, cast("WorkflowWorker", site.worker), host, Doorbells(folder / "runners")
-        )
-        tools = WorkflowTools(journal, host, runner.tell)
+        runner = WorkflowRunner(journal, definitions, worker, host, Doorbells(folder / "runners"))
+        tools = WorkflowTools(journal, host, runner.tell, runner.versions.current)
         workflows = {definition.name: Workflow(definition, tools) for definition in definitions}
-        yield Opened(
-            env={entry.env_name: workflows[entry.name] for entry in entries},
-            resources={entry.env_name: entry.name for entry in entries},
-            sources=[] if site.worker is None else [runner],
-            admin=workflows,
+        registry = Registry(
+            journal,
+            host,
+            site.config,
+            worker,
+            runner.definitions,
+            is_dev=site.is_preview,
+            on_change=lambda: runner.tell(None),
         )
+        await registry.declare(entries)
+        service = WorkflowService(tools, registry)
+        try:
+            yield Opened(
+                env={entry.env_name: workflows[entry.name] for entry in entries},
+                resources={entry.env_name: entry.name for entry in entries},
+                sources=[] if site.worker is None else [runner, registry],
+                admin=service,
+            )
+        finally:
+            await service.aclose()

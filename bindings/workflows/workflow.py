@@ -16,7 +16,8 @@ from .engine.decisions import decide_pause, decide_restart, decide_resume, decid
 from .engine.timers import now_ms
 from .errors import WorkflowError
 from .event_types import require_event_type
-from .journal.records import Kind, NewInstance, StepKey
+from .journal.records import Kind, NewInstance, StepKey, Trigger
+from .versions import UNKNOWN
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from .definition import Definition
     from .journal.journal import Journal
     from .journal.records import Acted, Change, Instance, StepRecord
+    from .versions import CodeVersion
 
 BATCH_COUNT_MAX = 100
 ID_CHARS_MAX = 100
@@ -46,6 +48,8 @@ class WorkflowTools(NamedTuple):
     journal: Journal
     host: Host
     tell: Callable[[Acted | None], None]
+    version_of: Callable[[Definition], CodeVersion] = lambda _: UNKNOWN
+    """What a new instance begins under."""
 
     def now_ms(self) -> int:
         return now_ms(self.host)
@@ -54,9 +58,10 @@ class WorkflowTools(NamedTuple):
 class Workflow:
     """A workflow: create instances, and find them again."""
 
-    def __init__(self, definition: Definition, tools: WorkflowTools) -> None:
+    def __init__(self, definition: Definition, tools: WorkflowTools, trigger: Trigger = Trigger.BINDING) -> None:
         self._definition = definition
         self._tools = tools
+        self._trigger = trigger
 
     async def create(self, options: Mapping[str, Any] | None = None, /, **named: Any) -> WorkflowInstance:
         """Start an instance: `{id?, params?, retention?}`, or the same as keywords. It is durable on return.
@@ -162,6 +167,8 @@ class Workflow:
             _encoded("params", options.get("params", {})),
             _retention_ms(retention, "success", definition.success_retention_ms),
             _retention_ms(retention, "error", definition.error_retention_ms),
+            self._tools.version_of(definition).id,
+            self._trigger,
         )
 
 

@@ -47,12 +47,21 @@ class Fetcher(Protocol):
 class Worker:
     """The handlers of one loaded file. `describe` says where they came from, for error texts."""
 
-    __slots__ = ("_calls", "file", "style")
+    __slots__ = ("_calls", "file", "style", "workflows")
 
-    def __init__(self, file: str, style: str, calls: Mapping[str, Callable[[Any, Env, Context], Any]]) -> None:
+    def __init__(
+        self,
+        file: str,
+        style: str,
+        calls: Mapping[str, Callable[[Any, Env, Context], Any]],
+        workflows: Mapping[str, type[WorkflowEntrypoint]] | None = None,
+    ) -> None:
         self.file = file
         self.style = style
-        self._calls = dict(calls)
+        self.workflows = dict(workflows or {})
+        """Their classes, by name."""
+        runs = {f"{name}.run": _workflow_call(cls) for name, cls in self.workflows.items()}
+        self._calls = {**calls, **runs}
 
     @property
     def handlers(self) -> tuple[str, ...]:
@@ -110,7 +119,7 @@ def worker_of(
     default = public.get("Default")
     if not (inspect.isclass(default) and issubclass(default, WorkerEntrypoint)):
         default = None
-    workflows = {f"{name}.run": _workflow_call(value) for name, value in public.items() if _is_workflow(value)}
+    workflows = {name: value for name, value in public.items() if _is_workflow(value)}
     short = {name: public[name] for name in HANDLER_NAMES if _is_users(public.get(name))}
     legacy = {name: public[f"on_{name}"] for name in HANDLER_NAMES if _is_users(public.get(f"on_{name}"))}
     legacy_allowed = _legacy_allowed(compatibility_date, compatibility_flags)
@@ -121,13 +130,13 @@ def worker_of(
         if legacy and legacy_allowed:
             raise HandlerError("TypeError: Cannot define multiple default entrypoints")
         calls = {name: _class_call(default, name) for name in HANDLER_NAMES if callable(getattr(default, name, None))}
-        return Worker(file, "class", calls | workflows)
+        return Worker(file, "class", calls, workflows)
     if short:
-        return Worker(file, "function", {n: _function_call(function) for n, function in short.items()} | workflows)
+        return Worker(file, "function", {n: _function_call(function) for n, function in short.items()}, workflows)
     if legacy and legacy_allowed:
-        return Worker(file, "on_*", {n: _function_call(function) for n, function in legacy.items()} | workflows)
+        return Worker(file, "on_*", {n: _function_call(function) for n, function in legacy.items()}, workflows)
     if workflows and not legacy:
-        return Worker(file, "class", workflows)
+        return Worker(file, "class", {}, workflows)
     if legacy:
         msg = (
             f"{file} defines on_{next(iter(legacy))}(), which Cloudflare ignores from compatibility date "

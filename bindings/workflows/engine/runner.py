@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 from ....runtime.core.errors import BackendError
 from ..journal.records import Pause, Status
+from ..versions import Versions
 from .instance_pass import InstancePass, PassTools
+from .loaded_code import LoadedCode, Readiness, missing_class
 from .timers import Timers, now_ms
 
 if TYPE_CHECKING:
@@ -63,13 +65,14 @@ class WorkflowRunner:
         self.definitions = {definition.name: definition for definition in definitions}
         """By name. It may be changed while `run` runs; `tell(None)` has it looked at."""
         self._worker = worker
+        self.versions = Versions(worker)
         self._host = host
         self._doorbells = doorbells
         self._owner: str | None = None
         self._passes: dict[int, InstancePass] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._bell = asyncio.Event()
-        self._missing: set[str] = set()
+        self._code = LoadedCode(worker, self.versions, journal, host)
 
     async def run(self) -> None:
         owner = self._owner = f"{os.getpid()}-{self._host.new_id()}"
@@ -132,8 +135,12 @@ class WorkflowRunner:
 
     async def _claim(self, owner: str, definition: Definition, tools: PassTools) -> int | None:
         """Start what is ready of a workflow; when to look for more (None: when a pass ends)."""
-        if not self._is_loaded(definition):
+        readiness = self._code.readiness(definition)
+        if readiness is not Readiness.READY:
+            if readiness is Readiness.GONE:
+                await self._park(definition)
             return self._now_ms() + int(LOAD_SECONDS * 1000)
+        await self._code.keep_version(definition)
         while (room := await self._room(definition)) > 0:
             claims = await self._journal.claim(owner, definition.name, room, self._now_ms())
             for claimed in claims.claimed:
@@ -148,27 +155,17 @@ class WorkflowRunner:
             room = min(room, definition.concurrency_max - await self._journal.owned_count(definition.name))
         return room
 
-    def _is_loaded(self, definition: Definition) -> bool:
-        """Whether the code has the class. Instances of one that is missing stay as they are until it is back."""
-        code = self._worker.current
-        if code is None or code.is_retiring:  # a reload or a shutdown: what left that code must not go back to it
-            return False
-        if definition.run is not None or definition.handler in code.worker.handlers:
-            self._missing.discard(definition.name)
-            return True
-        if definition.name not in self._missing:
-            self._missing.add(definition.name)
-            self._host.log.error(
-                "workflow_class_missing",
-                workflow=definition.name,
-                class_name=definition.class_name,
-                remedy=f"export class {definition.class_name}(WorkflowEntrypoint) from main; its instances wait for it",
-            )
-        return False
+    async def _park(self, definition: Definition) -> None:
+        """Pause what is ready and cannot run."""
+        reason = missing_class(definition)
+        for instance_id in await self._journal.park(definition.name, reason, CLAIM_COUNT_MAX, self._now_ms()):
+            about = {"workflow": definition.name, "instance": instance_id}
+            self._host.log.error("workflow_parked", **about, reason=reason.message)
 
     def _start(self, claimed: Claimed, definition: Definition, tools: PassTools) -> None:
         number = claimed.lease.number
         definition = definition.of_version(claimed.instance.version)
+        self._code.tell_of_other_code(claimed, definition)
         one = self._passes[number] = InstancePass(claimed, definition, tools)
         task = self._host.spawn(self._advance(one), name=f"workflow:{definition.name}/{claimed.instance.id}")
         self._tasks.add(task)

@@ -41,14 +41,20 @@ class Site:
         self.definition = definition
         self.live = LiveWorker(host, plain_answer)
         self.runner = WorkflowRunner(journal, [definition], self.live, host, Doorbells(host.state_dir / "runners"))
-        self.workflow = Workflow(definition, WorkflowTools(journal, host, self.runner.tell))
+        self._tools = WorkflowTools(journal, host, self.runner.tell, self.runner.versions.current)
+        self.workflow = Workflow(definition, self._tools)
         self._task: asyncio.Task[None] | None = None
 
-    def load(self, run: Callable[..., Any], **members: Any) -> None:
+    def use(self, definition: Definition) -> None:
+        """Change the definition while the runner runs."""
+        self.definition = self.runner.definitions[definition.name] = definition
+        self.workflow = Workflow(definition, self._tools)
+
+    def load(self, run: Callable[..., Any], *, name: str = "Order", **members: Any) -> None:
         """Load code whose class has this `run(self, event, step)`, and these members, as a reload does."""
         made = Generation(Env({}), self.host)
-        entrypoint = type("Order", (WorkflowEntrypoint,), {"run": run, **members})
-        made.worker = Worker("entry.py", "class", {}, {"Order": entrypoint})
+        entrypoint = type(name, (WorkflowEntrypoint,), {"run": run, **members})
+        made.worker = Worker("entry.py", "class", {}, {name: entrypoint})
         old = self.live.swap(made)
         if old is not None:
             self.host.spawn(old.drain(), name="retire")
