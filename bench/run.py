@@ -16,6 +16,7 @@ SECTIONS = (
     "delivery",
     "overload",
     "start",
+    "workflows",
     "reload",
     "lambda_start",
 )
