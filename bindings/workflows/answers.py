@@ -66,7 +66,8 @@ class InstanceList(NamedTuple):
     cursor: str | None
 
 
-class BatchError(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class BatchError:
     """Why one of a batch was not made: `code` and `key` are Cloudflare's."""
 
     index: int
@@ -99,6 +100,7 @@ class InstanceDetail:
     """None until it is complete."""
     steps: Sequence[Mapping[str, Any]]
     """As `describe.steps_shown` gives them, oldest first, values decoded."""
+    step_count: int
     rollback: Mapping[str, Any] | None
     """`{outcome: complete or failed, error}` when it rolled back."""
 

@@ -1,4 +1,4 @@
-"""Everything that can be done with workflows from outside of a Worker: REST, the CLI, WebSocket and gRPC are thin over it.
+"""Everything that can be done with workflows from outside of a Worker: REST, the CLI and gRPC are thin over it.
 
 It needs no running Worker: it works on the journal, which several processes share, and rings who runs the instances.
 Every refusal is a WorkflowError with Cloudflare's key, as `workflow.not_found`; a call may also raise BackendError.
@@ -7,32 +7,51 @@ Source: spec "Workflows", 7; spec "Cloudflare API", 2.
 
 from __future__ import annotations
 
-import asyncio
+import json
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
+from uuid import NAMESPACE_URL, uuid5
 
-from .journal.records import Trigger
+from ...runtime.core.errors import BindingError
+from . import WorkflowEntry, values
+from .answers import (
+    Action,
+    BatchCreated,
+    BatchDeleted,
+    BatchError,
+    EventReceipt,
+    InstanceDetail,
+    InstanceList,
+    ScheduleTime,
+    StepDetail,
+    Termination,
+    WorkflowDetail,
+)
+from .errors import WorkflowError
+from .journal.records import InstanceFilter, Kind, Status, StepState, Trigger, Version
+from .step_detail import step_detail
+from .terminations import UNFINISHED, Terminations
+from .workflow import Workflow, WorkflowInstance
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping, Sequence
+    from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 
-    from .answers import (
-        Action,
-        BatchCreated,
-        BatchDeleted,
-        EventReceipt,
-        InstanceDetail,
-        InstanceList,
-        ScheduleTime,
-        StepDetail,
-        Termination,
-        WorkflowDetail,
-    )
-    from .journal.records import Instance, InstanceFilter, Status, StepKey, Version
+    from .journal.records import Instance, StepKey, StepRecord, WorkflowRow
     from .registry import Registry
     from .workflow import WorkflowTools
 
 PER_PAGE = 25
 PER_PAGE_MAX = 100
+"""Instances of one answer."""
+ADDRESS_CHARS_MAX = 271
+"""Of the id of an instance that is there: one of a schedule is longer than those that may be chosen."""
+INVALID = "invalid_request"
+"""Key of what makes no sense, where Cloudflare has none that is known."""
+CURSOR_CHARS_MAX = 40
+PURGE_COUNT_MAX = 256
+HISTORY_COUNT_MAX = 1_000_000
+"""More events than the steps that an instance may have can cause."""
+FINISHED = tuple(status for status in Status if status.is_final)
 
 
 class WorkflowService:
@@ -41,15 +60,20 @@ class WorkflowService:
     def __init__(self, tools: WorkflowTools, registry: Registry) -> None:
         self._tools = tools
         self._registry = registry
-        self._terminations: dict[str, asyncio.Task[None]] = {}
+        self._terminations = Terminations(tools)
+
+    async def aclose(self) -> None:
+        """Stop background work."""
+        await self._terminations.aclose()
 
     async def workflows(self, search: str | None = None) -> Sequence[WorkflowDetail]:
-        """The workflows there are, newest first; those whose name has `search` in it."""
-        raise NotImplementedError
+        """The workflows there are, newest first; those whose name has `search` in it, case aside."""
+        wanted = (search or "").casefold()
+        return [await self._detail(row) for row in await self._registry.rows() if wanted in row.name.casefold()]
 
     async def workflow(self, name: str) -> WorkflowDetail:
         """One workflow."""
-        raise NotImplementedError
+        return await self._detail(await self._registry.require(name))
 
     async def put_workflow(
         self,
@@ -60,30 +84,56 @@ class WorkflowService:
         limits: Mapping[str, Any] | None = None,
         concurrency: Mapping[str, Any] | None = None,
         default_retention: Mapping[str, Any] | None = None,
-        schedules: Sequence[str] | None = None,
+        schedules: Sequence[str] = (),
     ) -> WorkflowDetail:
         """Make a workflow, or change it; it runs at once where the Worker has the class, else its notes say so."""
-        raise NotImplementedError
+        entry = WorkflowEntry(
+            binding="",
+            name=name,
+            class_name=class_name,
+            script_name=script_name,
+            limits=dict(limits or {}),
+            concurrency=dict(concurrency or {}),
+            schedules=list(schedules),
+            default_retention=dict(default_retention or {}),
+        )
+        with _refusing():
+            await self._registry.put(entry)
+        return await self.workflow(name)
 
     async def delete_workflow(self, name: str) -> None:
-        """Forget a workflow with its instances and versions."""
-        raise NotImplementedError
+        """Forget a workflow with its instances and versions; one of the config is there again at the next start."""
+        await self._registry.require(name)
+        for acted in await self._registry.forget(name):
+            self._tools.tell(acted)
 
     async def create(
         self, name: str, options: Mapping[str, Any] | None = None, trigger: Trigger = Trigger.API
     ) -> Instance:
         """Start an instance: `{id?, params?, retention?: {success_retention?, error_retention?}}`."""
-        raise NotImplementedError
+        workflow = await self._workflow(name, trigger)
+        with _refusing():
+            handle = await workflow.create(options)
+        return await self._require(name, handle.id)
 
     async def create_batch(
         self, name: str, batch: Sequence[Mapping[str, Any]], trigger: Trigger = Trigger.API
     ) -> BatchCreated:
         """Start up to 100 instances; all ids are checked before the first is made."""
-        raise NotImplementedError
+        workflow = await self._workflow(name, trigger)
+        with _refusing():
+            answer = await workflow.create_batch({"instances": list(batch)})
+        errors = [BatchError(one["index"], one["id"], one["code"], one["message"]) for one in answer["errors"]]
+        return BatchCreated([await self._require(name, handle.id) for handle in answer["created"]], errors)
 
     async def delete_instances(self, name: str, instance_ids: Sequence[str]) -> BatchDeleted:
         """Forget up to 100 instances, running or not."""
-        raise NotImplementedError
+        workflow = await self._workflow(name)
+        with _refusing():
+            answer = await workflow.delete_batch(list(instance_ids))
+        places = {one: index for index, one in reversed(list(enumerate(instance_ids)))}
+        errors = [BatchError(places[one["id"]], one["id"], one["code"], one["message"]) for one in answer["errors"]]
+        return BatchDeleted([one["id"] for one in answer["deleted"]], errors)
 
     async def instances(
         self,
@@ -95,72 +145,205 @@ class WorkflowService:
         per_page: int = PER_PAGE,
     ) -> InstanceList:
         """Some instances, newest first unless the filter says otherwise: after a cursor, or a page (from 1)."""
-        raise NotImplementedError
+        await self._registry.require(name)
+        found = await self._tools.journal.list(
+            name,
+            wanted or InstanceFilter(),
+            after=None if cursor is None else _read_cursor(cursor),
+            offset=0 if page is None else (page - 1) * per_page,
+            count_max=per_page,
+        )
+        return InstanceList(found.items, found.total_count, found.next and f"{found.next[0]}-{found.next[1]}")
 
     async def latest_id(self, name: str) -> str:
         """The id of the newest instance, which wrangler calls `latest`."""
-        raise NotImplementedError
+        found = await self.instances(name, per_page=1)
+        if not found.items:
+            raise WorkflowError("instance.not_found", f'Workflow "{name}" has no instances.')
+        return found.items[0].id
 
     async def instance(self, name: str, instance_id: str, *, with_steps: bool = True) -> InstanceDetail:
         """One instance, with its steps."""
-        raise NotImplementedError
+        instance = await self._require(name, instance_id)
+        records = await self._tools.journal.steps(name, instance_id)
+        return InstanceDetail(
+            instance,
+            params=values.decode(instance.params),
+            output=None if instance.output is None else values.decode(instance.output),
+            steps=await self._steps(instance, records) if with_steps else (),
+            step_count=len(records),
+            rollback=_rollback(instance, records),
+        )
 
     async def step(
         self, name: str, instance_id: str, step: str, kind: str = "step", attempt: int | None = None
     ) -> StepDetail:
         """One step, untruncated. `step` carries its counter, as "charge-1"; `kind` is step or waitForEvent."""
-        raise NotImplementedError
+        instance = await self._require(name, instance_id)
+        records = await self._tools.journal.steps(name, instance_id)
+        return step_detail(await self._steps(instance, records), step, kind, attempt)
 
     async def change_status(
         self, name: str, instance_id: str, action: Action, *, rollback: bool = False, from_: StepKey | None = None
     ) -> Instance:
         """Pause, resume, terminate (with rollback) or restart (from a step) an instance; as it is then."""
-        raise NotImplementedError
+        handle = await self._handle(name, instance_id)
+        with _refusing():
+            match action:
+                case Action.PAUSE:
+                    await handle.pause()
+                case Action.RESUME:
+                    await handle.resume()
+                case Action.TERMINATE:
+                    await handle.terminate(rollback=rollback)
+                case Action.RESTART:
+                    await handle.restart(None if from_ is None else {"from": from_})
+        return await self._require(name, instance_id)
 
     async def send_event(self, name: str, instance_id: str, event_type: str, payload: Any = None) -> EventReceipt:
         """Give an event to an instance; it is durable on return."""
-        raise NotImplementedError
+        instance = await self._require(name, instance_id)
+        with _refusing():
+            await WorkflowInstance(name, instance_id, self._tools).send_event({"type": event_type, "payload": payload})
+        return EventReceipt(self._tools.now_ms(), is_dropped=instance.status.is_final)
 
-    async def terminate_all(self, name: str, status: Status | None = None) -> Termination:
-        """Begin to terminate every unfinished instance, or those of a status, in the background."""
-        raise NotImplementedError
+    async def terminate_all(self, name: str, statuses: Sequence[Status] = UNFINISHED) -> Termination:
+        """Begin to terminate every unfinished instance, or those of some statuses, in the background."""
+        await self._registry.require(name)
+        return self._terminations.begin(name, statuses)
 
-    async def terminations(self) -> None:
+    async def terminated_all(self) -> None:
         """Return once what `terminate_all` began is done: for who closes the service right after."""
-        await asyncio.gather(*self._terminations.values(), return_exceptions=True)
+        await self._terminations.wait()
 
     async def subscribe(
         self, name: str, instance_id: str, cursor: int = 0, wanted: Sequence[str] | None = None
     ) -> AsyncIterator[Mapping[str, Any]]:
-        """The events of an instance behind `cursor`: what was, then what comes, until it ends. Close it with `aclose`."""
-        raise NotImplementedError
+        """Events of an instance: `async for event in await service.subscribe(...)`; close it with `aclose`.
+
+        First those that were, behind `cursor` (an `eventId`), then those that come, until the instance ends; only those
+        of the types in `wanted`, when given.
+        """
+        handle = await self._handle(name, instance_id)
+        with _refusing():
+            return handle.subscribe({"cursor": cursor, **({} if wanted is None else {"filter": list(wanted)})})
 
     async def versions(self, name: str) -> Sequence[Version]:
-        """The versions of a workflow's code, newest first."""
-        raise NotImplementedError
+        """The versions of a workflow's code, newest first; while none was loaded, one that stands for it."""
+        return await self._versions(await self._registry.require(name))
 
     async def version(self, name: str, version_id: str) -> Version:
         """One version."""
-        raise NotImplementedError
+        for version in await self.versions(name):
+            if version.id == version_id:
+                return version
+        raise WorkflowError("version.not_found", f'Workflow "{name}" has no version "{version_id:.100}".')
 
     async def graph(self, name: str, version_id: str | None = None) -> Mapping[str, Any]:
         """The steps of a version as a graph; of the newest one by default."""
-        raise NotImplementedError
+        version = (await self.versions(name))[0] if version_id is None else await self.version(name, version_id)
+        if version.graph is None:
+            text = f'Version "{version.id}" of "{name}" has no graph: only workflows made of a manifest have one.'
+            raise WorkflowError("version.not_found", text)
+        graph: Mapping[str, Any] = json.loads(version.graph)
+        return graph
 
-    async def apply_manifest(self, text: str, name: str | None = None) -> WorkflowDetail:
-        """Make or change the workflow that a manifest (YAML or JSON) describes; `name` wins over the one in it."""
-        raise NotImplementedError
-
-    async def purge(self, name: str, before_ms: int | None = None, statuses: Sequence[Status] = ()) -> int:
+    async def purge(self, name: str, before_ms: int | None = None, statuses: Sequence[Status] = FINISHED) -> int:
         """Forget finished instances (of these statuses, ended before then); how many."""
-        raise NotImplementedError
+        await self._registry.require(name)
+        until_ms = self._tools.now_ms() + 1 if before_ms is None else before_ms
+        purged = count = await self._tools.journal.purge_ended(name, until_ms, statuses, PURGE_COUNT_MAX)
+        while count == PURGE_COUNT_MAX:
+            count = await self._tools.journal.purge_ended(name, until_ms, statuses, PURGE_COUNT_MAX)
+            purged += count
+        return purged
 
     async def schedules(self, name: str) -> Sequence[ScheduleTime]:
         """When a workflow's schedules fire next."""
-        raise NotImplementedError
+        return (await self.workflow(name)).schedules
 
-    async def aclose(self) -> None:
-        """Stop background work."""
-        for task in self._terminations.values():
-            task.cancel()
-        await self.terminations()
+    async def _detail(self, row: WorkflowRow) -> WorkflowDetail:
+        journal = self._tools.journal
+        definition = self._registry.definition_of(row)
+        versions = await self._versions(row)
+        hindrance = self._registry.hindrance(row)
+        return WorkflowDetail(
+            id=str(uuid5(NAMESPACE_URL, f"edge:workflow:{row.name}")),
+            name=row.name,
+            class_name=row.class_name,
+            script_name=row.script_name,
+            version=versions[0].id,
+            created_ms=row.created_ms,
+            modified_ms=row.modified_ms,
+            triggered_ms=await journal.last_created_ms(row.name),
+            counts=await journal.counts(row.name),
+            schedules=[ScheduleTime(cron, None) for cron in row.schedules],
+            steps_max=definition.steps_max,
+            concurrency_max=definition.concurrency_max,
+            success_retention_ms=definition.success_retention_ms,
+            error_retention_ms=definition.error_retention_ms,
+            is_terminating_all=self._terminations.is_running(row.name),
+            notes=() if hindrance is None else (hindrance,),
+        )
+
+    async def _versions(self, row: WorkflowRow) -> Sequence[Version]:
+        """Those that the journal knows, before them what is loaded now and did not run yet."""
+        known = await self._tools.journal.versions(row.name)
+        loaded = self._tools.version_of(self._registry.definition_of(row))
+        if known and loaded.id in {"", *(version.id for version in known)}:
+            return known
+        version_id = loaded.id or str(uuid5(NAMESPACE_URL, f"edge:workflow:{row.name}:{row.class_name}"))
+        newest = Version(version_id, row.name, row.class_name, "python", loaded.code_hash, created_ms=row.modified_ms)
+        return [newest, *known]
+
+    async def _workflow(self, name: str, trigger: Trigger = Trigger.API) -> Workflow:
+        row = await self._registry.require(name)
+        return Workflow(self._registry.definition_of(row), self._tools, trigger)
+
+    async def _require(self, name: str, instance_id: str) -> Instance:
+        found = await self._tools.journal.find(name, instance_id)
+        if found is None:
+            await self._registry.require(name)
+            raise WorkflowError("instance.not_found", f'Workflow "{name}" has no instance "{instance_id:.300}".')
+        return found
+
+    async def _handle(self, name: str, instance_id: str) -> WorkflowInstance:
+        await self._require(name, instance_id)
+        return WorkflowInstance(name, instance_id, self._tools)
+
+    async def _steps(self, instance: Instance, records: Sequence[StepRecord]) -> Sequence[Mapping[str, Any]]:
+        from .describe import steps_shown  # noqa: PLC0415 - being written
+
+        history = await self._tools.journal.history(
+            instance.workflow, instance.id, after=0, count_max=HISTORY_COUNT_MAX
+        )
+        return steps_shown(instance, records, history or ())
+
+
+@contextmanager
+def _refusing() -> Iterator[None]:
+    """Whatever the objects of a Worker refuse, as a WorkflowError with its key."""
+    try:
+        yield
+    except WorkflowError:
+        raise
+    except BindingError as error:
+        is_missing = error.message == "instance.not_found"
+        raise WorkflowError(error.message if is_missing else INVALID, error.message) from error
+
+
+def _read_cursor(cursor: str) -> tuple[int, int]:
+    created_ms, _, number = cursor.partition("-")
+    if not (created_ms.isdecimal() and number.isdecimal() and len(cursor) <= CURSOR_CHARS_MAX):
+        raise WorkflowError(INVALID, f"The cursor is none that this server gave: {cursor!r:.100}.")
+    return int(created_ms), int(number)
+
+
+def _rollback(instance: Instance, records: Sequence[StepRecord]) -> Mapping[str, Any] | None:
+    """How undoing went: a handler that failed for good ended it."""
+    undone = [record for record in records if record.key.kind is Kind.ROLLBACK]
+    if not undone or not instance.status.is_final:
+        return None
+    failed = next((record for record in undone if record.state is StepState.FAILED), None)
+    error = failed and failed.error and failed.error._asdict()
+    return {"outcome": "complete" if failed is None else "failed", "error": error}

@@ -50,14 +50,14 @@ async def test_open_binding_gives_env_a_workflow_that_runs(host: FakeHost, start
     loaded = (await start(sleeper)).live  # only its code: the binding has a runner of its own
     entry = WorkflowEntry(binding="ORDERS", name="others", class_name="Order")
     async with open_binding([entry], binding_site(host, loaded)) as opened:
-        (source,) = opened.sources
-        running = host.spawn(source.run(), name="source")
+        running = [host.spawn(source.run(), name="source") for source in opened.sources]
         instance = await opened.env["ORDERS"].create({"id": "a"})
         async with asyncio.timeout(20):
             while (await instance.status())["status"] != "waiting":
                 pass
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
 
 
 async def test_a_class_in_another_worker_is_not_there_yet(host: FakeHost) -> None:

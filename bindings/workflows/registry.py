@@ -1,0 +1,178 @@
+"""The workflows there are: those of the config, and those made at run time, which the journal keeps.
+
+A row of the journal is what a workflow was last configured as; a Definition is what the runner does with it. Each
+process makes its definitions of the rows, and looks at them again every second: another process may have changed them.
+The config wins over what was put at run time whenever it is opened.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from . import WorkflowEntry
+from .definition import definition_of
+from .durations import parse_duration_ms
+from .engine.timers import now_ms
+from .errors import WorkflowError
+from .journal.records import WorkflowRow
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from ...runtime.core.host import Host
+    from ...wrangler_config.worker_config import WorkerConfig
+    from .definition import Definition, WorkflowWorker
+    from .journal.journal import Journal
+    from .journal.records import Acted
+
+LOOK_SECONDS = 1.0
+
+
+class Registry:
+    """Source: keeps the definitions that a runner works by equal to the journal's rows."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        host: Host,
+        config: WorkerConfig,
+        worker: WorkflowWorker | None,
+        definitions: dict[str, Definition],
+        *,
+        is_dev: bool,
+        on_change: Callable[[], None],
+    ) -> None:
+        """`definitions` is the runner's; `on_change` is called after it was changed."""
+        self.script_name = config.name
+        self._journal = journal
+        self._host = host
+        self._config = config
+        self._worker = worker
+        self._definitions = definitions
+        self._is_dev = is_dev
+        self._on_change = on_change
+        self._rows: dict[str, WorkflowRow] = {}
+
+    async def run(self) -> None:
+        while True:
+            await self._host.sleep(LOOK_SECONDS)
+            await self.refresh()
+
+    async def declare(self, entries: Iterable[WorkflowEntry]) -> None:
+        """Put what the config says over what is there."""
+        rows = {row.name: row for row in await self._journal.workflows()}
+        for entry in entries:
+            row = self._row_of(entry)
+            found = rows.get(entry.name)
+            if found is None or row != replace(found, version="", created_ms=0, modified_ms=0):
+                await self._put(row)
+        await self.refresh()
+
+    async def rows(self) -> list[WorkflowRow]:
+        """Every workflow, newest first."""
+        found = await self._journal.workflows()
+        return sorted(found, key=lambda row: (-row.created_ms, row.name))
+
+    async def require(self, name: str) -> WorkflowRow:
+        """A workflow.
+
+        Raises:
+            WorkflowError: there is none of that name.
+        """
+        for row in await self._journal.workflows():
+            if row.name == name:
+                return row
+        raise WorkflowError("workflow.not_found", f'There is no workflow "{name:.100}".')
+
+    def definition_of(self, row: WorkflowRow) -> Definition:
+        """What is run for a row, whether or not this process can."""
+        return definition_of(_entry_of(row), self._config, is_dev=self._is_dev)
+
+    async def put(self, entry: WorkflowEntry) -> None:
+        """Add a workflow, or change it, as if the config had this entry.
+
+        Raises:
+            WorkflowError: the entry is none that a config could have.
+            WorkflowFatalError: a retention is no duration.
+        """
+        for problem in entry.problems("workflow", repr(entry.name)):
+            if problem.is_error:
+                raise WorkflowError("invalid_request", problem.text)
+        await self._put(self._row_of(entry))
+        await self.refresh()
+
+    async def forget(self, name: str) -> Sequence[Acted]:
+        """Forget a workflow with all it has; the instances that had an owner."""
+        owned = await self._journal.forget_workflow(name)
+        await self.refresh()
+        return owned
+
+    async def refresh(self) -> None:
+        """Take over what other callers and processes did to the rows."""
+        rows = {row.name: row for row in await self._journal.workflows()}
+        if rows == self._rows:
+            return
+        for name in self._rows.keys() - rows.keys():
+            self._definitions.pop(name, None)
+        for name, row in rows.items():
+            if row != self._rows.get(name) and row.script_name == self.script_name:
+                self._definitions[name] = self.definition_of(row)
+        self._rows = rows
+        self._on_change()
+
+    def hindrance(self, row: WorkflowRow) -> str | None:
+        """Why instances of a workflow do not run, a sentence; None when they do, or nobody can know here."""
+        if row.script_name != self.script_name:
+            return (
+                f'Its script "{row.script_name}" is not this Worker, "{self.script_name}": Edge cannot reach it yet, '
+                f"and its instances stay queued."
+            )
+        if self._worker is None or row.manifest is not None:
+            return None
+        code = self._worker.current
+        if code is None:
+            return "The Worker could not be loaded; instances stay queued until it is mended."
+        if f"{row.class_name}.run" not in code.worker.handlers:
+            return (
+                f'The Worker has no "class {row.class_name}(WorkflowEntrypoint)" in its main file; '
+                f"instances wait for it, and are paused when it stays away."
+            )
+        return None
+
+    async def _put(self, row: WorkflowRow) -> None:
+        now = now_ms(self._host)
+        await self._journal.put_workflow(replace(row, created_ms=now, modified_ms=now))
+
+    def _row_of(self, entry: WorkflowEntry) -> WorkflowRow:
+        schedules = entry.schedules or ()
+        retention = entry.default_retention or {}
+        return WorkflowRow(
+            name=entry.name,
+            class_name=entry.class_name,
+            script_name=entry.script_name or self.script_name,
+            version="",
+            steps_max=(entry.limits or {}).get("steps"),
+            concurrency_max=(entry.concurrency or {}).get("limit"),
+            success_retention_ms=_retention_ms(retention, "success_retention"),
+            error_retention_ms=_retention_ms(retention, "error_retention"),
+            schedules=(schedules,) if isinstance(schedules, str) else tuple(schedules),
+        )
+
+
+def _entry_of(row: WorkflowRow) -> WorkflowEntry:
+    """The row as if it stood in a config."""
+    retention = {"success_retention": row.success_retention_ms, "error_retention": row.error_retention_ms}
+    return WorkflowEntry(
+        binding="",
+        name=row.name,
+        class_name=row.class_name,
+        limits=None if row.steps_max is None else {"steps": row.steps_max},
+        concurrency=None if row.concurrency_max is None else {"limit": row.concurrency_max},
+        default_retention={key: value for key, value in retention.items() if value is not None},
+        schedules=row.schedules,
+    )
+
+
+def _retention_ms(retention: Mapping[str, object], key: str) -> int | None:
+    return parse_duration_ms(retention[key], f"default_retention.{key}") if key in retention else None
