@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ..core.errors import EdgeError
 from ..hosts.state_folder import FOLDER_NAME
 from ..serve import ConfigChoice
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     Command = Callable[..., Any]
 
 LEVELS = ("debug", "info", "warning", "error")
-_FILE = click.Path(path_type=Path, dir_okay=False)
+FILE = click.Path(path_type=Path, dir_okay=False)
 _FOLDER = click.Path(path_type=Path, file_okay=False)
 
 
@@ -27,9 +28,9 @@ def config_options(command: Command) -> Command:
     command = click.option("-e", "--env", "environment", metavar="NAME", help="Environment of the config to use.")(
         command
     )
-    return click.option(
-        "-c", "--config", "path", type=_FILE, metavar="FILE", help="Config to use; else found upwards."
-    )(command)
+    return click.option("-c", "--config", "path", type=FILE, metavar="FILE", help="Config to use; else found upwards.")(
+        command
+    )
 
 
 def vars_options(command: Command) -> Command:
@@ -37,7 +38,7 @@ def vars_options(command: Command) -> Command:
     command = click.option(
         "--env-file",
         "env_files",
-        type=_FILE,
+        type=FILE,
         multiple=True,
         metavar="FILE",
         help="Read vars from this file, not .dev.vars or .env.",
@@ -59,6 +60,27 @@ def state_option(command: Command) -> Command:
     )(command)
 
 
+def where_options(command: Command) -> Command:
+    """`--config`, `--env` and `--persist-to`: which state."""
+    return config_options(state_option(command))
+
+
+def list_options(command: Command) -> Command:
+    """`--page`, `--per-page` and `--json`, as wrangler's lists have them."""
+    for option in (
+        click.option("--json", "is_json", is_flag=True, help="As a JSON array."),
+        click.option("--per-page", type=click.IntRange(1, 100), default=20, metavar="N", help="How many on a page."),
+        click.option("--page", type=click.IntRange(1), default=1, metavar="N", help="Which page."),
+    ):
+        command = option(command)
+    return command
+
+
+def delete_options(command: Command) -> Command:
+    """`-y` and `--force`, which mean the same, as in wrangler."""
+    return click.option("-y", "--force", "is_sure", is_flag=True, help="Do not ask.")(command)
+
+
 def listen_options(command: Command) -> Command:
     """`--ip`, `--port`, `--host-allow`, `--log-level`, `--log-format`: what `edge dev` and `edge serve` share."""
     for option in (
@@ -76,6 +98,25 @@ def listen_options(command: Command) -> Command:
     return command
 
 
+class WranglerCommand(click.Command):
+    """A command whose flags also take wrangler's `--http-auth=false` and `--http-auth false`."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        flags = {
+            name for one in self.params if isinstance(one, click.Option) and one.secondary_opts for name in one.opts
+        }
+        plain: list[str] = []
+        for arg in args:
+            name, _, value = arg.partition("=")
+            if name in flags and value in {"true", "false"}:
+                plain.append(name if value == "true" else f"--no-{name.removeprefix('--')}")
+            elif plain and plain[-1] in flags and arg in {"true", "false"}:
+                plain[-1] = plain[-1] if arg == "true" else f"--no-{plain[-1].removeprefix('--')}"
+            else:
+                plain.append(arg)
+        return super().parse_args(ctx, plain)
+
+
 def choice_of(
     path: Path | None,
     environment: str | None,
@@ -87,6 +128,20 @@ def choice_of(
 
 def state_folder_of(config: WorkerConfig, persist_to: Path | None) -> Path:
     return (persist_to or config.path.parent / FOLDER_NAME).absolute()
+
+
+def read_text(file: Path) -> str:
+    """A file the command line names.
+
+    Raises:
+        EdgeError: it cannot be read, or is no UTF-8.
+    """
+    try:
+        return file.read_text("utf-8")
+    except UnicodeDecodeError as error:
+        raise EdgeError(f"{file} is not UTF-8: byte {error.start} starts no character. Save it as UTF-8.") from error
+    except (OSError, ValueError) as error:  # ValueError: a zero byte in the name
+        raise EdgeError(f"{file} cannot be read: {getattr(error, 'strerror', None) or error}.") from error
 
 
 def _parse_vars(_ctx: click.Context, option: click.Parameter, values: tuple[str, ...]) -> dict[str, str]:

@@ -10,22 +10,11 @@ import click
 from ...bindings.pipelines.rest_shapes import pipeline_shape, table_shapes, time_text
 from ...bindings.pipelines.sql.sql_error import SqlError
 from ..core.errors import EdgeError
+from .options import FILE, delete_options, list_options, read_text, where_options
+from .output import confirm, say_fields, say_json, say_table
 from .pipelines_compact import compact
 from .pipelines_replay import replay
-from .pipelines_state import (
-    FILE,
-    confirm,
-    delete_options,
-    list_options,
-    open_admin,
-    page_of,
-    read_text,
-    require,
-    say_fields,
-    say_json,
-    say_table,
-    where_options,
-)
+from .pipelines_state import open_admin, page_of, require
 from .stream_figures import account_lines, insert_accounts
 
 if TYPE_CHECKING:

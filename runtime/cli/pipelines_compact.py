@@ -13,7 +13,8 @@ from ...bindings.pipelines.sink_types import sink_type_name
 from ..core.errors import BindingError
 from ..hosts.local import LocalMachine
 from ..hosts.logs import configure
-from .pipelines_state import open_admin, require, where_options
+from .options import where_options
+from .pipelines_state import open_admin, require
 
 
 @click.command(name="compact")

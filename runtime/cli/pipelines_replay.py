@@ -11,7 +11,9 @@ import click
 from ...bindings.pipelines.delivery.replay import replayed_count
 from ...bindings.pipelines.objects import Replay
 from ..core.errors import EdgeError
-from .pipelines_state import confirm, open_admin, require, where_options
+from .options import where_options
+from .output import confirm
+from .pipelines_state import open_admin, require
 
 
 @click.command(name="replay")

@@ -14,18 +14,9 @@ from ...bindings.pipelines.rest_shapes import sink_shape, time_text
 from ...bindings.pipelines.sink_types import find_sink_type, sink_type_name, sink_type_names
 from ...bindings.pipelines.sinks.sink_config import problem_of_format
 from ..core.errors import EdgeError
-from .pipelines_state import (
-    confirm,
-    delete_options,
-    list_options,
-    open_admin,
-    page_of,
-    require,
-    say_fields,
-    say_json,
-    say_table,
-    where_options,
-)
+from .options import delete_options, list_options, where_options
+from .output import confirm, say_fields, say_json, say_table
+from .pipelines_state import open_admin, page_of, require
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -14,19 +14,9 @@ from ...bindings.pipelines.rest_shapes import stream_shape, time_text
 from ...bindings.pipelines.schemas.schema_json import SchemaError, schema_from_json
 from ...bindings.pipelines.stream_log.stream_state import load_stream_state
 from ..core.errors import EdgeError
-from .pipelines_state import (
-    FILE,
-    WranglerCommand,
-    confirm,
-    delete_options,
-    open_admin,
-    origin_of,
-    read_text,
-    require,
-    say_fields,
-    say_json,
-    where_options,
-)
+from .options import FILE, WranglerCommand, delete_options, read_text, where_options
+from .output import confirm, say_fields, say_json
+from .pipelines_state import open_admin, origin_of, require
 from .stream_figures import stream_fields, stream_figures
 
 if TYPE_CHECKING:

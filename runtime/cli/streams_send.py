@@ -34,8 +34,9 @@ from ..hosts.local import LocalMachine
 from ..hosts.logs import configure, printable
 from ..hosts.state_folder import prepare_state_folder
 from ..serve import load_config
-from .options import choice_of, state_folder_of
-from .pipelines_state import open_admin, require, say_json, where_options
+from .options import choice_of, state_folder_of, where_options
+from .output import say_json
+from .pipelines_state import open_admin, require
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Sequence

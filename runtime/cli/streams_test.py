@@ -17,7 +17,7 @@ from ..core.errors import BackendError
 from ..hosts.logs import printable
 from ..serve import load_config
 from .options import choice_of, config_options
-from .pipelines_state import say_json
+from .output import say_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
