@@ -45,14 +45,14 @@ class Environment:
         self.doors: tuple[Door, ...] = _joined(one.doors for one in opened.values())
         self.events: tuple[EventClaim, ...] = _joined(one.events for one in opened.values())
         self.admins = {section: one.admin for section, one in opened.items()}
-        self._sources: tuple[Source, ...] = _joined(one.sources for one in opened.values())
+        self.sources: tuple[Source, ...] = _joined(one.sources for one in opened.values())
         self._running: list[asyncio.Task[None]] = []
 
     def start_sources(self) -> None:
         """Start background work; call when the worker can be called."""
         assert not self._running, "sources are started once"
         self._running = [
-            self.host.spawn(self._keep_running(source), name=type(source).__name__) for source in self._sources
+            self.host.spawn(self._keep_running(source), name=type(source).__name__) for source in self.sources
         ]
 
     async def stop_sources(self) -> None:

@@ -112,6 +112,11 @@ class App:
         return self._open_stage.config
 
     @property
+    def environment(self) -> Environment:
+        """The open bindings."""
+        return self._open_stage.environment
+
+    @property
     def events(self) -> Sequence[EventClaim]:
         """Platform events that bindings take care of."""
         return self._open_stage.environment.events

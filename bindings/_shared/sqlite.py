@@ -147,6 +147,11 @@ class Lane(Generic[J, R]):
         name = f"{database.path.stem}-{'writer' if is_writer else 'reader'}"
         Thread(target=self._run, name=name, daemon=True).start()
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether a job is on its way."""
+        return self._is_busy
+
     def submit(self, payload: J, *, size_bytes: int = 0) -> asyncio.Future[R]:
         """Hand a job over; the future has its result when it is done, for a writer when it is durable.
 

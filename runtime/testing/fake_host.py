@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
+CLOCK_SLACK_S = 1e-6
+"""Who sleeps for the difference of two floats wakes a hair beside the second."""
+
 
 class RecordingLog:
     """A logger that keeps what it was told: `(level, event, values)` in order."""
@@ -85,6 +88,14 @@ class FakeHost:
                 woken.set_result(None)
             await self.settle()
         self._now = until
+
+    def jump(self, to: float) -> None:
+        """Set the clock (Unix seconds) and wake all who slept until then, at once: as a machine that was suspended."""
+        self._now = max(self._now, to)
+        while self._sleepers and self._sleepers[0][0] <= self._now + CLOCK_SLACK_S:
+            woken = heapq.heappop(self._sleepers)[2]
+            if not woken.done():
+                woken.set_result(None)
 
     async def settle(self) -> None:
         """Let tasks that are ready run; does not wait for threads."""

@@ -19,13 +19,14 @@ from .loaded_code import LoadedCode, Readiness, missing_class
 from .timers import Timers, now_ms
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Sequence
+    from collections.abc import Callable, Coroutine, Sequence
 
     from ....runtime.core.host import Host
     from ..definition import Definition, WorkflowWorker
     from ..journal.journal import Journal
-    from ..journal.records import Acted, Claimed
+    from ..journal.records import Acted, Claimed, Instance
     from .doorbell import Doorbells
+    from .introspection import Introspection
 
 LEASE_SECONDS = 15.0
 RENEWALS_PER_LEASE = 3
@@ -72,6 +73,9 @@ class WorkflowRunner:
         self._passes: dict[int, InstancePass] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._bell = asyncio.Event()
+        self.introspect: Callable[[Instance], Introspection | None] | None = None
+        """Set before `run` by a test that looks into what runs."""
+        self._ready_ms: list[int] = []
         self._code = LoadedCode(worker, self.versions, journal, host)
 
     async def run(self) -> None:
@@ -83,7 +87,7 @@ class WorkflowRunner:
                 await self._renew(owner)
                 await self._take_over_dead(owner)
                 beside = [self._spawn(self._keep_alive(owner)), self._spawn(self._purge())]
-                tools = PassTools(self._host, self._journal, timers, self._worker)
+                tools = PassTools(self._host, self._journal, timers, self._worker, self.introspect)
                 while True:
                     await self._turn(owner, tools)
         finally:
@@ -95,6 +99,25 @@ class WorkflowRunner:
             self._owner = None
             with suppress(BackendError):  # else found dead by the next one
                 await self._journal.take_over(owner, self._crash_count_max, self._now_ms())
+
+    @property
+    def journal(self) -> Journal:
+        return self._journal
+
+    @property
+    def passes(self) -> Sequence[InstancePass]:
+        """What is in memory."""
+        return tuple(self._passes.values())
+
+    @property
+    def next_ready_ms(self) -> int | None:
+        """When something that hibernates is wanted next, as of the last look at the journal."""
+        return min(self._ready_ms, default=None)
+
+    def abandon(self) -> None:
+        """Lose what is in memory, as a kill does: the journal is told nothing of it."""
+        for one in self._passes.values():
+            one.abandon()
 
     def tell(self, acted: Acted | None) -> None:
         """Somebody of this process changed the journal: wake who works on that instance, or would."""
@@ -118,6 +141,7 @@ class WorkflowRunner:
         """Claim what is ready, then wait until something else is."""
         self._bell.clear()
         look_at = self._host.now() + LOOK_SECONDS
+        self._ready_ms.clear()
         for definition in tuple(self.definitions.values()):
             try:
                 next_ready_ms = await self._claim(owner, definition, tools)
@@ -146,6 +170,8 @@ class WorkflowRunner:
             for claimed in claims.claimed:
                 self._start(claimed, definition, tools)
             if len(claims.claimed) < room:
+                if claims.next_ready_ms is not None:
+                    self._ready_ms.append(claims.next_ready_ms)
                 return claims.next_ready_ms
         return None
 

@@ -70,6 +70,11 @@ class SqliteJournal:
         self._writes: Lane[Job, Any] = Lane(database, _run_jobs, is_writer=True)
         self._reads: Lane[Job, Any] = Lane(database, _run_jobs, is_writer=False)
 
+    @property
+    def is_busy(self) -> bool:
+        """Whether a call is on its way."""
+        return self._writes.is_busy or self._reads.is_busy
+
     async def aclose(self) -> None:
         await asyncio.gather(self._reads.aclose(), self._writes.aclose())
 
