@@ -124,7 +124,7 @@ class PipelinesAdmin:
         self.catalogue.find_tables(table_names(sql))
         from .sql_plans import plan_pipeline  # noqa: PLC0415 - the engine is loaded by who has SQL
 
-        return plan_pipeline(sql, self.catalogue.stream)
+        return plan_pipeline(sql, self.catalogue.stream, self.catalogue.sink)
 
     def unprocessed_count(self, stream_id: str) -> int:
         """Records in the log that a reader has not delivered yet; of a stream nobody reads, all that the log holds.

@@ -40,11 +40,12 @@ def start_problems(config: WorkerConfig, state_dir: Path) -> list[Problem]:
 def _sql_problems(declared: Declared, written: Container[str]) -> Iterator[str]:
     """`written`: the pipelines that have SQL of their own; what rules become is checked as the rules are written."""
     streams = {one.name: one for one in declared.streams}
+    sinks = {one.name: one for one in declared.sinks}
     for pipeline in declared.pipelines:
         if pipeline.name not in written:
             continue
         try:
-            plan_pipeline(pipeline.sql, streams.get)
+            plan_pipeline(pipeline.sql, streams.get, sinks.get)
         except SqlError as error:
             yield f'SQL of "{pipeline.name}", line {error.line}, column {error.column}: {error.message}'
         except UnsupportedError as error:

@@ -146,3 +146,18 @@ def test_the_schema_for_editors_is_printed(capsys: pytest.CaptureFixture[str]) -
         main(["check", "--schema"])
     assert ended.value.code == 0
     assert {"streams", "sinks", "pipelines", "ingest"} <= set(json.loads(capsys.readouterr().out)["properties"])
+
+
+@pytest.mark.parametrize("sink_type", ["iceberg", "r2_data_catalog"])
+@pytest.mark.parametrize("column", ["now() - now() AS waited", "arrow_cast(1, 'Decimal256(60, 2)') AS sum"])
+def test_a_column_that_an_iceberg_table_cannot_hold_is_told_at_its_place(
+    check: Callable[..., tuple[Any, str]], sink_type: str, column: str
+) -> None:
+    table = f'type = "{sink_type}"\ntable_name = "far"\n' + ('bucket = "far"' if sink_type != "iceberg" else "")
+    edge_toml = DECLARED.replace('type = "local"\npath = "out"', table).replace(
+        "carrier FROM", f"carrier, {column} FROM"
+    )
+    code, said = check(edge_toml)
+    assert code == 1
+    assert 'SQL of "far", line 1, column 33: Column' in said
+    assert "which an Iceberg table cannot hold" in said

@@ -15,6 +15,7 @@ Source: spec "Cloudflare API", 3.4; spec "Pipelines", 8.
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from math import ceil
 from typing import TYPE_CHECKING
 
@@ -136,7 +137,8 @@ class UnsupportedEncodingError(IngestError):
 
     @property
     def headers(self) -> dict[str, str]:
-        return {"accept-encoding": "gzip, deflate, zstd"}
+        has_zstd = find_spec("zstandard") is not None
+        return {"accept-encoding": "gzip, deflate, zstd" if has_zstd else "gzip, deflate"}
 
 
 class TooManyRequestsError(IngestError, LogBusyError):

@@ -117,6 +117,6 @@ def _is_known(given: pa.DataType) -> bool:
     return (
         given in {pa.bool_(), pa.int32(), pa.int64(), pa.float32(), pa.float64(), pa.string(), pa.binary()}
         or given == pa.date32()
-        or types.is_decimal128(given)
+        or (types.is_decimal128(given) and given.scale >= 0)
         or types.is_fixed_size_binary(given)
     )

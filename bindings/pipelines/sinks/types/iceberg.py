@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    import pyarrow as pa
+
     from ...objects import SinkObject
     from ..iceberg_sink import IcebergSink
     from ..sink import SinkSite
@@ -87,6 +89,13 @@ def open_sink(sink: SinkObject, site: SinkSite) -> IcebergSink:
     config = config_of(Config, sink)
     urls = () if config.allow_private_network else config.urls()
     return IcebergSink(place_of(sink, site.host.state_dir), sink, site, public_urls=urls)
+
+
+def require_column(field: pa.Field) -> None:
+    """Raise SinkMisconfiguredError for a type that a table cannot hold."""
+    from ..iceberg_columns import iceberg_type  # noqa: PLC0415 - pyarrow: for who plans SQL, not for declaring a sink
+
+    iceberg_type(field.type, field.name)
 
 
 def place_of(sink: SinkObject, state_dir: Path) -> TablePlace:

@@ -16,6 +16,8 @@ from .r2 import FOLDER_NAME
 if TYPE_CHECKING:
     from pathlib import Path
 
+    import pyarrow as pa
+
     from ...objects import SinkObject
     from ..iceberg_sink import IcebergSink
     from ..sink import SinkSite
@@ -57,6 +59,13 @@ def open_sink(sink: SinkObject, site: SinkSite) -> IcebergSink:
     from ..iceberg_sink import IcebergSink  # noqa: PLC0415 - it loads pyiceberg: for opening a sink, not declaring one
 
     return IcebergSink(place_of(sink, site.host.state_dir), sink, site)
+
+
+def require_column(field: pa.Field) -> None:
+    """Raise SinkMisconfiguredError for a type that a table cannot hold."""
+    from ..iceberg_columns import iceberg_type  # noqa: PLC0415 - pyarrow: for who plans SQL, not for declaring a sink
+
+    iceberg_type(field.type, field.name)
 
 
 def place_of(sink: SinkObject, state_dir: Path) -> TablePlace:
