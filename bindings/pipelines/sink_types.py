@@ -18,7 +18,7 @@ _OTHER_NAMES = {"basin_catalog": "r2_data_catalog"}
 
 
 class SinkType(Protocol):
-    """What a sink's module has. One whose columns cannot be of every type has `require_column(field)` too, which raises
+    """What a sink's module has. One whose columns cannot be of every type has `require_column(name, type)` too, which raises
     SinkMisconfiguredError."""
 
     Config: type[Any]

@@ -13,8 +13,6 @@ from .sql.statements import parse_pipeline
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    import pyarrow as pa
-
     from .objects import SinkObject, StreamObject
     from .sql.statements import Insert
 
@@ -52,7 +50,7 @@ def plan_pipeline(
     return tuple(planned)
 
 
-def _require_columns(insert: Insert, output: pa.Schema, sink: SinkObject | None) -> None:
+def _require_columns(insert: Insert, output: Any, sink: SinkObject | None) -> None:
     """Raise SqlError at the first column that the sink's type refuses; most types take every column."""
     require_column = getattr(sink and find_sink_type(sink.type), "require_column", None)
     if require_column is None:
@@ -61,6 +59,6 @@ def _require_columns(insert: Insert, output: pa.Schema, sink: SinkObject | None)
 
     for field in output:
         try:
-            require_column(field)
+            require_column(field.name, field.type)
         except SinkMisconfiguredError as error:
             raise column_error(insert, field.name, str(error)) from error

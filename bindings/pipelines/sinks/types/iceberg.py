@@ -7,7 +7,7 @@ Source: Iceberg spec; Cloudflare docs, Pipelines "R2 Data Catalog sink", for nam
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from ..addresses import problem_of_url
 from ..iceberg_place import TablePlace, s3_properties, sqlite_catalog
@@ -16,8 +16,6 @@ from ..sink_config import Credentials, check_table_name, config_of
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
-
-    import pyarrow as pa
 
     from ...objects import SinkObject
     from ..iceberg_sink import IcebergSink
@@ -91,11 +89,11 @@ def open_sink(sink: SinkObject, site: SinkSite) -> IcebergSink:
     return IcebergSink(place_of(sink, site.host.state_dir), sink, site, public_urls=urls)
 
 
-def require_column(field: pa.Field) -> None:
-    """Raise SinkMisconfiguredError for a type that a table cannot hold."""
+def require_column(name: str, type_: Any) -> None:
+    """Raise SinkMisconfiguredError for a column of an Arrow type that a table cannot hold."""
     from ..iceberg_columns import iceberg_type  # noqa: PLC0415 - pyarrow: for who plans SQL, not for declaring a sink
 
-    iceberg_type(field.type, field.name)
+    iceberg_type(type_, name)
 
 
 def place_of(sink: SinkObject, state_dir: Path) -> TablePlace:

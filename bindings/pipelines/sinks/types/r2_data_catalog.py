@@ -7,7 +7,7 @@ Source: Cloudflare docs, Pipelines "R2 Data Catalog sink", R2 "Data Catalog > Co
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from ..iceberg_place import TablePlace, s3_properties, sqlite_catalog
 from ..sink_config import check_bucket_name, check_table_name, config_of
@@ -15,8 +15,6 @@ from .r2 import FOLDER_NAME
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-    import pyarrow as pa
 
     from ...objects import SinkObject
     from ..iceberg_sink import IcebergSink
@@ -61,11 +59,11 @@ def open_sink(sink: SinkObject, site: SinkSite) -> IcebergSink:
     return IcebergSink(place_of(sink, site.host.state_dir), sink, site)
 
 
-def require_column(field: pa.Field) -> None:
-    """Raise SinkMisconfiguredError for a type that a table cannot hold."""
+def require_column(name: str, type_: Any) -> None:
+    """Raise SinkMisconfiguredError for a column of an Arrow type that a table cannot hold."""
     from ..iceberg_columns import iceberg_type  # noqa: PLC0415 - pyarrow: for who plans SQL, not for declaring a sink
 
-    iceberg_type(field.type, field.name)
+    iceberg_type(type_, name)
 
 
 def place_of(sink: SinkObject, state_dir: Path) -> TablePlace:
