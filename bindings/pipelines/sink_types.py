@@ -18,8 +18,10 @@ _OTHER_NAMES = {"basin_catalog": "r2_data_catalog"}
 
 
 class SinkType(Protocol):
-    """What a sink's module has. One whose columns cannot be of every type has `require_column(name, type)` too, which raises
-    SinkMisconfiguredError."""
+    """What a sink's module has.
+
+    One whose columns cannot be of every type has `require_column(name, type)` too, which raises SinkMisconfiguredError.
+    """
 
     Config: type[Any]
     SECRETS: Sequence[str]
