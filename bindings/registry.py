@@ -41,6 +41,11 @@ def routes_of(section: str) -> Callable[[Any], Sequence[Route]]:
     return cast("Callable[[Any], Sequence[Route]]", import_module(f"{_PACKAGE}.{section}.rest").routes)
 
 
+def local_routes_of(section: str) -> Callable[[Any], Sequence[Route]] | None:
+    """What makes the routes that programs of this machine may call without a token; None when there are none."""
+    return getattr(import_module(f"{_PACKAGE}.{section}.rest"), "local_routes", None)
+
+
 def described_paths(section: str) -> Mapping[str, Any]:
     """What a section serves outside of `/client/v4` and describes itself: path -> OpenAPI's path item."""
     return cast("Mapping[str, Any]", getattr(import_module(f"{_PACKAGE}.{section}.rest"), "DESCRIBED_PATHS", {}))

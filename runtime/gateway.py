@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .core.reserved import API_PATH, OWN_HOSTS_END, RESERVED_PATH, is_api_host, is_below
+from .core.reserved import API_PATH, OWN_HOSTS_END, RESERVED_PATH, explorer_path_of, is_api_host, is_below
 from .core.response import Response
 
 if TYPE_CHECKING:
@@ -40,7 +40,9 @@ class Gateway:
         for door in self.doors:
             if door.claims(host, path):
                 return door
-        if self.api is not None and (is_api_host(host) or is_below(path, API_PATH)):
+        if self.api is not None and (
+            is_api_host(host) or is_below(path, API_PATH) or explorer_path_of(path) is not None
+        ):
             return self.api
         return _NOTHING if is_below(path, RESERVED_PATH) else self._worker
 

@@ -247,7 +247,9 @@ class App:
 
         called, self.on_api_used = self.on_api_used, lambda: None
         called()
-        return RestApi(cast("LocalHost", self.host), stage.config.account_id, stage.environment.admins)
+        return RestApi(
+            cast("LocalHost", self.host), stage.config.account_id, stage.environment.admins, has_explorer=self._is_dev
+        )
 
     async def _reload_config(self) -> None:
         """Make before break: the new environment opens beside the old one, so shared backends never close."""

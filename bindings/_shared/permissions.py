@@ -27,6 +27,7 @@ PRODUCTS: dict[str, tuple[str, ...]] = {
     "Workers KV Storage": (),
     "Workers R2 Storage": (),
     "Workers Scripts": (),
+    "Workers Tail": (),
 }
 """Name in use here -> other names Cloudflare gives or gave it."""
 
@@ -57,6 +58,10 @@ PIPELINES_SEND = "Pipelines Send"
 PIPELINES_READ = "Pipelines Read"
 PIPELINES_WRITE = "Pipelines Write"
 ACCOUNT_READ = "Account Settings Read"
+SCRIPTS_READ = "Workers Scripts Read"
+SCRIPTS_WRITE = "Workers Scripts Write"
+_GRANTS_TOO = {SCRIPTS_READ: "Workers Tail Read"}
+"""What is allowed by another permission as well. Source: Cloudflare API reference, "Workflows"."""
 
 
 def canonical_permission(name: str) -> str:
@@ -81,6 +86,6 @@ def permission_names() -> tuple[str, ...]:
 def is_permitted(held: Collection[str], wanted: str) -> bool:
     """Whether canonical permissions allow what `wanted` (canonical too) names. Write allows reading, not sending."""
     product, _, level = wanted.rpartition(" ")
-    if wanted in held or f"{EVERYTHING} {WRITE}" in held:
+    if wanted in held or _GRANTS_TOO.get(wanted) in held or f"{EVERYTHING} {WRITE}" in held:
         return True
     return level == READ and (f"{product} {WRITE}" in held or f"{EVERYTHING} {READ}" in held)

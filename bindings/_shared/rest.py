@@ -16,6 +16,7 @@ from ...runtime.core.errors import EdgeError
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
+    from ...runtime.core.headers import Headers
     from .tokens import Token
 
     Handler = Callable[["Call"], Awaitable[Any]]
@@ -73,8 +74,9 @@ class Route:
     """Its docstring's first line describes the operation."""
     permission: str
     """What a token has to allow, by its canonical name; empty for any good token."""
-    body: type | None = None
-    """A msgspec type the JSON body is decoded to; None for an operation without one. Unknown fields are ignored."""
+    body: Any = None
+    """A type that msgspec decodes the JSON body to; None for an operation without one. Unknown fields are ignored, and
+    a body that is not there is null."""
     query: tuple[Query, ...] = ()
     invalid_code: int = INVALID_REQUEST
     """Error code of a body or query that makes no sense."""
@@ -94,6 +96,7 @@ class Call:
     """The first value of each parameter."""
     body: Any
     """Of the route's `body` type; None without one."""
+    headers: Headers
     token: Token
     origin: str
     """Where this server was asked, without the API's own host name: `http://localhost:8787`."""

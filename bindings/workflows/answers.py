@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, NamedTuple
+from uuid import NAMESPACE_URL, uuid5
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
@@ -37,7 +38,6 @@ class WorkflowDetail:
     """A workflow, and how its instances are."""
 
     id: str
-    """A UUID, always the same for a name."""
     name: str
     class_name: str
     script_name: str
@@ -130,3 +130,8 @@ class Termination(StrEnum):
 
     STARTED = "ok"
     ALREADY_RUNNING = "already_running"
+
+
+def workflow_id(name: str) -> str:
+    """A UUID, always the same for a name."""
+    return str(uuid5(NAMESPACE_URL, f"edge:workflow:{name}"))

@@ -6,6 +6,7 @@
     +-- WorkflowTimeoutError    an attempt or a wait took too long
     +-- StepInterruptedError    the process died during an attempt of an at-most-once step
     +-- NonRetryableDelayError  a step's delay function failed
+    +-- NonDeterminismError     with strict_replay: a pass differed from what is recorded; ends the instance
 
 An error crosses a step's border as name and message only, and user code catches the same error on the first pass and
 on every replay: the one that `raised` makes of the record.
@@ -28,6 +29,7 @@ class WorkflowError(BindingError):
     def __init__(self, key: str, message: str) -> None:
         super().__init__(f"({key}) {message}", name="WorkflowError")
         self.key = key
+        self.reason = message
 
 
 class _StepError(BindingError):
@@ -49,6 +51,10 @@ class StepInterruptedError(_StepError):
 
 class NonRetryableDelayError(_StepError):
     """Raised when the delay function of a step fails; the step is not retried."""
+
+
+class NonDeterminismError(_StepError):
+    """Raised, past user code, when a strict run does not call again what an earlier pass finished."""
 
 
 class ErrorRecord(NamedTuple):

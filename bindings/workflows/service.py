@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from uuid import NAMESPACE_URL, uuid5
 
 from ...runtime.core.errors import BindingError
+from .._shared.cron import parse_cron
 from . import WorkflowEntry, values
 from .answers import (
     Action,
@@ -26,6 +27,7 @@ from .answers import (
     StepDetail,
     Termination,
     WorkflowDetail,
+    workflow_id,
 )
 from .errors import WorkflowError
 from .journal.records import InstanceFilter, Kind, Status, StepState, Trigger, Version
@@ -34,9 +36,10 @@ from .terminations import UNFINISHED, Terminations
 from .workflow import Workflow, WorkflowInstance
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+    from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 
-    from .journal.records import Instance, StepKey, StepRecord, WorkflowRow
+    from ...runtime.core.host import Host
+    from .journal.records import Instance, StepRecord, WorkflowRow
     from .registry import Registry
     from .workflow import WorkflowTools
 
@@ -61,6 +64,11 @@ class WorkflowService:
         self._tools = tools
         self._registry = registry
         self._terminations = Terminations(tools)
+
+    @property
+    def host(self) -> Host:
+        """Whose clock and tasks this works with."""
+        return self._tools.host
 
     async def aclose(self) -> None:
         """Stop background work."""
@@ -106,6 +114,12 @@ class WorkflowService:
         await self._registry.require(name)
         for acted in await self._registry.forget(name):
             self._tools.tell(acted)
+
+    async def delete_all_instances(self, name: str) -> None:
+        """Forget what a workflow did, and keep the workflow."""
+        row = await self._registry.require(name)
+        await self.delete_workflow(name)
+        await self._registry.restore(row)
 
     async def create(
         self, name: str, options: Mapping[str, Any] | None = None, trigger: Trigger = Trigger.API
@@ -184,9 +198,18 @@ class WorkflowService:
         return step_detail(await self._steps(instance, records), step, kind, attempt)
 
     async def change_status(
-        self, name: str, instance_id: str, action: Action, *, rollback: bool = False, from_: StepKey | None = None
+        self,
+        name: str,
+        instance_id: str,
+        action: Action,
+        *,
+        rollback: bool = False,
+        from_: Mapping[str, Any] | None = None,
     ) -> Instance:
-        """Pause, resume, terminate (with rollback) or restart (from a step) an instance; as it is then."""
+        """Pause, resume, terminate (with rollback) or restart an instance; as it is then.
+
+        `from_` is the step to restart from: `{name, count?, type?: do, sleep or waitForEvent}`.
+        """
         handle = await self._handle(name, instance_id)
         with _refusing():
             match action:
@@ -218,7 +241,7 @@ class WorkflowService:
 
     async def subscribe(
         self, name: str, instance_id: str, cursor: int = 0, wanted: Sequence[str] | None = None
-    ) -> AsyncIterator[Mapping[str, Any]]:
+    ) -> AsyncGenerator[Mapping[str, Any], None]:
         """Events of an instance: `async for event in await service.subscribe(...)`; close it with `aclose`.
 
         First those that were, behind `cursor` (an `eventId`), then those that come, until the instance ends; only those
@@ -239,13 +262,10 @@ class WorkflowService:
                 return version
         raise WorkflowError("version.not_found", f'Workflow "{name}" has no version "{version_id:.100}".')
 
-    async def graph(self, name: str, version_id: str | None = None) -> Mapping[str, Any]:
-        """The steps of a version as a graph; of the newest one by default."""
+    async def graph(self, name: str, version_id: str | None = None) -> Mapping[str, Any] | None:
+        """The steps of a version as a graph; of the newest one by default. None: it is code, which has none."""
         version = (await self.versions(name))[0] if version_id is None else await self.version(name, version_id)
-        if version.graph is None:
-            text = f'Version "{version.id}" of "{name}" has no graph: only workflows made of a manifest have one.'
-            raise WorkflowError("version.not_found", text)
-        graph: Mapping[str, Any] = json.loads(version.graph)
+        graph: Mapping[str, Any] | None = None if version.graph is None else json.loads(version.graph)
         return graph
 
     async def purge(self, name: str, before_ms: int | None = None, statuses: Sequence[Status] = FINISHED) -> int:
@@ -268,7 +288,7 @@ class WorkflowService:
         versions = await self._versions(row)
         hindrance = self._registry.hindrance(row)
         return WorkflowDetail(
-            id=str(uuid5(NAMESPACE_URL, f"edge:workflow:{row.name}")),
+            id=workflow_id(row.name),
             name=row.name,
             class_name=row.class_name,
             script_name=row.script_name,
@@ -277,7 +297,7 @@ class WorkflowService:
             modified_ms=row.modified_ms,
             triggered_ms=await journal.last_created_ms(row.name),
             counts=await journal.counts(row.name),
-            schedules=[ScheduleTime(cron, None) for cron in row.schedules],
+            schedules=[ScheduleTime(cron, parse_cron(cron).next_ms(self._tools.now_ms())) for cron in row.schedules],
             steps_max=definition.steps_max,
             concurrency_max=definition.concurrency_max,
             success_retention_ms=definition.success_retention_ms,

@@ -6,6 +6,8 @@ RESERVED_PATH = "/cdn-cgi"
 """As on Cloudflare."""
 API_PATH = "/cdn-cgi/api"
 """The REST API and its description; `http://api.localhost` is the same without it."""
+EXPLORER_PATHS = ("/cdn-cgi/explorer/api", "/cdn-cgi/local/explorer/api")
+"""Where wrangler's `--local` asks a dev server, without a token; the second is that of newer versions."""
 INGEST_PATH = "/cdn-cgi/ingest"
 """Streams' endpoints: pages of other origins may call them as each stream's CORS settings say."""
 API_HOST = "api.localhost"
@@ -16,6 +18,11 @@ OWN_HOSTS_END = ".localhost"
 def is_below(path: str, prefix: str) -> bool:
     """Whether a path, with or without its query, is `prefix` or under it."""
     return path.startswith(prefix) and path[len(prefix) : len(prefix) + 1] in {"", "/", "?"}
+
+
+def explorer_path_of(path: str) -> str | None:
+    """What a path names under either of the explorer's; None when it is under none."""
+    return next((path[len(prefix) :] for prefix in EXPLORER_PATHS if is_below(path, prefix)), None)
 
 
 def is_api_host(host: str) -> bool:

@@ -14,14 +14,14 @@ import msgspec
 
 from ...bindings._shared.rest import NOT_VALID_HERE, ApiError, Call
 from ...bindings._shared.tokens import TokenStore
-from ...bindings.registry import answerer_of, described_paths, has_api, routes_of
+from ...bindings.registry import answerer_of, described_paths, has_api, local_routes_of, routes_of
 from ..core.context import request_id
 from ..core.errors import BackendError, RefusedError
 from ..core.request import wire_method, wire_request_body
-from ..core.reserved import API_HOST, API_PATH, is_api_host
+from ..core.reserved import API_HOST, API_PATH, explorer_path_of, is_api_host
 from ..core.response import Response
 from .account import account_routes
-from .auth import authenticate
+from .auth import ANYBODY_HERE, authenticate, is_from_this_machine
 from .envelope import failure, json_response, success
 from .graphql_route import graphql_route
 from .openapi import describe
@@ -48,21 +48,28 @@ SHOWN_PATH_CHARACTERS = 200
 class RestApi:
     """Every route, of this account and of each open section that has an API."""
 
-    def __init__(self, host: LocalHost, account_id: str, admins: Mapping[str, Any]) -> None:
+    def __init__(
+        self, host: LocalHost, account_id: str, admins: Mapping[str, Any], *, has_explorer: bool = False
+    ) -> None:
+        """`has_explorer`: answer what wrangler's `--local` asks, too, for a dev server."""
         self._host = host
         self._account_id = account_id
         self._tokens = TokenStore(host.state_dir, now=host.now)
         routes = list(account_routes(account_id))
         answerers: list[Answerer] = []
+        local_routes: list[Route] = []
         self._other_paths: dict[str, Any] = {}
         for section, admin in admins.items():
             if has_api(section):
                 routes += routes_of(section)(admin)
+                if has_explorer and (local := local_routes_of(section)) is not None:
+                    local_routes += local(admin)
                 self._other_paths |= described_paths(section)
                 if (answer := answerer_of(section)) is not None:
                     answerers.append(partial(answer, admin))
         routes.append(graphql_route(answerers))
         self.table = RouteTable(routes)
+        self._explorer = RouteTable(local_routes)
 
     async def fetch(self, request: Request) -> Response:
         """Answer a request; never raises but for cancellation."""
@@ -85,7 +92,11 @@ class RestApi:
         origin, path, query = _split(request.url)
         if path == DESCRIPTION_PATH:
             return json_response(describe(self.table.routes, self._other_paths, origin, f"{API_PATH}{BASE_PATH}"))
-        match = self.table.find(path.removeprefix(BASE_PATH)) if path.startswith(f"{BASE_PATH}/") else None
+        explored = explorer_path_of(path)
+        if explored is not None:
+            match = self._explorer.find(explored) if is_from_this_machine(request) else None
+        else:
+            match = self.table.find(path.removeprefix(BASE_PATH)) if path.startswith(f"{BASE_PATH}/") else None
         if match is None:
             shown = path[:SHOWN_PATH_CHARACTERS]
             message = f"Could not route to {shown}, perhaps your object identifier is invalid?"
@@ -96,14 +107,24 @@ class RestApi:
             allowed = ", ".join(sorted(match.routes))
             error = ApiError(405, 10405, f"Method {method} not allowed for this route. Allowed: {allowed}")
             return failure(error, {"allow": allowed})
-        token = authenticate(request.headers, self._tokens, route.bad_token)
+        token = authenticate(request.headers, self._tokens, route.bad_token) if explored is None else ANYBODY_HERE
         params = match.params(route)
         if params.pop("account_id", self._account_id) != self._account_id:
             raise ApiError(NOT_VALID_HERE.status, NOT_VALID_HERE.code, NOT_VALID_HERE.message)
         if route.permission and not token.permits(route.permission):
             raise ApiError(403, 9109, "Unauthorized to access requested resource")
         body = None if route.body is None else await _body(request, route)
-        call = Call(route, params, _query(query, route), body, token, origin, self._account_id, self._host.now())
+        call = Call(
+            route,
+            params,
+            _query(query, route),
+            body,
+            request.headers,
+            token,
+            origin,
+            self._account_id,
+            self._host.now(),
+        )
         result = await route.handler(call)
         return result if isinstance(result, Response) else success(result)
 

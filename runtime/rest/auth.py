@@ -6,17 +6,35 @@ Source: spec "Cloudflare API", 1.1 and 1.4.
 from __future__ import annotations
 
 import re
+from ipaddress import IPv6Address, ip_address
 from typing import TYPE_CHECKING
 
+from ...bindings._shared.permissions import EVERYTHING, WRITE
 from ...bindings._shared.rest import ApiError
-from ...bindings._shared.tokens import is_global_key
+from ...bindings._shared.tokens import Token, is_global_key
+from ..core.request import client_address
 
 if TYPE_CHECKING:
     from ...bindings._shared.rest import Refusal
-    from ...bindings._shared.tokens import Token, TokenStore
+    from ...bindings._shared.tokens import TokenStore
     from ..core.headers import Headers
+    from ..core.request import Request
 
+_PORT = re.compile(r":\d+$")
 _BEARER = re.compile(r"bearer +([^\s,]+)", re.IGNORECASE)
+
+ANYBODY_HERE = Token("local", (f"{EVERYTHING} {WRITE}",), (), None, 0.0, None)
+"""Who calls what needs no token."""
+
+
+def is_from_this_machine(request: Request) -> bool:
+    """Whether a request comes from a loopback address and asks for one by its Host.
+
+    What comes by a proxy that runs here has a loopback address, too: only a dev server may go by this.
+    """
+    host = request.url.partition("//")[2].partition("/")[0]
+    name = host.rpartition(":")[0] if _PORT.search(host) else host
+    return _is_loopback(client_address(request)) and (name == "localhost" or _is_loopback(name.strip("[]")))
 
 
 def authenticate(headers: Headers, tokens: TokenStore, bad_token: Refusal) -> Token:
@@ -42,3 +60,12 @@ def authenticate(headers: Headers, tokens: TokenStore, bad_token: Refusal) -> To
     if token is None:
         raise ApiError(403, 9103, "Unknown X-Auth-Key or X-Auth-Email")
     return token
+
+
+def _is_loopback(text: str) -> bool:
+    try:
+        address = ip_address(text)
+    except ValueError:
+        return False
+    mapped = address.ipv4_mapped if isinstance(address, IPv6Address) else None
+    return (mapped or address).is_loopback

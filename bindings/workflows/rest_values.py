@@ -1,0 +1,53 @@
+"""Values of user code as JSON has them: what the API shows of `params`, results and payloads.
+
+What JSON has no word for becomes text: a datetime as ISO 8601, bytes as base64, a set as a list, a key as its text.
+"""
+
+from __future__ import annotations
+
+import json
+from base64 import b64encode
+from datetime import UTC, datetime
+from typing import Any
+
+from ...runtime.core.js_values import utf8
+
+
+def json_value(value: Any) -> Any:
+    """The value made of what JSON has."""
+    if isinstance(value, str):
+        return utf8(value).decode()
+    if isinstance(value, dict):
+        return {str(json_value(key)): json_value(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [json_value(item) for item in value]
+    if isinstance(value, bytes):
+        return b64encode(value).decode()
+    if isinstance(value, datetime):
+        return value.isoformat()
+    return value
+
+
+def output_value(value: Any) -> Any:
+    """An output where clients take text or a number: those as they are, anything else as JSON text. Decision 24."""
+    plain = json_value(value)
+    if plain is None or isinstance(plain, str) or (isinstance(plain, int | float) and not isinstance(plain, bool)):
+        return plain
+    return json_text(plain)
+
+
+def output_text(value: Any) -> str | None:
+    """The output of a step, where clients take text alone."""
+    plain = json_value(value)
+    return plain if plain is None or isinstance(plain, str) else json_text(plain)
+
+
+def json_text(value: Any) -> str:
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def time_text(at_ms: int | None) -> str | None:
+    """ISO 8601 in UTC with milliseconds."""
+    if at_ms is None:
+        return None
+    return datetime.fromtimestamp(at_ms / 1000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
