@@ -9,6 +9,7 @@ from aiohttp.http_writer import HttpVersion10
 from ..core.response import Response, wire_body, wire_head
 from .http1_head import response_head
 from .response_head import EMPTY_STATUSES, asks_to_close, body_length
+from .websocket_handshake import VERSION
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -68,7 +69,10 @@ def _framing(status: int, length: int | None, *, is_http_10: bool, is_kept: bool
             lines.append("transfer-encoding: chunked")
     elif status not in {204, 304}:
         lines.append(f"content-length: {length}")
-    if not is_kept:
+    if status == 426:  # says to what: RFC 9110, 15.5.22; RFC 6455, 4.4
+        lines += ["upgrade: websocket", f"sec-websocket-version: {VERSION}"]
+        lines.append(f"connection: {'upgrade' if is_kept else 'upgrade, close'}")
+    elif not is_kept:
         lines.append("connection: close")
     elif is_http_10:
         lines.append("connection: keep-alive")

@@ -9,6 +9,8 @@ the queue, in a context of its own. Who may end a connection:
   nobody can tell where the next one starts.
 - `cut_if_late`, called by the server's tick with the tick's time; nothing here reads a clock.
 
+An upgrade to a WebSocket is the last answer of a connection: from then on what arrives is the socket's.
+
 Closing after an answer is gentle: our half is shut first and what still comes is dropped for a moment, since a reset
 would make the client lose the answer (RFC 9112, 9.6).
 """
@@ -31,14 +33,18 @@ from ..core.body import Body
 from ..core.errors import RefusedError
 from ..core.request import incoming_request
 from ..core.response import Response, wire_body
+from ..core.web_socket import WebSocketAnswer
 from .aiohttp_answer import send_answer
-from .aiohttp_request import IncomingBody, check_body, refusal_of, require_url
+from .aiohttp_request import IncomingBody, asks_for_web_socket, check_body, refusal_of, require_url
+from .aiohttp_websocket import AiohttpWebSocket
 from .client_patience import Cut, Patience
+from .websocket_handshake import check_handshake, handshake_head
 
 if TYPE_CHECKING:
     from aiohttp.http_parser import RawRequestMessage
     from aiohttp.streams import StreamReader
 
+    from ..core.request import Request
     from .aiohttp_server import HttpServer
 
 READ_BUFFER_BYTES = 64 * 1024
@@ -60,6 +66,7 @@ class Connection(BaseProtocol):
         "_is_input_over",
         "_patience",
         "_queue",
+        "_socket",
         "_task",
         "address",
         "server",
@@ -86,6 +93,7 @@ class Connection(BaseProtocol):
         self.server = server
         self._queue: deque[tuple[RawRequestMessage | RefusedError, StreamReader]] = deque()
         self._task: asyncio.Task[None] | None = None
+        self._socket: AiohttpWebSocket | None = None
         self._body: StreamReader = EMPTY_PAYLOAD
         self._is_answering = False
         self._is_continue_due = False
@@ -103,6 +111,9 @@ class Connection(BaseProtocol):
             self._refuse(RefusedError(503, "Too many connections from this address."))
 
     def data_received(self, data: bytes) -> None:
+        if self._socket is not None:
+            self._socket.feed(data)
+            return
         if self._is_input_over:
             return
         was_in_body = not self._body.is_eof()
@@ -166,6 +177,8 @@ class Connection(BaseProtocol):
             self._refuse(RefusedError(408, "The request's headers did not arrive in time."))
         elif cut is Cut.CLOSE:
             self.transport.close()
+        elif self._socket is not None:
+            self._socket.tick(now)
 
     def close(self) -> None:
         """End at once; a running handler is cancelled."""
@@ -296,27 +309,16 @@ class Connection(BaseProtocol):
         """Answer one request; True when the connection can carry another."""
         server = self.server
         try:
-            url = require_url(message, server.guard)
-            body = None
-            if payload is not EMPTY_PAYLOAD or hdrs.TRANSFER_ENCODING in message.headers:
-                check_body(message, payload, server.limits.body_bytes)
-                body = self._body_of(message, payload)
+            request = self._request_of(message, payload)
         except RefusedError as error:
             await send_answer(self, _refusal(error), message, is_kept=False)
             return False
-        request = incoming_request(
-            message.method, url, message.raw_headers, body, decode_json=server.decode_json, client_address=self.address
-        )
-        try:
-            response = await server.fetcher.fetch(request)
-        except RefusedError as error:
-            response = _refusal(error)
-        except (Exception, SystemExit, asyncio.CancelledError) as error:
-            # The border: a client always gets an answer, and sys.exit() in a handler does not stop the server.
-            if _is_being_cancelled():
-                raise
-            server.host.log.error("request_failed", exc_info=error)
-            response = Response("Internal Server Error\n", status=500)
+        response = await self._response_to(request)
+        if isinstance(response.web_socket, WebSocketAnswer):
+            if asks_for_web_socket(message):
+                await self._serve_socket(message, response.web_socket)
+                return False
+            response = _refusal(RefusedError(426, "Only WebSockets are answered here: ask for an upgrade."))
         is_kept = not (message.should_close or message.upgrade or server.is_draining)
         if self._is_input_over and not self._queue:
             is_kept = False
@@ -329,6 +331,45 @@ class Connection(BaseProtocol):
         if not payload.at_eof():
             payload.set_exception(OSError("The request's body cannot be read after the answer has been sent."))
         return is_kept
+
+    def _request_of(self, message: RawRequestMessage, payload: StreamReader) -> Request:
+        server = self.server
+        url = require_url(message, server.guard)
+        body = None
+        if payload is not EMPTY_PAYLOAD or hdrs.TRANSFER_ENCODING in message.headers:
+            check_body(message, payload, server.limits.body_bytes)
+            body = self._body_of(message, payload)
+        if asks_for_web_socket(message):
+            keys = message.headers.getall(hdrs.SEC_WEBSOCKET_KEY, ())
+            versions = message.headers.getall(hdrs.SEC_WEBSOCKET_VERSION, ())
+            check_handshake(message.method, keys, versions, has_body=body is not None)
+        return incoming_request(
+            message.method, url, message.raw_headers, body, decode_json=server.decode_json, client_address=self.address
+        )
+
+    async def _response_to(self, request: Request) -> Response:
+        server = self.server
+        try:
+            return await server.fetcher.fetch(request)
+        except RefusedError as error:
+            return _refusal(error)
+        except (Exception, SystemExit, asyncio.CancelledError) as error:
+            # The border: a client always gets an answer, and sys.exit() in a handler does not stop the server.
+            if _is_being_cancelled():
+                raise
+            server.host.log.error("request_failed", exc_info=error)
+            return Response("Internal Server Error\n", status=500)
+
+    async def _serve_socket(self, message: RawRequestMessage, answer: WebSocketAnswer) -> None:
+        """Carry a WebSocket until it is closed."""
+        socket = AiohttpWebSocket(self)
+        self.write(handshake_head(message.headers[hdrs.SEC_WEBSOCKET_KEY], answer.protocol, self.server.date))
+        self._upgraded = True  # the parser is out of the way of pauses in reading
+        self._socket = socket
+        try:
+            await socket.run(answer.handler)
+        finally:
+            self._socket = None
 
     def _body_of(self, message: RawRequestMessage, payload: StreamReader) -> Body:
         limit = self.server.limits.body_bytes

@@ -46,12 +46,17 @@ def require_url(message: RawRequestMessage, guard: HostGuard) -> str:
         raise RefusedError(400, "The request target contains a fragment (#), which is never sent.")
     if (target.startswith(RESERVED_PATH) or origin.startswith(_API_ORIGIN)) and is_control(origin[7:], target):
         guard.check_control(origin, headers.get(hdrs.ORIGIN), headers.get("Sec-Fetch-Site"))
+    elif asks_for_web_socket(message):
+        raise RefusedError(501, "A Worker cannot answer WebSockets yet; that comes with a later version of Edge.")
     if message.method == "OPTIONS":
         private_network = headers.get("Access-Control-Request-Private-Network")
         guard.check_preflight(origin, headers.get(hdrs.ORIGIN), private_network)
-    if message.upgrade and headers.get(hdrs.UPGRADE, "").lower() == "websocket":
-        raise RefusedError(501, "WebSockets are not answered yet; they come with a later version of Edge.")
     return origin + target
+
+
+def asks_for_web_socket(message: RawRequestMessage) -> bool:
+    """Whether a message is a WebSocket's handshake, good or bad."""
+    return message.upgrade and message.headers.get(hdrs.UPGRADE, "").lower() == "websocket"
 
 
 def check_body(message: RawRequestMessage, payload: StreamReader, body_bytes_max: int) -> None:

@@ -18,6 +18,7 @@ from ..core.errors import RefusedError
 from ..core.request import incoming_request
 from ..core.reserved import is_control
 from ..core.response import Response, wire_body, wire_head
+from ..core.web_socket import WebSocketAnswer
 from .response_head import EMPTY_STATUSES, body_length, require_sendable, sendable_headers
 
 if TYPE_CHECKING:
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
     Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
     Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
     AsgiApp = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+NO_WEBSOCKETS = "Behind ASGI no WebSockets are answered: edge dev and edge serve have them."
 
 _PRINTABLE = "".join(map(chr, range(0x21, 0x7F)))
 
@@ -61,7 +64,7 @@ def asgi_app(
         elif scope["type"] == "lifespan":
             await _live(lifespan, receive, send)
         elif scope["type"] == "websocket":
-            await send({"type": "websocket.close", "code": 1011, "reason": "WebSockets are not answered yet."})
+            await send({"type": "websocket.close", "code": 1011, "reason": NO_WEBSOCKETS})
         else:
             msg = f"ASGI scope {scope['type']!r} is not known here: only http, lifespan and websocket are."
             raise ValueError(msg)
@@ -100,6 +103,8 @@ class _Exchange:
         try:
             request = self._request_of(scope, receive)
             response = await self._fetcher.fetch(request)
+            if isinstance(response.web_socket, WebSocketAnswer):
+                raise RefusedError(501, NO_WEBSOCKETS)
         except RefusedError as error:
             response = Response(f"{error}\n", status=error.http_status)
         except Exception as error:

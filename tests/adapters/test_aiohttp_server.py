@@ -121,16 +121,6 @@ async def test_answer_tells_no_server_name(serving, exchange):
     assert raw.count(b"date: ") == 1
 
 
-async def test_websocket_upgrade_is_501_with_a_sentence(serving, exchange):
-    upgrade = GET.replace(
-        b"\r\n\r\n", b"\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\r\n"
-    )
-    async with serving(HELLO) as server:
-        raw = await exchange(server, upgrade)
-    assert raw.startswith(b"HTTP/1.1 501 ")
-    assert b"WebSockets are not answered yet" in raw
-
-
 async def test_exception_answers_500_and_the_connection_lives(serving, exchange):
     def fail(request):
         if request.url.endswith("/last"):

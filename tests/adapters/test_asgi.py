@@ -7,11 +7,12 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from edge.runtime.adapters.asgi import asgi_app
+from edge.runtime.adapters.asgi import NO_WEBSOCKETS, asgi_app
 from edge.runtime.adapters.host_guard import HostGuard
 from edge.runtime.core.body import Body
 from edge.runtime.core.errors import RefusedError
 from edge.runtime.core.response import Response, replace_wire_body
+from edge.runtime.core.web_socket import WebSocketAnswer
 from edge.runtime.testing.fake_host import FakeHost
 from edge.wrangler_config.worker_config import Limits
 
@@ -233,7 +234,13 @@ async def test_websocket_is_closed_with_a_sentence():
         sent.append(message)
 
     await app({"type": "websocket"}, None, send)
-    assert sent == [{"type": "websocket.close", "code": 1011, "reason": "WebSockets are not answered yet."}]
+    assert sent == [{"type": "websocket.close", "code": 1011, "reason": NO_WEBSOCKETS}]
+
+
+async def test_an_answer_that_is_a_websocket_is_501_with_a_sentence():
+    socket = WebSocketAnswer(lambda _socket: asyncio.sleep(0))
+    start, body = await call(lambda _request: Response(status=101, web_socket=socket), EMPTY)
+    assert (start["status"], body["body"]) == (501, f"{NO_WEBSOCKETS}\n".encode())
 
 
 async def test_unknown_scope_is_refused():

@@ -42,7 +42,14 @@ def post(*headers: bytes, body: bytes = b"") -> bytes:
     return head(b"POST / HTTP/1.1", *headers) + body
 
 
+def handshake(*headers: bytes, line: bytes = b"GET /cdn-cgi/x HTTP/1.1") -> bytes:
+    """A WebSocket's, without version and key."""
+    return head(line, b"Connection: Upgrade", b"Upgrade: websocket", *headers)
+
+
 CHUNKED = b"Transfer-Encoding: chunked"
+VERSION = b"Sec-WebSocket-Version: 13"
+KEY = b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ=="
 
 REFUSED = {
     # Request line.
@@ -234,6 +241,22 @@ REFUSED = {
     "trailer with a space before the colon": post(CHUNKED, body=b"0\r\nX-A : b\r\n\r\n"),
     # Expectations and upgrades.
     "unknown expectation": post(b"Expect: 200-ok", b"Content-Length: 5", body=b"hello"),
+    "WebSocket without version": handshake(KEY),
+    "WebSocket of version 8": handshake(b"Sec-WebSocket-Version: 8", KEY),
+    "WebSocket of version 013": handshake(b"Sec-WebSocket-Version: 013", KEY),
+    "WebSocket of two versions": handshake(VERSION, b"Sec-WebSocket-Version: 8", KEY),
+    "WebSocket of a list of versions": handshake(b"Sec-WebSocket-Version: 13, 8", KEY),
+    "WebSocket without key": handshake(VERSION),
+    "WebSocket of two keys": handshake(VERSION, KEY, b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA=="),
+    "WebSocket with a short key": handshake(VERSION, b"Sec-WebSocket-Key: c2hvcnQ="),
+    "WebSocket with a long key": handshake(VERSION, b"Sec-WebSocket-Key: YSBrZXkgb2YgMTcgYnl0ZXM="),
+    "WebSocket with loose bits in its key": handshake(VERSION, b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZR=="),
+    "WebSocket with an empty key": handshake(VERSION, b"Sec-WebSocket-Key:"),
+    "WebSocket by POST": handshake(VERSION, KEY, line=b"POST /cdn-cgi/x HTTP/1.1"),
+    "WebSocket with a body": handshake(VERSION, KEY, b"Content-Length: 5") + b"hello",
+    "WebSocket with chunks": handshake(VERSION, KEY, CHUNKED) + b"0\r\n\r\n",
+    "WebSocket from another origin": handshake(VERSION, KEY, b"Origin: http://evil.example"),
+    "WebSocket of a foreign host": handshake(VERSION, KEY, line=b"GET http://evil.example/cdn-cgi/x HTTP/1.1"),
 }
 
 UNDERSTOOD = {
