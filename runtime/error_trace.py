@@ -79,7 +79,12 @@ def is_syntax_error(trace: TracebackException) -> bool:
 
 def is_framework(frame: FrameSummary) -> bool:
     """A frame of Edge or of the import system."""
-    return frame.filename == _IMPORTLIB or frame.filename.startswith((*_ROOMS, "<frozen importlib"))
+    return is_framework_file(frame.filename)
+
+
+def is_framework_file(name: str) -> bool:
+    """A file of Edge or of the import system."""
+    return name == _IMPORTLIB or name.startswith((*_ROOMS, "<frozen importlib"))
 
 
 def is_users(frame: FrameSummary) -> bool:

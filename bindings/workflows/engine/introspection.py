@@ -37,5 +37,5 @@ class Introspection(Protocol):
     def misses_event(self, key: StepKey) -> bool:
         """Whether a wait times out as soon as it is called, whatever was sent."""
 
-    def failed(self, key: StepKey, attempt: int, error: Exception) -> None:
+    def failed(self, key: StepKey, error: Exception) -> None:
         """An attempt failed; the error still has its traceback, which the journal does not keep."""
