@@ -24,6 +24,7 @@ COMMANDS = {
     "streams": "Make streams, show what they hold, send to them.",
     "sinks": "Make and show sinks: where pipelines write to.",
     "pipelines": "Make and show pipelines: SQL between streams and sinks.",
+    "workflows": "Trigger workflows; show, pause, end and restart their instances.",
     "query": "Run SQL over what sinks delivered.",
     "token": "Make, list and revoke API tokens.",
     "complete": "Print a script that completes `edge` in your shell.",
