@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from ...runtime.core.response import Response
+from ...runtime.core.web_socket import asks_for_web_socket
 from .._shared.rest import Answer
 from . import NAME_CHARS_MAX
 from .answers import Action
@@ -21,6 +22,7 @@ from .rest_shapes import created_shape, detail_shape, instance_shape, step_shape
 from .rest_subscribe import CONTENT_TYPE, event_stream
 from .rest_values import time_text
 from .service import PER_PAGE, PER_PAGE_MAX
+from .subscribe_socket import event_socket
 from .workflow import ID_CHARS_MAX
 
 if TYPE_CHECKING:
@@ -118,12 +120,14 @@ class InstanceCalls:
         return step_shape(step)
 
     async def subscribe(self, call: Call) -> Response:
-        """Stream an instance's events, as server-sent events: what was since `cursor`, then what comes."""
+        """Stream an instance's events, as server-sent events or a WebSocket: those since `cursor`, then what comes."""
         cursor = call.headers.get("last-event-id") or call.query.get("cursor") or "0"
         if not cursor.isdecimal() or len(cursor) > 15:
             raise WorkflowError("invalid_request", "Invalid Workflow subscription options")
         wanted = call.query["filter"].split(",") if call.query.get("filter") else None
         events = await self._service.subscribe(*_address(call), int(cursor), wanted)
+        if asks_for_web_socket(call.headers):
+            return event_socket(events, call.headers)
         headers = {"content-type": CONTENT_TYPE, "cache-control": "no-store"}
         return Response(event_stream(events, self._service.host), headers=headers)
 
