@@ -1,6 +1,5 @@
-"""The events of an instance over HTTP, each as one JSON text: as server-sent events, or as messages of a WebSocket.
+"""The events of an instance as server-sent events: `id:` and `data:` lines, resumable by `Last-Event-ID`.
 
-Both are resumed by the last `eventId` that was seen: `?cursor=`, and `Last-Event-ID` as a browser's EventSource sends.
 Source: spec "Workflows", 5 and 7; WHATWG HTML, "Server-sent events".
 """
 
@@ -15,7 +14,6 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 
     from ...runtime.core.host import Host
-    from ...runtime.core.web_socket import WebSocket
 
 KEEP_ALIVE_SECONDS = 15.0
 """A comment is sent so often: proxies cut connections that say nothing."""
@@ -41,25 +39,12 @@ async def event_stream(events: AsyncGenerator[Mapping[str, Any], None], host: Ho
                 if event is None:
                     return
                 coming = host.spawn(_next(events), name="workflow_event")
-                yield f"id: {event['eventId']}\ndata: {event_text(event)}\n\n"
+                yield f"id: {event['eventId']}\ndata: {json_text(json_value(event))}\n\n"
     finally:
         coming.cancel()
         beat.cancel()
         await asyncio.gather(coming, beat, return_exceptions=True)
         await events.aclose()
-
-
-async def send_events(events: AsyncGenerator[Mapping[str, Any], None], socket: WebSocket) -> None:
-    """Send a message for each event; returns when they end. Being cancelled, as when the client leaves, closes them."""
-    try:
-        async for event in events:
-            await socket.send_text(event_text(event))
-    finally:
-        await events.aclose()
-
-
-def event_text(event: Mapping[str, Any]) -> str:
-    return json_text(json_value(event))
 
 
 async def _next(events: AsyncGenerator[Mapping[str, Any], None]) -> Mapping[str, Any] | None:
