@@ -26,6 +26,9 @@ T = TypeVar("T")
 BODY_BYTES_MAX = 1024 * 1024
 PER_PAGE = 20
 PER_PAGE_MAX = 100
+BEARER_PROTOCOL = "bearer"
+"""Pages cannot send Authorization with a WebSocket: they offer the protocols "bearer" and their token, in this order
+(`new WebSocket(url, ["bearer", token])`), and the first is the one that is spoken."""
 INVALID_REQUEST = 10002
 """Code of a body or a query that makes no sense, where a product has none of its own."""
 

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import re
 from ipaddress import IPv6Address, ip_address
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from ...bindings._shared.permissions import EVERYTHING, WRITE
-from ...bindings._shared.rest import ApiError
+from ...bindings._shared.rest import BEARER_PROTOCOL, ApiError
 from ...bindings._shared.tokens import Token, is_global_key
 from ..core.request import client_address
+from ..core.web_socket import asks_for_web_socket, offered_protocols
 
 if TYPE_CHECKING:
     from ...bindings._shared.rest import Refusal
@@ -38,12 +40,13 @@ def is_from_this_machine(request: Request) -> bool:
 
 
 def authenticate(headers: Headers, tokens: TokenStore, bad_token: Refusal) -> Token:
-    """The token or global key of a request. A bearer token counts before a key.
+    """The token or global key of a request. A bearer token counts before a key; a WebSocket may offer it as protocol.
 
     Raises:
         ApiError: there is none, it has no form a client could send, or it is not good, for whatever reason.
     """
-    bearer, email, key = headers.get("authorization"), headers.get("x-auth-email"), headers.get("x-auth-key")
+    bearer = headers.get("authorization") or _offered_bearer(headers)
+    email, key = headers.get("x-auth-email"), headers.get("x-auth-key")
     if bearer is not None:
         found = _BEARER.fullmatch(bearer.strip())
         if found is None:
@@ -60,6 +63,15 @@ def authenticate(headers: Headers, tokens: TokenStore, bad_token: Refusal) -> To
     if token is None:
         raise ApiError(403, 9103, "Unknown X-Auth-Key or X-Auth-Email")
     return token
+
+
+def _offered_bearer(headers: Headers) -> str | None:
+    """What Authorization would be, of a page that cannot send it with its WebSocket."""
+    offered = offered_protocols(headers) if asks_for_web_socket(headers) else []
+    for name, token in pairwise(offered):
+        if name == BEARER_PROTOCOL:
+            return f"Bearer {token}"
+    return None
 
 
 def _is_loopback(text: str) -> bool:

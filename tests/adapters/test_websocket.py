@@ -15,7 +15,7 @@ from edge.runtime.adapters.aiohttp_websocket import (
     MESSAGE_BYTES_MAX,
     PING_SECONDS,
 )
-from edge.runtime.core.headers import Headers
+from edge.runtime.core.headers import headers_of
 from edge.runtime.core.response import Response
 from edge.runtime.core.web_socket import WebSocketAnswer, asks_for_web_socket, offered_protocols
 
@@ -172,9 +172,9 @@ async def test_a_workers_own_upgrade_is_501_with_a_sentence(serving, exchange):
 
 
 def test_only_both_headers_ask_for_a_socket():
-    assert asks_for_web_socket(Headers({"upgrade": "WebSocket", "connection": "keep-alive, Upgrade"}))
-    assert not asks_for_web_socket(Headers({"upgrade": "websocket"}))
-    assert not asks_for_web_socket(Headers({"connection": "upgrade", "upgrade": "h2c"}))
+    assert asks_for_web_socket(headers_of({"upgrade": "WebSocket", "connection": "keep-alive, Upgrade"}))
+    assert not asks_for_web_socket(headers_of({"upgrade": "websocket"}))
+    assert not asks_for_web_socket(headers_of({"connection": "upgrade", "upgrade": "h2c"}))
 
 
 # Messages.
