@@ -225,7 +225,8 @@ class WorkflowRunner:
     async def _take_over_dead(self, owner: str) -> None:
         """What a dead process held is ready again: at once when nobody listens, else when its lease is over."""
         for other, alive_until_ms in await self._journal.owners():
-            if other == owner or (self._doorbells.ring(other) and alive_until_ms > self._now_ms()):
+            is_listening = other != owner and self._doorbells.ring(other)
+            if other == owner or (is_listening and alive_until_ms > self._now_ms()):
                 continue
             for taken in await self._journal.take_over(other, self._crash_count_max, self._now_ms()):
                 about = {"workflow": taken.workflow, "instance": taken.id, "crash_count": taken.crash_count}
@@ -233,7 +234,8 @@ class WorkflowRunner:
                     self._host.log.error("workflow_parked", **about, remedy="resume it once its code is mended")
                 else:
                     self._host.log.info("workflow_taken_over", **about)
-            self._doorbells.forget(other)
+            if not is_listening:  # one that was only stalled goes on
+                self._doorbells.forget(other)
             self._bell.set()
 
     async def _purge(self) -> None:
