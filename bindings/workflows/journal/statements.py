@@ -184,7 +184,7 @@ def claim(connection: Connection, owner: str, workflow: str, count_max: int, now
         " modified_ms = ?, status = CASE status WHEN 'rollingBack' THEN status ELSE 'running' END WHERE number = ?",
         [(owner, one.lease.fence, now_ms, now_ms, one.lease.number) for one in claimed],
     )
-    if claimed:  # an owner that was taken over while it was stalled is listed again: its instances are found when it dies
+    if claimed:  # one that was stalled and taken over is listed again: what it holds must be found when it dies
         connection.execute("INSERT OR IGNORE INTO owner (name, alive_until_ms) VALUES (?, ?)", (owner, now_ms))
     next_ready = [
         connection.execute(
