@@ -78,10 +78,14 @@ class Definition:
     delay_ms_default: int = DELAY_MS_DEFAULT
     has_implicit_dependencies: bool = True
     shows_non_retryable_message: bool = True
+    strict_replay: bool = False
+    """Whether a run that differs from what is recorded ends its instance."""
     run: Callable[[dict[str, Any], Any, Env], Awaitable[Any]] | None = None
     """`run(event, step, env)` in place of the method of a class: a manifest's."""
     version: str = ""
     """Of `run`; a class's version is that of its code."""
+    check_params: Callable[[object], None] | None = None
+    """Refuses params of a new instance by raising BindingError."""
     earlier: Mapping[str, Definition] = field(default_factory=dict)
     """By version: what instances of earlier versions go on with."""
 

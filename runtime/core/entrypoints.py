@@ -25,6 +25,9 @@ class WorkerEntrypoint(_Entrypoint):
 class WorkflowEntrypoint(_Entrypoint):
     """A Workflow: define `async def run(self, event, step)`."""
 
+    strict_replay: bool = False
+    """Edge only: end an instance whose run differs from what is recorded, in place of a warning."""
+
 
 class DurableObject(_Entrypoint):
     """A Durable Object: `ctx` is its state."""

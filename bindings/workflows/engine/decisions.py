@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from .. import values
 from ..errors import ErrorRecord, WorkflowError, recorded
 from ..errors import StepInterruptedError as Interrupted
-from ..journal.records import Change, Kind, Status, StepKey, StepRecord, StepState
+from ..journal.records import Change, Status, StepKey, StepRecord, StepState
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -149,12 +149,3 @@ def decide_restart(steps: Sequence[StepRecord], start: StepKey | None) -> Change
         if step.key == start:
             return Change(Status.QUEUED, restart_from=step.order)
     raise WorkflowError("instance.cannot_restart", f'Step "{start.name}" not found in execution history')
-
-
-def unvisited(recorded_steps: Sequence[StepRecord], visited: set[StepKey]) -> StepRecord | None:
-    """The first step that an earlier pass finished and this one, which reached its end, never called.
-
-    Code that differs between passes did that: it read a clock, drew a number, or was changed.
-    """
-    over = (step for step in recorded_steps if step.state in {StepState.DONE, StepState.FAILED})
-    return next((step for step in over if step.key not in visited and step.key.kind is not Kind.ROLLBACK), None)

@@ -19,7 +19,7 @@ from ....runtime.core.errors import BackendError
 from .. import values
 from ..errors import ErrorRecord, Interrupted, WorkflowError, WorkflowFatalError, WorkflowTimeoutError, recorded
 from ..journal.records import Finish, Kind, Pause, Progress, Status, StepKey, StepRecord, StepState
-from .decisions import unvisited
+from .replay import ReplayCheck
 from .steps import WorkflowStep
 from .timers import now_ms
 
@@ -76,11 +76,11 @@ class InstancePass:
         self.instance = claimed.instance
         self.lease = claimed.lease
         self._tools = tools
-        self._before = {step.key: step for step in claimed.steps}
-        self._records = dict(self._before)
+        self._records = {step.key: step for step in claimed.steps}
+        self._replay = ReplayCheck(claimed.steps)
+        self._is_over = False
         self._next_order = max((step.order for step in claimed.steps), default=-1) + 1
         self._counts: dict[tuple[Kind, str], int] = {}
-        self._visited: set[StepKey] = set()
         self._step_count = 0
         self._unsaved: dict[StepKey, StepRecord] = {}
         self._active_count = 0
@@ -96,6 +96,8 @@ class InstancePass:
         self._side_tasks: set[asyncio.Task[Any]] = set()
         self._resting: asyncio.Task[None] | None = None
         self._generation = tools.worker.current
+        cls = self._generation and self._generation.worker.workflows.get(definition.class_name)
+        self._is_strict = definition.strict_replay or bool(getattr(cls, "strict_replay", False))
 
     @property
     def host(self) -> Host:
@@ -117,6 +119,11 @@ class InstancePass:
         return is_waiting and not any(wait.done() for wait in self._waits)
 
     @property
+    def waits_until_ms(self) -> Sequence[int]:
+        """When each of its waits in memory is over."""
+        return tuple(self._waits.values())
+
+    @property
     def running_steps(self) -> Sequence[StepRecord]:
         """The steps whose functions run."""
         return [record for record in self._records.values() if record.state is StepState.RUNNING]
@@ -126,6 +133,8 @@ class InstancePass:
         self._task = self._spawn(self._call(), "run")
         task = self._task
         await asyncio.wait({task})
+        if self._end is None and self._replay.is_behind:
+            await self._let_branches_replay()
         if self._end is None:
             self._end = self._outcome(task)
         elif not task.cancelled():
@@ -168,7 +177,6 @@ class InstancePass:
         self.check_open()
         count = self._counts[kind, name] = self._counts.get((kind, name), 0) + 1
         key = StepKey(kind, name, count)
-        self._visited.add(key)
         if kind is Kind.DO:
             self._step_count += 1
             if self._step_count > self.definition.steps_max:
@@ -177,13 +185,20 @@ class InstancePass:
                     f"The limit of {limit} steps has been reached. Raise limits.steps of the workflow, or loop less."
                 )
                 self.fail(WorkflowFatalError(message))
-        return key, self._records.get(key)
+        record = self._records.get(key)
+        if self._replay.is_behind and not _depth.get():
+            self._replay.visit(key, is_new=record is None)
+        return key, record
 
     def new_record(self, key: StepKey, **values_: Any) -> StepRecord:
         """The record of a step that no pass called before."""
-        record = StepRecord(key, self._next_order, **values_)
+        record = StepRecord(key, self._next_order, is_nested=_depth.get() > 0, **values_)
         self._next_order += 1
         return record
+
+    def recorded(self, kind: Kind, name: str) -> StepRecord | None:
+        """What is recorded of the first step with a name."""
+        return self._records.get(StepKey(kind, name, 1))
 
     @contextmanager
     def active(self) -> Iterator[None]:
@@ -240,10 +255,13 @@ class InstancePass:
             await asyncio.get_running_loop().create_future()
         if self._leaving is None and self._generation is not None and self._generation.is_retiring:
             self._leaving = Pause(Status.RUNNING, self.now_ms())
-        if self._leaving is not None:
-            if self._callback_count == 0:
-                self.stop(self._leaving)
-            await asyncio.get_running_loop().create_future()  # cancelled when the last callback has ended
+        if self._leaving is not None and self._callback_count == 0:
+            self.stop(self._leaving)
+        if self._leaving is not None or self._is_over:
+            await asyncio.get_running_loop().create_future()  # cancelled when the pass ends
+        is_checked = self._is_strict and not self.instance.is_terminating
+        if is_checked and not await self._replay.caught_up(self.host, self._tools.timers):
+            self.fail(self._replay.error())
 
     async def save(self, record: StepRecord) -> None:
         """Record a step; durable on return."""
@@ -361,7 +379,9 @@ class InstancePass:
         error = task.exception()
         if self.instance.is_terminating:
             return Finish(Status.TERMINATED)
-        self._warn_of_divergence()
+        self._tell_of_divergence()
+        if self._is_strict and self._replay.is_behind:
+            return Finish(Status.ERRORED, error=recorded(self._replay.error()))
         if error is not None:
             self.host.log.warning("workflow_errored", **self._named(), exc_info=error)
             return Finish(Status.ERRORED, error=self.definition.shown_error(recorded(error)))
@@ -423,15 +443,13 @@ class InstancePass:
 
     async def _rest(self) -> None:
         """Once everything waits: hibernate, or say `waiting` and stay."""
-        seen = -1
-        while seen != self._move_count:
-            seen = self._move_count
-            for _ in range(QUIET_TURNS):
-                await asyncio.sleep(0)
+        await self._quiet()
         if self._end is not None or not self._waits or self._active_count > len(self._waits):
             return
         due_ms = min(self._waits.values())
         if due_ms - self.now_ms() > RESIDENT_WAIT_MS or self.definition.concurrency_max is not None:
+            if self._replay.requested_step is not None:
+                self._tell_of_divergence()
             self.stop(Pause(Status.WAITING, due_ms, tuple(self._event_waits.values())))
             return
         waiting = Progress(status=Status.WAITING, ready_ms=due_ms)
@@ -441,11 +459,26 @@ class InstancePass:
         else:
             self._is_shown_waiting = True
 
-    def _warn_of_divergence(self) -> None:
-        missed = unvisited(tuple(self._before.values()), self._visited)
-        if missed is not None:
-            step = f"{missed.key.name}-{missed.key.occurrence}"
-            self.host.log.warning("workflow_replay_diverged", **self._named(), recorded_step=step)
+    async def _let_branches_replay(self) -> None:
+        """`run` is over, and a branch that nobody awaits may be on its way to what is recorded: nothing new begins."""
+        self._is_over = True
+        await self._quiet()
+
+    def _tell_of_divergence(self) -> None:
+        replay = self._replay
+        if replay.is_behind:
+            step, instead = replay.recorded_step, replay.requested_step
+            self.host.log.warning(
+                "workflow_replay_diverged", **self._named(), recorded_step=step, requested_step=instead
+            )
+
+    async def _quiet(self) -> None:
+        """Return when no step was called, and none ended, for some turns of the loop."""
+        seen = -1
+        while seen != self._move_count:
+            seen = self._move_count
+            for _ in range(QUIET_TURNS):
+                await asyncio.sleep(0)
 
     def _named(self) -> dict[str, str]:
         return {"workflow": self.instance.workflow, "instance": self.instance.id}

@@ -132,6 +132,12 @@ async def host(tmp_path: Path) -> AsyncIterator[FakeHost]:
 
 
 @pytest.fixture
+def opening() -> Callable[..., Any]:
+    """`open_site`, for tests that open many on hosts of their own."""
+    return open_site
+
+
+@pytest.fixture
 async def start(host: FakeHost) -> AsyncIterator[Callable[..., Any]]:
     """`await start(run)`: a site that runs this function."""
     async with AsyncExitStack() as stack:

@@ -193,9 +193,3 @@ def test_a_finished_step_is_called_again_only_when_its_write_was_cut(crash_point
     simulation.run()
     repeated = sum(simulation.finished_calls.values()) - 3
     assert 0 <= repeated <= len(crash_points)
-
-
-def test_a_step_that_was_never_called_again_is_found() -> None:
-    records = [step(StepState.DONE, result=b"1"), StepRecord(StepKey(Kind.SLEEP, "nap", 1), 1, StepState.PENDING)]
-    assert decisions.unvisited(records, set()) == records[0]
-    assert decisions.unvisited(records, {KEY}) is None
