@@ -10,12 +10,13 @@ import signal
 import subprocess
 import sys
 from collections import Counter
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow.parquet as pq
 import pytest
+from pyiceberg.catalog.sql import SqlCatalog
 
 from edge.bindings.pipelines.dead_letters import DeadLetters
 from edge.bindings.pipelines.delivery.store import DeliveryStore
@@ -103,11 +104,22 @@ def acknowledged(folder: Path) -> list[int]:
 
 def delivered(folder: Path, name: str) -> Counter[int]:
     """How often each number is in the files of a sink, read by a reader that is not ours."""
-    if name == "table":
-        files = (folder / name).rglob("*.parquet")
+    if name in ("table", "iced"):
+        files = (folder / name).rglob("*.parquet") if name == "table" else table_files(folder)
         return Counter(n for path in files for n in pq.ParquetFile(path).read().column("n").to_pylist())
     lines = (line for path in (folder / name).rglob("*.json") for line in path.read_bytes().splitlines())
     return Counter(json.loads(line)["n"] for line in lines)
+
+
+def table_files(folder: Path) -> list[Path]:
+    """Every file that the manifests of the Iceberg table's newest snapshot name."""
+    place = folder / "state" / "iceberg"
+    with closing(SqlCatalog("edge", uri=f"sqlite:///{place}/catalog.sqlite3", warehouse=str(place))) as catalog:
+        table = catalog.load_table("default.iced")
+        snapshot = table.current_snapshot()
+        manifests = snapshot.manifests(table.io) if snapshot is not None else []
+        entries = [entry for manifest in manifests for entry in manifest.fetch_manifest_entry(table.io)]
+        return [Path(entry.data_file.file_path.removeprefix("file://")) for entry in entries]
 
 
 def problems(folder: Path, before: dict[Path, str]) -> list[str]:
@@ -117,7 +129,10 @@ def problems(folder: Path, before: dict[Path, str]) -> list[str]:
         "lines": sent,
         "rows": {n for n in sent if n % 5},
         "table": {n for n in sent if n % 7},
+        "iced": {n for n in sent if n % 5},
     }
+    used = {one.key.sink_id for one in DeliveryStore(folder / "state").inserts()}
+    wanted = {name: numbers for name, numbers in wanted.items() if sink_id(name) in used}
     found = hashes(folder)
     wrong = [f"{path} changed" for path, digest in before.items() if found.get(path) != digest]
     for name, numbers in wanted.items():
@@ -128,6 +143,10 @@ def problems(folder: Path, before: dict[Path, str]) -> list[str]:
     return wrong + accounting_problems(folder)
 
 
+def sink_id(name: str) -> str:
+    return id_of("sink", "table_" if name == "table" else name)
+
+
 def accounting_problems(folder: Path) -> list[str]:
     """Accepted = delivered + filtered + dead, by what the sinks and the dead letters really hold."""
     wrong: list[str] = []
@@ -136,13 +155,11 @@ def accounting_problems(folder: Path) -> list[str]:
     failed = {(one.partition, one.offset) for one in letters if one.family == "execution"}
     store = DeliveryStore(folder / "state")
     for state in store.inserts():
-        name = {id_of("sink", "table_" if n == "table" else n): n for n in ("lines", "rows", "table")}[
-            state.key.sink_id
-        ]
+        name = {sink_id(n): n for n in ("lines", "rows", "table", "iced")}[state.key.sink_id]
         if store.intent(state.key.id) is not None:
             wrong.append(f"{name}: an intent is left")
         tallies = [one.tally for one in state.progress.values()]
-        dead = {"lines": 0, "rows": len(unfit), "table": len(unfit) + len(failed)}[name]
+        dead = {"lines": 0, "rows": len(unfit), "table": len(unfit) + len(failed), "iced": len(unfit)}[name]
         total = sum(one.committed - one.started for one in state.progress.values())
         if sum(tally.delivered for tally in tallies) != delivered(folder, name).total():
             wrong.append(f"{name}: delivered are counted wrong")
