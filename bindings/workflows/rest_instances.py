@@ -122,7 +122,7 @@ class InstanceCalls:
     async def subscribe(self, call: Call) -> Response:
         """Stream an instance's events, as server-sent events or a WebSocket: those since `cursor`, then what comes."""
         cursor = call.headers.get("last-event-id") or call.query.get("cursor") or "0"
-        if not cursor.isdecimal() or len(cursor) > 15:
+        if not cursor.isdecimal() or len(cursor) > CURSOR_DIGITS_MAX:
             raise WorkflowError("invalid_request", "Invalid Workflow subscription options")
         wanted = call.query["filter"].split(",") if call.query.get("filter") else None
         events = await self._service.subscribe(*_address(call), int(cursor), wanted)

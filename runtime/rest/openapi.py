@@ -74,8 +74,17 @@ def _operation(route: Route, body: dict[str, Any] | None) -> dict[str, Any]:
     if route.permission:
         operation["description"] = f"A token has to allow `{route.permission}`."
     if body is not None:
-        operation["requestBody"] = {"required": True, "content": {_JSON: {"schema": body}}}
+        operation["requestBody"] = {"required": not _is_optional(route.body), "content": {_JSON: {"schema": body}}}
     return operation
+
+
+def _is_optional(body: Any) -> bool:
+    """Whether nothing will do, which is read as null."""
+    try:
+        msgspec.convert(None, body)
+    except msgspec.ValidationError:
+        return False
+    return True
 
 
 _BARE = str.maketrans("", "", "{}")

@@ -102,15 +102,17 @@ def url_of(text: str) -> Any:
 
 
 @asynccontextmanager
-async def open_api(folder: Path, *, body_bytes: int | None = None) -> AsyncIterator[Api]:
-    (folder / "wrangler.jsonc").write_text(json.dumps(CONFIG))
-    (folder / "entry.py").write_text(ENTRY)
+async def open_api(
+    folder: Path, *, config: dict[str, Any] = CONFIG, entry: str = ENTRY, is_dev: bool = False
+) -> AsyncIterator[Api]:
+    (folder / "wrangler.jsonc").write_text(json.dumps(config))
+    (folder / "entry.py").write_text(entry)
     state = folder / "state"
     state.mkdir(mode=0o700)
     host = FakeHost(state)
     choice = ConfigChoice(folder / "wrangler.jsonc")
     tokens = TokenStore(state, now=host.now)
-    async with open_local_app(choice, host, load_config(choice)) as app:  # type: ignore[arg-type]  # a Host in all but name
+    async with open_local_app(choice, host, load_config(choice), is_dev=is_dev) as app:  # type: ignore[arg-type]  # a Host in all but name
         server = HttpServer(host, Limits(), ServerSettings())
         await server.start(app, open_sockets("127.0.0.1", 0))
         try:

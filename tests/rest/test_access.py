@@ -7,6 +7,7 @@ new one fails until somebody has said who may call it.
 from __future__ import annotations
 
 import itertools
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from conftest import Api, Reply
 
 READ, WRITE, ANYONE, ACCOUNT = "Pipelines Read", "Pipelines Write", "", "Account Settings Read"
+SCRIPTS_READ, SCRIPTS_WRITE = "Workers Scripts Read", "Workers Scripts Write"
+WORKFLOW = "/accounts/{account_id}/workflows/{workflow_name}"
+INSTANCE = f"{WORKFLOW}/instances/{{instance_id}}"
 V1 = "/accounts/{account_id}/pipelines/v1"
 WANTS = {
     ("GET", "/user"): ANYONE,
@@ -45,11 +49,29 @@ WANTS = {
     ("GET", f"{V1}/pipelines/{{pipeline_id}}"): READ,
     ("DELETE", f"{V1}/pipelines/{{pipeline_id}}"): WRITE,
     ("POST", f"{V1}/validate_sql"): READ,
+    ("GET", "/accounts/{account_id}/workflows"): SCRIPTS_READ,
+    ("GET", WORKFLOW): SCRIPTS_READ,
+    ("PUT", WORKFLOW): SCRIPTS_WRITE,
+    ("DELETE", WORKFLOW): SCRIPTS_WRITE,
+    ("GET", f"{WORKFLOW}/versions"): SCRIPTS_READ,
+    ("GET", f"{WORKFLOW}/versions/{{version_id}}"): SCRIPTS_READ,
+    ("GET", f"{WORKFLOW}/versions/{{version_id}}/graph"): SCRIPTS_READ,
+    ("GET", f"{WORKFLOW}/instances"): SCRIPTS_READ,
+    ("POST", f"{WORKFLOW}/instances"): SCRIPTS_WRITE,
+    ("POST", f"{WORKFLOW}/instances/batch"): SCRIPTS_WRITE,
+    ("POST", f"{WORKFLOW}/instances/batch/delete"): SCRIPTS_WRITE,
+    ("PUT", f"{WORKFLOW}/instances/terminate"): SCRIPTS_WRITE,
+    ("GET", INSTANCE): SCRIPTS_READ,
+    ("DELETE", INSTANCE): SCRIPTS_WRITE,
+    ("GET", f"{INSTANCE}/step"): SCRIPTS_READ,
+    ("GET", f"{INSTANCE}/subscribe"): SCRIPTS_READ,
+    ("PATCH", f"{INSTANCE}/status"): SCRIPTS_WRITE,
+    ("POST", f"{INSTANCE}/events/{{event_type}}"): SCRIPTS_WRITE,
 }
 VERIFY = "tokens/verify"
 CALLERS = (
     "nobody", "email alone", "key alone", "not a bearer", "empty bearer", "two tokens", "odd key", "unknown key",
-    "another's key", "a word", "forged", "expired", "revoked", "read-only", "write", "sender", "other product",
+    "another's key", "a word", "forged", "expired", "revoked", "read-only", "write", "sender", "tail", "other product",
     "everything", "read everything", "global key", "revoked key",
 )  # fmt: skip
 ACCOUNTS = {"own": LOCAL_ACCOUNT_ID, "foreign": "f" * 32}
@@ -80,9 +102,10 @@ async def headers_of(api: Api) -> dict[str, dict[str, str]]:
         "forged": good[:-2] + ("AA" if not good.endswith("AA") else "BB"),
         "expired": expired,
         "revoked": revoked,
-        "read-only": store.create("Workers Pipelines Read", "Account Settings Read"),
-        "write": store.create("Workers Pipelines Write", "Account Settings Write"),
+        "read-only": store.create("Workers Pipelines Read", "Workers Scripts Read", "Account Settings Read"),
+        "write": store.create("Workers Pipelines Write", "Workers Scripts Edit", "Account Settings Write"),
         "sender": store.create("Workers Pipeline Send"),
+        "tail": store.create("Workers Tail Read"),
         "other product": store.create("Queues Write"),
         "everything": good,
         "read everything": store.create("All Read"),
@@ -104,13 +127,14 @@ async def headers_of(api: Api) -> dict[str, dict[str, str]]:
 
 
 ALLOWED = {
-    "read-only": {READ, ACCOUNT, ANYONE},
-    "write": {READ, WRITE, ACCOUNT, ANYONE},
+    "read-only": {READ, SCRIPTS_READ, ACCOUNT, ANYONE},
+    "write": {READ, WRITE, SCRIPTS_READ, SCRIPTS_WRITE, ACCOUNT, ANYONE},
     "sender": {ANYONE},
+    "tail": {SCRIPTS_READ, ANYONE},
     "other product": {ANYONE},
-    "everything": {READ, WRITE, ACCOUNT, ANYONE},
-    "read everything": {READ, ACCOUNT, ANYONE},
-    "global key": {READ, WRITE, ACCOUNT, ANYONE},
+    "everything": {READ, WRITE, SCRIPTS_READ, SCRIPTS_WRITE, ACCOUNT, ANYONE},
+    "read everything": {READ, SCRIPTS_READ, ACCOUNT, ANYONE},
+    "global key": {READ, WRITE, SCRIPTS_READ, SCRIPTS_WRITE, ACCOUNT, ANYONE},
 }
 
 
@@ -141,8 +165,7 @@ async def test_every_route_answers_every_caller_as_the_table_says(api: Api) -> N
     assert set(headers) == set(CALLERS)
     for (method, pattern), caller, account in itertools.product(WANTS, CALLERS, ACCOUNTS):
         path = pattern.replace("{account_id}", ACCOUNTS[account])
-        for name in ("stream_id", "sink_id", "pipeline_id", "pipeline_name"):
-            path = path.replace(f"{{{name}}}", "0" * 32)
+        path = re.sub(r"\{\w+\}", "0" * 32, path)
         reply = await api.ask(method, path, headers=headers[caller], raw=b"{}" if method in {"POST", "PATCH"} else None)
         refusal = expected(caller, account, pattern, WANTS[method, pattern])
         what = f"{caller}, {account} account: {method} {pattern} -> {reply.status} {reply.body!r}"
