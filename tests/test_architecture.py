@@ -27,6 +27,7 @@ OWNERS = {
     "mangum": r"runtime/adapters/aws_lambda\w*\.py",
     "sqlite3": r"bindings/_shared/(sqlite|tokens)\w*\.py|bindings/\w+/local\.py",
     "click": r"runtime/cli/\w+\.py",
+    "rich": r"runtime/cli/(workflow_drawing|progress)\.py",
     "watchfiles": r"runtime/cli/\w+\.py",
     "uvloop": r"runtime/cli/\w+\.py",
     "boto3": r"$^",
@@ -40,6 +41,7 @@ OWNERS = {
     "opentelemetry": r"bindings/pipelines/(sinks/types|ingest)/otlp\w*\.py",
     "duckdb": r"runtime/cli/query\.py|bindings/pipelines/query\.py",
     "zstandard": r"bindings/pipelines/ingest/\w+\.py",
+    "yaml": r"bindings/workflows/manifests/yaml_text\.py",
     "graphql": r"bindings/pipelines/observability/graphql_api\.py",
     "jwt": r"bindings/_shared/tokens\.py",
 }

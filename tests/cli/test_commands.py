@@ -32,6 +32,18 @@ def test_version_and_help_import_no_command(edge: Edge, tmp_path: Path) -> None:
     assert shown.splitlines()[-1] == "[]"
 
 
+def test_starting_loads_no_rich(tmp_path: Path) -> None:
+    """structlog would load it for tracebacks that Edge writes itself; who draws with it finds it all the same."""
+    code = (
+        "import sys; import edge.runtime.cli.dev, edge.runtime.cli.serve, edge.runtime.cli.workflows\n"
+        "print([name for name in sys.modules if name.split('.')[0] == 'rich']); import rich.tree"
+    )
+    shown = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
+    ).stdout
+    assert shown == "[]\n"
+
+
 def test_an_unknown_command_or_option_is_one_message(edge: Edge) -> None:
     for arguments in (["nope"], ["dev", "--nope"], ["dev", "--port", "70000"], ["dev", "--var", "novalue"]):
         found = edge(*arguments)
