@@ -6,6 +6,7 @@ Source: spec "Workflows", 2 and 5; "Handler-side contract", 6.8.
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 from uuid import UUID
 
@@ -70,13 +71,17 @@ class Workflow:
             BindingError: the id is malformed, or `params` cannot be stored.
             WorkflowError: the id exists already, also when that instance is finished.
         """
-        new = self._new_instance({**(options or {}), **named})
-        (is_made,) = await self._tools.journal.create(self._definition.name, [new], self._tools.now_ms())
-        if not is_made:
-            message = f'Workflow instance with id "{new.id}" already exists'
-            raise WorkflowError("instance.already_exists", message)
-        self._tools.tell(None)
-        return self._handle(new.id)
+        return await self._create(self._new_instance({**(options or {}), **named}))
+
+    async def create_child(self, instance_id: str, params: object, parent: int | None, *, is_cascading: bool) -> None:
+        """Start an instance for another one (its number), which is told of its end.
+
+        Raises:
+            BindingError: `params` cannot be stored, or are refused.
+            WorkflowError: the id exists already.
+        """
+        new = self._new_instance({"id": instance_id, "params": params})
+        await self._create(replace(new, parent=parent, is_cascading=is_cascading))
 
     async def create_batch(self, batch: Sequence[Mapping[str, Any]] | Mapping[str, Any]) -> Any:
         """Start up to 100 instances.
@@ -132,6 +137,14 @@ class Workflow:
 
     deleteBatch = delete_batch  # noqa: N815 - Cloudflare's JavaScript spelling
 
+    async def _create(self, new: NewInstance) -> WorkflowInstance:
+        (is_made,) = await self._tools.journal.create(self._definition.name, [new], self._tools.now_ms())
+        if not is_made:
+            message = f'Workflow instance with id "{new.id}" already exists'
+            raise WorkflowError("instance.already_exists", message)
+        self._tools.tell(None)
+        return self._handle(new.id)
+
     def _handle(self, instance_id: str) -> WorkflowInstance:
         return WorkflowInstance(self._definition.name, instance_id, self._tools)
 
@@ -162,6 +175,8 @@ class Workflow:
             raise BindingError("Workflow instance has invalid id")
         retention = options.get("retention") or {}
         definition = self._definition
+        if definition.check_params is not None:
+            definition.check_params(options.get("params", {}))
         return NewInstance(
             instance_id,
             _encoded("params", options.get("params", {})),

@@ -1,0 +1,47 @@
+"""Calls what a task `uses`, with the arguments of its `with`."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+from typing import TYPE_CHECKING, Any
+
+from ..engine.decorated_steps import CONTEXT
+from .manifest import FileFunction
+from .uses import check_call, find_callable
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from ....runtime.core.env import Env
+    from .manifest import BindingMethod
+
+
+async def call_uses(uses: FileFunction | BindingMethod, arguments: Any, env: Env, ctx: Mapping[str, Any]) -> Any:
+    """What it returns. A plain function runs in a thread, so that one that computes for long holds up nobody.
+
+    A thread cannot be stopped: after a timeout it goes on, and what it returns is dropped.
+
+    Raises:
+        WorkflowFatalError: it is not there, or does not take these arguments.
+        Exception: what it raised.
+    """
+    function = find_callable(uses, env)
+    positional = arguments if isinstance(arguments, list) else []
+    named = {} if isinstance(arguments, list) else dict(arguments)
+    if CONTEXT not in named and _takes_context(function):
+        named[CONTEXT] = ctx
+    check_call(uses, function, positional, named)
+    if isinstance(uses, FileFunction) and not inspect.iscoroutinefunction(function):
+        returned = await asyncio.to_thread(function, *positional, **named)
+    else:
+        returned = function(*positional, **named)
+    return await returned if inspect.isawaitable(returned) else returned
+
+
+def _takes_context(function: Callable[..., Any]) -> bool:
+    try:
+        parameter = inspect.signature(function).parameters.get(CONTEXT)
+    except ValueError:  # a builtin without a signature
+        return False
+    return parameter is not None and parameter.kind is not parameter.POSITIONAL_ONLY

@@ -1,0 +1,100 @@
+"""What a task calls: a function of the Worker's folder, or a method of a binding."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import inspect
+import re
+from typing import TYPE_CHECKING, Any
+
+from ..errors import WorkflowFatalError
+from .manifest import BindingMethod, FileFunction
+from .problems import did_you_mean, echo
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from ....runtime.core.env import Env
+
+_FILE = re.compile(r"(?:\./)?((?:[A-Za-z_]\w*/)*[A-Za-z_]\w*\.py):([A-Za-z_]\w*)", re.ASCII)
+_BINDING = re.compile(r"binding:([A-Za-z_]\w*)\.([A-Za-z]\w*)", re.ASCII)
+
+
+def parse_uses(value: object) -> FileFunction | BindingMethod | None:
+    """`./media.py:probe` or `binding:BUCKET.put`; None for anything else."""
+    if not isinstance(value, str):
+        return None
+    if match := _FILE.fullmatch(value):
+        return FileFunction(match[1], match[2])
+    return BindingMethod(match[1], match[2]) if (match := _BINDING.fullmatch(value)) else None
+
+
+def check_function(function: FileFunction, folder: Path) -> str | None:
+    """What is wrong with a function, seen without running its file; None when it is there."""
+    path = folder / function.path
+    try:
+        source = path.read_bytes()
+    except OSError as error:
+        near = did_you_mean(function.path, (one.relative_to(folder).as_posix() for one in path.parent.glob("*.py")))
+        return f"{function.path} cannot be read ({error.strerror}).{near}"
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError, RecursionError) as error:
+        return f"{function.path} is no Python: {error}."
+    names, is_open = _top_names(tree)
+    if function.name in names or is_open:
+        return None
+    return f"{function.path} has no function {function.name}.{did_you_mean(function.name, names)}"
+
+
+def _top_names(tree: ast.Module) -> tuple[set[str], bool]:
+    """What a module calls by name at its top, and whether it may have more (`import *`, a name set inside an if)."""
+    names: set[str] = set()
+    is_open = False
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
+            names.add(node.name)
+        elif isinstance(node, ast.Import | ast.ImportFrom):
+            names.update((alias.asname or alias.name).partition(".")[0] for alias in node.names)
+            is_open = is_open or any(alias.name == "*" for alias in node.names)
+        elif isinstance(node, ast.Assign | ast.AnnAssign):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            names.update(one.id for target in targets for one in ast.walk(target) if isinstance(one, ast.Name))
+        elif isinstance(node, ast.If | ast.Try | ast.With):
+            is_open = True
+    return names, is_open
+
+
+def find_callable(uses: FileFunction | BindingMethod, env: Env) -> Callable[..., Any]:
+    """What a task calls, of the code that is loaded now: the Worker's folder is the import root.
+
+    Raises:
+        WorkflowFatalError: it is not there.
+        Exception: what the file raised while it was imported.
+    """
+    if isinstance(uses, BindingMethod):
+        found: Callable[..., Any] | None = getattr(getattr(env, uses.binding, None), uses.method, None)
+    else:
+        name = uses.path.removesuffix(".py").replace("/", ".")
+        found = getattr(importlib.import_module(name), uses.name, None)
+    if not callable(found):
+        raise WorkflowFatalError(
+            f"{uses}: there is no such {'method' if isinstance(uses, BindingMethod) else 'function'}."
+        )
+    return found
+
+
+def check_call(uses: object, function: Callable[..., Any], arguments: Any, named: dict[str, Any]) -> None:
+    """Refuse arguments that a function does not take.
+
+    Raises:
+        WorkflowFatalError: it would raise TypeError for them, which no retry changes.
+    """
+    try:
+        inspect.signature(function).bind(*arguments, **named)
+    except TypeError as error:
+        raise WorkflowFatalError(f"{uses} cannot be called with {echo(arguments or sorted(named))}: {error}.") from None
+    except ValueError:  # a builtin without a signature
+        return
