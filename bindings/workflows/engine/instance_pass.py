@@ -435,11 +435,11 @@ class InstancePass:
 
     def _flush_soon(self) -> None:
         if self._unsaved and self._end is None:
-            self._spawn(_quietly(self._flush()), "flush")
+            self._spawn(_quietly(self._flush), "flush")
 
     def _rest_when_quiet(self) -> None:
         if self._end is None and (self._resting is None or self._resting.done()):
-            self._resting = self._spawn(_quietly(self._rest()), "rest")
+            self._resting = self._spawn(_quietly(self._rest), "rest")
 
     async def _rest(self) -> None:
         """Once everything waits: hibernate, or say `waiting` and stay."""
@@ -487,7 +487,7 @@ class InstancePass:
         return self.host.spawn(work, name=f"workflow_{what}:{self.instance.workflow}/{self.instance.id}")
 
 
-async def _quietly(work: Coroutine[Any, Any, None]) -> None:
+async def _quietly(work: Callable[[], Awaitable[None]]) -> None:
     """Side work of a pass, which has been ended when this is interrupted."""
     with suppress(Interrupted):
-        await work
+        await work()
