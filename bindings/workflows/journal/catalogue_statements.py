@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from ..._shared.sqlite_facts import Connection
     from .records import Fire, InstanceFilter, NewInstance
 
+FIRES_KEPT = 1_000
+"""Times per schedule that are remembered as taken, newest first taken: 16 hours of every minute."""
+
 _WORKFLOW = (
     "name, class_name, script_name, version, steps_max, concurrency_max, success_retention_ms, error_retention_ms,"
     " schedules, manifest, created_ms, modified_ms"
@@ -79,18 +82,21 @@ def last_created_ms(connection: Connection, workflow: str) -> int | None:
 
 
 def fire(connection: Connection, workflow: str, fire: Fire, new: NewInstance, now_ms: int) -> bool:
+    """Each time is kept and not the latest alone: a clock that was wrong by a year and is put right fires again."""
     is_taken = connection.execute(
-        "INSERT INTO schedule (workflow, cron, fired_ms) VALUES (?, ?, ?)"
-        " ON CONFLICT (workflow, cron) DO UPDATE SET fired_ms = excluded.fired_ms WHERE excluded.fired_ms > fired_ms",
-        (workflow, *fire),
+        "INSERT OR IGNORE INTO fired (workflow, cron, at_ms) VALUES (?, ?, ?)", (workflow, *fire)
     ).rowcount
+    connection.execute(
+        "DELETE FROM fired WHERE number IN (SELECT number FROM fired WHERE workflow = ? AND cron = ?"
+        " ORDER BY number DESC LIMIT -1 OFFSET ?)",
+        (workflow, fire.cron, FIRES_KEPT),
+    )
     return is_taken == 1 and create(connection, workflow, [new], now_ms) == [True]
 
 
 def last_fire_ms(connection: Connection, workflow: str, cron: str) -> int | None:
-    query = "SELECT fired_ms FROM schedule WHERE workflow = ? AND cron = ?"
-    row = connection.execute(query, (workflow, cron)).fetchone()
-    return None if row is None else cast("int", row[0])
+    query = "SELECT max(at_ms) FROM fired WHERE workflow = ? AND cron = ?"
+    return cast("int | None", connection.execute(query, (workflow, cron)).fetchone()[0])
 
 
 def put_workflow(connection: Connection, row: WorkflowRow) -> None:
@@ -123,7 +129,7 @@ def forget_some(connection: Connection, workflow: str, count_max: int) -> list[A
         forget(connection, [number for number, _ in rows])
         return [Acted(owner, number) for number, owner in rows if owner is not None]
     connection.execute("DELETE FROM version WHERE workflow = ?", (workflow,))
-    connection.execute("DELETE FROM schedule WHERE workflow = ?", (workflow,))
+    connection.execute("DELETE FROM fired WHERE workflow = ?", (workflow,))
     connection.execute("DELETE FROM workflow WHERE name = ?", (workflow,))
     return None
 

@@ -16,9 +16,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from ..errors import ErrorRecord
+    from .history import HistoryEvent
     from .records import (
         Acted,
         Change,
+        ChunkKey,
         Claims,
         Finish,
         Instance,
@@ -43,6 +45,9 @@ class Journal(Protocol):
         """Add queued instances; False where the id is taken, and that one is not changed."""
 
     async def find(self, workflow: str, instance_id: str) -> Instance | None: ...
+
+    async def number_of(self, workflow: str, instance_id: str) -> int | None:
+        """The number of an instance, which is never given twice; None when there is none."""
 
     async def steps(self, workflow: str, instance_id: str) -> Sequence[StepRecord]:
         """What is recorded, in order of first call."""
@@ -90,6 +95,12 @@ class Journal(Protocol):
         The result of a completed wait is the encoded event, made by `engine.event_result`. None: lease lost.
         """
 
+    async def put_chunk(self, lease: Lease, key: ChunkKey, content: bytes) -> Status | None:
+        """Keep a piece of a stream for the attempt that makes it; the instance's status then. None: lease lost."""
+
+    async def chunk(self, number: int, key: ChunkKey) -> bytes | None:
+        """A piece of a stream of the instance with that number."""
+
     async def release(self, lease: Lease, pause: Pause, now_ms: int) -> bool:
         """Let an instance go. False: lease lost.
 
@@ -133,6 +144,11 @@ class Journal(Protocol):
 
     async def last_fire_ms(self, workflow: str, cron: str) -> int | None:
         """The latest time of a schedule that was taken."""
+
+    async def history(
+        self, workflow: str, instance_id: str, *, after: int, count_max: int
+    ) -> Sequence[HistoryEvent] | None:
+        """What happened to an instance since event `after` (0: from the beginning); None when there is none."""
 
     async def put_workflow(self, row: WorkflowRow) -> None:
         """Keep a workflow as it is now; the time its name was first seen stays."""

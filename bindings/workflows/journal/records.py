@@ -76,6 +76,16 @@ class StepRecord:
     error: ErrorRecord | None = None
     config: Mapping[str, Any] | None = None
     """As `ctx["config"]` shows it, of a step that was called in this pass: for the history, not for replays."""
+    is_nested: bool = False
+    """Whether the callback of another step called it: once that one is finished, nobody calls it again."""
+
+
+class ChunkKey(NamedTuple):
+    """Where a piece of a result lies that is a stream."""
+
+    step: StepKey
+    attempt: int
+    place: int
 
 
 class Trigger(StrEnum):
@@ -108,7 +118,9 @@ class NewInstance:
     trigger: Trigger = Trigger.BINDING
     fire: Fire | None = None
     parent: int | None = None
-    """The instance (its number) that this one is terminated with."""
+    """The instance (its number) that is told of the end of this one, by an event of `ended_event_type`."""
+    is_cascading: bool = False
+    """Whether it is terminated with its parent."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,3 +285,8 @@ class Version:
     graph: str | None = None
     """As JSON."""
     created_ms: int = 0
+
+
+def ended_event_type(number: int) -> str:
+    """The type of the event that tells a parent of the end of its child."""
+    return f"$ended:{number}"

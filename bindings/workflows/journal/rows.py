@@ -15,7 +15,7 @@ INSTANCE_FACTS = (
     " version, created_by, cron, fired_ms, error_name, error_message"
 )
 INSTANCE = f"{INSTANCE_FACTS}, params, output"
-STEP = "kind, name, count, place, state, attempt, due_ms, event_type, error_name, error_message, result"
+STEP = "kind, name, count, place, state, attempt, is_nested, due_ms, event_type, error_name, error_message, result"
 
 
 def read_instance(row: Sequence[Any]) -> Instance:
@@ -45,7 +45,7 @@ def read_instance(row: Sequence[Any]) -> Instance:
 
 def read_step(row: Sequence[Any]) -> StepRecord:
     """Of the columns STEP."""
-    kind, name, count, place, state, attempt, due_ms, event_type, error_name, error_message, result = row
+    kind, name, count, place, state, attempt, is_nested, due_ms, event_type, error_name, error_message, result = row
     return StepRecord(
         StepKey(Kind(kind), name, count),
         place,
@@ -55,6 +55,7 @@ def read_step(row: Sequence[Any]) -> StepRecord:
         event_type=event_type,
         result=result,
         error=read_error(error_name, error_message),
+        is_nested=bool(is_nested),
     )
 
 

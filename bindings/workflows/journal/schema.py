@@ -25,6 +25,7 @@ MIGRATIONS = (
         crash_count INTEGER NOT NULL DEFAULT 0,
         is_terminating INTEGER NOT NULL DEFAULT 0,
         parent INTEGER,
+        is_cascading INTEGER NOT NULL DEFAULT 0,
         version TEXT NOT NULL,
         created_by TEXT NOT NULL,
         cron TEXT,
@@ -54,6 +55,7 @@ MIGRATIONS = (
         place INTEGER NOT NULL,
         state TEXT NOT NULL,
         attempt INTEGER NOT NULL,
+        is_nested INTEGER NOT NULL,
         due_ms INTEGER,
         event_type TEXT,
         error_name TEXT,
@@ -61,6 +63,18 @@ MIGRATIONS = (
         result BLOB,
         PRIMARY KEY (instance, kind, name, count)
     ) WITHOUT ROWID
+    """,
+    """
+    CREATE TABLE chunk (
+        instance INTEGER NOT NULL,
+        kind TEXT NOT NULL,
+        name TEXT NOT NULL,
+        count INTEGER NOT NULL,
+        attempt INTEGER NOT NULL,
+        place INTEGER NOT NULL,
+        content BLOB NOT NULL,
+        PRIMARY KEY (instance, kind, name, count, attempt, place)
+    )
     """,
     """
     CREATE TABLE inbox (
@@ -72,6 +86,21 @@ MIGRATIONS = (
     )
     """,
     "CREATE INDEX inbox_by_type ON inbox (instance, type, number)",
+    """
+    CREATE TABLE history (
+        instance INTEGER NOT NULL,
+        number INTEGER NOT NULL,
+        types TEXT NOT NULL,
+        at_ms INTEGER NOT NULL,
+        started_ms INTEGER,
+        kind TEXT,
+        name TEXT,
+        count INTEGER,
+        attempt INTEGER,
+        told TEXT,
+        PRIMARY KEY (instance, number)
+    ) WITHOUT ROWID
+    """,
     "CREATE TABLE owner (name TEXT PRIMARY KEY, alive_until_ms INTEGER NOT NULL) WITHOUT ROWID",
     """
     CREATE TABLE workflow (
@@ -104,11 +133,12 @@ MIGRATIONS = (
     )
     """,
     """
-    CREATE TABLE schedule (
+    CREATE TABLE fired (
+        number INTEGER PRIMARY KEY AUTOINCREMENT,
         workflow TEXT NOT NULL,
         cron TEXT NOT NULL,
-        fired_ms INTEGER NOT NULL,
-        PRIMARY KEY (workflow, cron)
-    ) WITHOUT ROWID
+        at_ms INTEGER NOT NULL,
+        UNIQUE (workflow, cron, at_ms)
+    )
     """,
 )

@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
 
 from ..._shared.sqlite import Database, Lane
-from . import catalogue_statements, statements
+from . import catalogue_statements, chunk_statements, history_statements, statements
 from .records import Acted, Event, Fire
 from .schema import MIGRATIONS
 
@@ -21,8 +21,10 @@ if TYPE_CHECKING:
 
     from ..._shared.sqlite_facts import Connection
     from ..errors import ErrorRecord
+    from .history import HistoryEvent
     from .records import (
         Change,
+        ChunkKey,
         Claims,
         Finish,
         Instance,
@@ -86,6 +88,10 @@ class SqliteJournal:
         found = await self._read(statements.find, workflow, instance_id)
         return None if found is None else found[1]
 
+    async def number_of(self, workflow: str, instance_id: str) -> int | None:
+        found = await self._read(statements.find, workflow, instance_id)
+        return None if found is None else found[0]
+
     async def steps(self, workflow: str, instance_id: str) -> Sequence[StepRecord]:
         return await self._read(statements.steps_of, workflow, instance_id)
 
@@ -130,6 +136,12 @@ class SqliteJournal:
     ) -> StepRecord | None:
         return await self._write(statements.take_event, lease, step, otherwise, now_ms)
 
+    async def put_chunk(self, lease: Lease, key: ChunkKey, content: bytes) -> Status | None:
+        return await self._write(chunk_statements.put_chunk, lease, key, content, size_bytes=len(content))
+
+    async def chunk(self, number: int, key: ChunkKey) -> bytes | None:
+        return await self._read(chunk_statements.chunk, number, key)
+
     async def release(self, lease: Lease, pause: Pause, now_ms: int) -> bool:
         return await self._write(statements.release, lease, pause, now_ms)
 
@@ -170,6 +182,11 @@ class SqliteJournal:
 
     async def last_fire_ms(self, workflow: str, cron: str) -> int | None:
         return await self._read(catalogue_statements.last_fire_ms, workflow, cron)
+
+    async def history(
+        self, workflow: str, instance_id: str, *, after: int, count_max: int
+    ) -> Sequence[HistoryEvent] | None:
+        return await self._read(history_statements.history, workflow, instance_id, after, count_max)
 
     async def put_workflow(self, row: WorkflowRow) -> None:
         await self._write(catalogue_statements.put_workflow, row)

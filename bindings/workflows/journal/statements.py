@@ -5,9 +5,13 @@ Each checks before it changes anything, so one that is refused does not undo its
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 from ..engine.decisions import event_result
+from .history import instance_entry, step_entries
+from .history_statements import append, forget_before_restart
+from .inbox import cascading_children, has_event, put_event, tell_again, tell_parent
 from .records import (
     Acted,
     Change,
@@ -21,6 +25,7 @@ from .records import (
     Pause,
     Progress,
     Status,
+    StepKey,
     StepRecord,
     StepState,
     TakenOver,
@@ -41,19 +46,22 @@ def create(connection: Connection, workflow: str, instances: Sequence[NewInstanc
 def _create(connection: Connection, workflow: str, new: NewInstance, now_ms: int) -> bool:
     made = connection.execute(
         "INSERT OR IGNORE INTO instance (workflow, id, status, created_ms, modified_ms, ready_ms, success_retention_ms,"
-        " error_retention_ms, parent, version, created_by, cron, fired_ms, params)"
-        " VALUES (?, ?, 'queued', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        " error_retention_ms, parent, is_cascading, version, created_by, cron, fired_ms, params)"
+        " VALUES (?, ?, 'queued', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             workflow,
             new.id,
             *(now_ms, now_ms, now_ms),
             *(new.success_retention_ms, new.error_retention_ms),
-            *(new.parent, new.version, new.trigger),
+            *(new.parent, new.is_cascading, new.version, new.trigger),
             *(new.fire or (None, None)),
             new.params,
         ),
     )
-    return made.rowcount == 1
+    if made.rowcount != 1:
+        return False
+    append(connection, cast("int", made.lastrowid), [instance_entry(None, Status.QUEUED, now_ms)])
+    return True
 
 
 def find(connection: Connection, workflow: str, instance_id: str) -> tuple[int, Instance, str | None] | None:
@@ -93,13 +101,16 @@ def act(
     except Exception as error:  # noqa: BLE001 - a refusal is its caller's, not its neighbours' in this batch
         return error
     if change is not None:
-        _apply(connection, number, change, now_ms)
+        _apply(connection, number, instance.status, change, now_ms)
     return Acted(owner, number)
 
 
-def _apply(connection: Connection, number: int, change: Change, now_ms: int) -> None:
+def _apply(connection: Connection, number: int, before: Status, change: Change, now_ms: int) -> None:
     status = change.status
     connection.execute("UPDATE instance SET status = ?, modified_ms = ? WHERE number = ?", (status, now_ms, number))
+    is_again = change.restart_from is not None
+    # One that ends while it rolls back was cut short by this.
+    append(connection, number, [instance_entry(None if is_again else before, status, now_ms, is_undone=False)])
     if change.keeps_owner:
         return
     is_ready = status in {Status.QUEUED, Status.RUNNING, Status.ROLLING_BACK}
@@ -120,8 +131,15 @@ def _apply(connection: Connection, number: int, change: Change, now_ms: int) -> 
             (number,),
         )
         connection.execute("DELETE FROM step WHERE instance = ? AND place >= ?", (number, change.restart_from))
+        connection.execute(
+            "DELETE FROM chunk WHERE instance = ? AND (kind, name, count) NOT IN"
+            " (SELECT kind, name, count FROM step WHERE step.instance = chunk.instance)",
+            (number,),
+        )
         if change.restart_from == 0:
             connection.execute("DELETE FROM inbox WHERE instance = ?", (number,))
+        tell_again(connection, number, now_ms)
+        forget_before_restart(connection, number)
     if status.is_final:
         _end(connection, number, Finish(status), now_ms)
 
@@ -130,6 +148,8 @@ def delete(connection: Connection, workflow: str, instance_id: str, now_ms: int)
     found = find(connection, workflow, instance_id)
     if found is None:
         return None
+    if not found[1].status.is_final:
+        tell_parent(connection, found[0], Finish(Status.TERMINATED), now_ms)
     forget(connection, [found[0]])
     return Acted(found[2], found[0])
 
@@ -137,7 +157,9 @@ def delete(connection: Connection, workflow: str, instance_id: str, now_ms: int)
 def forget(connection: Connection, numbers: Sequence[int]) -> None:
     for number in numbers:
         connection.execute("DELETE FROM step WHERE instance = ?", (number,))
+        connection.execute("DELETE FROM chunk WHERE instance = ?", (number,))
         connection.execute("DELETE FROM inbox WHERE instance = ?", (number,))
+        connection.execute("DELETE FROM history WHERE instance = ?", (number,))
         connection.execute("DELETE FROM instance WHERE number = ?", (number,))
 
 
@@ -147,25 +169,8 @@ def send_event(connection: Connection, workflow: str, instance_id: str, event_ty
         return None
     number, instance, owner = found
     if not instance.status.is_final:
-        connection.execute(
-            "INSERT INTO inbox (instance, type, sent_ms, payload) VALUES (?, ?, ?, ?)",
-            (number, event_type, event.sent_ms, event.payload),
-        )
-        if instance.status is Status.WAITING and owner is None and _has_event(connection, number):
-            connection.execute("UPDATE instance SET ready_ms = ? WHERE number = ?", (event.sent_ms, number))
+        put_event(connection, number, event_type, event)
     return Acted(owner, number)
-
-
-def _has_event(connection: Connection, number: int) -> bool:
-    """Whether an event lies ready for a wait."""
-    return (
-        connection.execute(
-            "SELECT 1 FROM step JOIN inbox ON inbox.instance = step.instance AND inbox.type = step.event_type"
-            " WHERE step.instance = ? AND step.kind = 'wait' AND step.state = 'pending' LIMIT 1",
-            (number,),
-        ).fetchone()
-        is not None
-    )
 
 
 def claim(connection: Connection, owner: str, workflow: str, count_max: int, now_ms: int) -> Claims:
@@ -184,6 +189,9 @@ def claim(connection: Connection, owner: str, workflow: str, count_max: int, now
         " modified_ms = ?, status = CASE status WHEN 'rollingBack' THEN status ELSE 'running' END WHERE number = ?",
         [(owner, one.lease.fence, now_ms, now_ms, one.lease.number) for one in claimed],
     )
+    for one in claimed:
+        if one.instance.status is not Status.ROLLING_BACK:
+            append(connection, one.lease.number, [instance_entry(one.instance.status, Status.RUNNING, now_ms)])
     if claimed:  # one that was stalled and taken over is listed again: what it holds must be found when it dies
         connection.execute("INSERT OR IGNORE INTO owner (name, alive_until_ms) VALUES (?, ?)", (owner, now_ms))
     next_ready = [
@@ -208,6 +216,8 @@ def park(connection: Connection, workflow: str, reason: ErrorRecord, count_max: 
         " error_message = ? WHERE number = ?",
         [(now_ms, now_ms, *reason, number) for number, _ in rows],
     )
+    for number, _ in rows:
+        append(connection, number, [instance_entry(None, Status.PAUSED, now_ms)])
     return [instance_id for _, instance_id in rows]
 
 
@@ -228,7 +238,7 @@ def save(connection: Connection, lease: Lease, progress: Progress, now_ms: int) 
     if status is None:
         return None
     for step in progress.steps:
-        _put_step(connection, lease.number, step)
+        _put_step(connection, lease.number, step, now_ms)
     if any(step.state is StepState.DONE for step in progress.steps):  # it gets further: it is not what kills processes
         connection.execute("UPDATE instance SET crash_count = 0 WHERE number = ? AND crash_count > 0", (lease.number,))
     if progress.status is not None and status in {Status.RUNNING, Status.WAITING}:
@@ -236,22 +246,38 @@ def save(connection: Connection, lease: Lease, progress: Progress, now_ms: int) 
             "UPDATE instance SET status = ?, ready_ms = ?, modified_ms = ? WHERE number = ?",
             (progress.status, progress.ready_ms, now_ms, lease.number),
         )
+        append(connection, lease.number, [instance_entry(status, progress.status, now_ms)])
         return progress.status
     return status
 
 
-def _put_step(connection: Connection, number: int, step: StepRecord) -> None:
+def _put_step(connection: Connection, number: int, step: StepRecord, now_ms: int) -> None:
     error = step.error or (None, None)
-    connection.execute(
-        f"REPLACE INTO step (instance, {STEP}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608 - column names
-        (number, *step.key, step.order, step.state, step.attempt, step.due_ms, step.event_type, *error, step.result),
-    )
+    where = (number, *step.key, step.order)
+    row = (*where, step.state, step.attempt, step.is_nested, step.due_ms, step.event_type, *error, step.result)
+    before = None
+    if connection.execute(f"INSERT OR IGNORE {_PUT_STEP}", row).rowcount == 0:
+        before = _find_step(connection, number, step.key)
+        connection.execute(f"REPLACE {_PUT_STEP}", row)
+    append(connection, number, step_entries(before, step, now_ms))
+
+
+_PUT_STEP = f"INTO step (instance, {STEP}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+
+
+def _find_step(connection: Connection, number: int, key: StepKey) -> StepRecord:
+    row = connection.execute(
+        f"SELECT {STEP} FROM step WHERE instance = ? AND kind = ? AND name = ? AND count = ?",  # noqa: S608 - column names
+        (number, *key),
+    ).fetchone()
+    return read_step(row)
 
 
 def take_event(
     connection: Connection, lease: Lease, step: StepRecord, otherwise: StepRecord, now_ms: int
 ) -> StepRecord | None:
-    if status_of(connection, lease) is None:
+    status = status_of(connection, lease)
+    if status is None:
         return None
     row = _first_event(connection, lease.number, step.event_type)
     taken = otherwise
@@ -259,14 +285,14 @@ def take_event(
         number, payload, sent_ms = row
         connection.execute("DELETE FROM inbox WHERE number = ?", (number,))
         result = event_result(step.event_type or "", payload, sent_ms)
-        taken = StepRecord(step.key, step.order, StepState.DONE, event_type=step.event_type, result=result)
-    _put_step(connection, lease.number, taken)
-    if taken.state is not StepState.PENDING:
+        taken = replace(step, state=StepState.DONE, due_ms=None, result=result)
+    _put_step(connection, lease.number, taken, now_ms)
+    if taken.state is not StepState.PENDING and status is Status.WAITING:
         connection.execute(
-            "UPDATE instance SET status = 'running', ready_ms = NULL, modified_ms = ?"
-            " WHERE number = ? AND status = 'waiting'",
+            "UPDATE instance SET status = 'running', ready_ms = NULL, modified_ms = ? WHERE number = ?",
             (now_ms, lease.number),
         )
+        append(connection, lease.number, [instance_entry(status, Status.RUNNING, now_ms)])
     return taken
 
 
@@ -291,14 +317,24 @@ def release(connection: Connection, lease: Lease, pause: Pause, now_ms: int) -> 
         " modified_ms = ? WHERE number = ?",
         (status, ready_ms, now_ms if status is Status.PAUSED else None, now_ms, lease.number),
     )
+    append(connection, lease.number, [instance_entry(found, status, now_ms)])
     return True
 
 
 def finish(connection: Connection, lease: Lease, finish: Finish, now_ms: int) -> bool:
-    if status_of(connection, lease) is None:
+    status = status_of(connection, lease)
+    if status is None:
         return False
+    is_undone = status is Status.ROLLING_BACK and not _has_failed_rollback(connection, lease.number)
+    entry = instance_entry(status, finish.status, now_ms, error=finish.error, is_undone=is_undone)
+    append(connection, lease.number, [entry])
     _end(connection, lease.number, finish, now_ms)
     return True
+
+
+def _has_failed_rollback(connection: Connection, number: int) -> bool:
+    query = "SELECT 1 FROM step WHERE instance = ? AND kind = 'rollback' AND state = 'failed' LIMIT 1"
+    return connection.execute(query, (number,)).fetchone() is not None
 
 
 def _end(connection: Connection, number: int, finish: Finish, now_ms: int) -> None:
@@ -310,6 +346,10 @@ def _end(connection: Connection, number: int, finish: Finish, now_ms: int) -> No
         (finish.status, finish.output, *(finish.error or (None, None)), now_ms, now_ms, now_ms, number),
     )
     connection.execute("DELETE FROM inbox WHERE instance = ?", (number,))
+    tell_parent(connection, number, finish, now_ms)
+    if finish.status is Status.TERMINATED:
+        for child, status in cascading_children(connection, number):
+            _apply(connection, child, status, Change(Status.TERMINATED), now_ms)
 
 
 def renew(connection: Connection, owner: str, until_ms: int) -> None:
@@ -333,12 +373,13 @@ def take_over(connection: Connection, owner: str, crash_count_max: int, now_ms: 
         if is_parked or status is Status.WAITING_FOR_PAUSE:
             changes: tuple[Status, int | None, int | None] = (Status.PAUSED, None, now_ms)
         else:
-            changes = (status, ready_ms if is_idle and not _has_event(connection, number) else now_ms, None)
+            changes = (status, ready_ms if is_idle and not has_event(connection, number) else now_ms, None)
         connection.execute(
             "UPDATE instance SET owner = NULL, fence = fence + 1, crash_count = ?, status = ?, ready_ms = ?,"
             " paused_ms = ?, modified_ms = ? WHERE number = ?",
             (crashes, *changes, now_ms, number),
         )
+        append(connection, number, [instance_entry(status, changes[0], now_ms)])
         taken.append(TakenOver(workflow, instance_id, crashes, is_parked))
     connection.execute("DELETE FROM owner WHERE name = ?", (owner,))
     return taken

@@ -1,0 +1,90 @@
+"""The history of an instance as statements of SQLite."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+from .. import values
+from .history import Entry, events_of
+from .records import Kind, StepKey
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ..._shared.sqlite_facts import Connection
+    from .history import HistoryEvent
+
+_INSERT = (
+    "INSERT INTO history (instance, number, types, at_ms, started_ms, kind, name, count, attempt, told)"
+    " VALUES (?1, ?2 + ifnull((SELECT max(number) FROM history WHERE instance = ?1), 0), ?3, ?4, ?5, ?6, ?7, ?8, ?9,"
+    " ?10)"
+)
+
+
+def append(connection: Connection, number: int, entries: Iterable[Entry | None]) -> None:
+    """Add to the history of the instance with this number."""
+    for entry in entries:
+        if entry is not None:
+            key = entry.step or (None, None, None)
+            types = " ".join(entry.types)
+            values_ = (number, len(entry.types), types, entry.at_ms, entry.started_ms, *key, entry.attempt, entry.told)
+            connection.execute(_INSERT, values_)
+
+
+def history(
+    connection: Connection, workflow: str, instance_id: str, after: int, count_max: int
+) -> list[HistoryEvent] | None:
+    found = connection.execute(
+        "SELECT number FROM instance WHERE workflow = ? AND id = ?", (workflow, instance_id)
+    ).fetchone()
+    return None if found is None else history_of(connection, found[0], after, count_max)
+
+
+def history_of(connection: Connection, number: int, after: int, count_max: int) -> list[HistoryEvent]:
+    rows = connection.execute(
+        "SELECT number, types, at_ms, started_ms, kind, name, count, attempt, told FROM history"
+        " WHERE instance = ? AND number > ? ORDER BY number LIMIT ?",
+        (number, after, count_max),
+    )
+    events: list[HistoryEvent] = []
+    for last_number, types, at_ms, started_ms, kind, name, count, attempt, told in rows.fetchall():
+        step = None if kind is None else StepKey(Kind(kind), name, count)
+        entry = Entry(tuple(types.split()), at_ms, started_ms, step, attempt, told)
+        for event in events_of(entry, last_number):
+            if event.number > after and len(events) < count_max:
+                _add_content(connection, number, event)
+                events.append(event)
+    return events
+
+
+def _add_content(connection: Connection, number: int, event: HistoryEvent) -> None:
+    """Params and results are in their own rows alone."""
+    if event.type == "workflow_started":
+        _add(connection, event, "params", "SELECT params FROM instance WHERE number = ?", (number,))
+    elif event.type == "workflow_completed":
+        _add(connection, event, "output", "SELECT output FROM instance WHERE number = ?", (number,))
+    elif event.type == "step_completed" and "output" not in event.data and event.step is not None:
+        query = "SELECT result FROM step WHERE instance = ? AND kind = ? AND name = ? AND count = ?"
+        _add(connection, event, "output", query, (number, *event.step))
+
+
+def _add(connection: Connection, event: HistoryEvent, name: str, query: str, found_by: tuple[Any, ...]) -> None:
+    row = connection.execute(query, found_by).fetchone()
+    if row is not None and row[0] is not None:
+        event.data[name] = values.decode(row[0])
+
+
+def forget_before_restart(connection: Connection, number: int) -> None:
+    """Forget all but the newest row and what is told of steps that are still there: a restart undid the rest."""
+    connection.execute(
+        "DELETE FROM history WHERE instance = ?1 AND number < (SELECT max(number) FROM history WHERE instance = ?1)"
+        " AND NOT EXISTS (SELECT 1 FROM step WHERE step.instance = ?1 AND step.kind = history.kind"
+        " AND step.name = history.name AND step.count = history.count)",
+        (number,),
+    )
+
+
+def last_number(connection: Connection, number: int) -> int | None:
+    """Of the newest event; None when the instance is gone."""
+    row = connection.execute("SELECT max(number) FROM history WHERE instance = ?", (number,)).fetchone()
+    return cast("int | None", row[0])
