@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ...bindings.workflows.answers import Action
-from ...bindings.workflows.journal.records import InstanceFilter, Kind, Status, StepKey
+from ...bindings.workflows.journal.records import InstanceFilter, Status
 from ...bindings.workflows.rest_shapes import detail_shape, instance_shape
 from ...bindings.workflows.rest_values import json_value, time_text
 from .options import WranglerCommand, delete_options
@@ -41,11 +41,11 @@ UNFINISHED = tuple(str(status) for status in Status if not status.is_final)
 TRUNCATE_OUTPUT_LIMIT = 5000
 """Source: wrangler 4.86.0."""
 BATCH_COUNT_MAX = 100
+STEP_TYPES = ("do", "sleep", "waitForEvent")
 NOT_TERMINATED = "Nothing was terminated: there is no terminal to ask on. Pass -y to terminate them."
 
 _PAST = {Action.PAUSE: "paused", Action.RESUME: "resumed", Action.TERMINATE: "terminated", Action.RESTART: "restarted"}
 _PAUSED = {Status.PAUSED, Status.WAITING_FOR_PAUSE}
-_STEP_KINDS = {"do": Kind.DO, "sleep": Kind.SLEEP, "waitForEvent": Kind.WAIT}
 
 
 @click.group(name="instances", help=__doc__)
@@ -161,15 +161,15 @@ def terminate(name: str, instance_id: str, *, rollback: bool, is_json: bool, **w
 @instance_argument
 @click.option("--from", "step", metavar="STEP", help="Keep what ran before this step, named without its counter.")
 @click.option("--count", type=click.IntRange(1), default=1, metavar="N", help="Which of the steps with that name.")
-@click.option("--type", "kind", type=click.Choice(list(_STEP_KINDS)), default="do", help="What kind of step it is.")
+@click.option("--type", "kind", type=click.Choice(STEP_TYPES), default="do", help="What kind of step it is.")
 @json_option
 @service_options
 def restart(
     name: str, instance_id: str, step: str | None, count: int, kind: str, *, is_json: bool, **where: Any
 ) -> None:
     """Run the instance ID again with the same params, from the start or from a step."""
-    key = None if step is None else StepKey(_STEP_KINDS[kind], step, count)
-    _change(Action.RESTART, name, instance_id, where, is_json=is_json, from_=key)
+    start = None if step is None else {"name": step, "count": count, "type": kind}
+    _change(Action.RESTART, name, instance_id, where, is_json=is_json, from_=start)
 
 
 @instances.command(name="terminate-all")

@@ -1,0 +1,322 @@
+"""`edge workflows`: on a state folder without a server, and beside one that runs."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import threading
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import pytest
+import structlog
+
+from edge.runtime.cli.main import main
+from edge.runtime.hosts.local import LocalMachine
+from edge.runtime.hosts.state_folder import prepare_state_folder
+from edge.runtime.serve import ConfigChoice, load_config, open_local_app
+from edge.runtime.testing.fake_host import RecordingLog
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+
+PATIENCE_S = 20.0
+CONFIG = ', "workflows": [{"binding": "ORDERS", "name": "orders", "class_name": "Order"}]'
+ENTRY = """
+from workers import Response, WorkerEntrypoint, WorkflowEntrypoint
+
+class Order(WorkflowEntrypoint):
+    async def run(self, event, step):
+        asked = event["payload"]
+
+        @step.do("price")
+        async def price():
+            return {"cents": 1900, "note": "x" * asked.get("note", 1)}
+
+        @step.do("secret", config={"sensitive": "output"})
+        async def secret():
+            return "hunter2"
+
+        @step.do("charge", config={"retries": {"limit": asked.get("limit", 0), "delay": asked.get("delay", 0)}})
+        async def charge(ctx):
+            if ctx["attempt"] <= asked.get("failures", 0):
+                raise RuntimeError("the bank is down")
+            return "paid"
+
+        await price()
+        await secret()
+        await charge()
+        decision = await step.wait_for_event("wait for a decision", "decision")
+        if "sleep" in asked:
+            await step.sleep("cool off", asked["sleep"])
+        return {"by": decision["payload"]["by"], "at": decision["timestamp"]}
+
+class Default(WorkerEntrypoint):
+    async def fetch(self, request):
+        return Response("here")
+"""
+YES = '{"by": "ada"}'
+
+
+class Told(NamedTuple):
+    """What a command answered."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:
+        assert self.code == 0, self.err
+        return json.loads(self.out)
+
+    @property
+    def lines(self) -> list[str]:
+        assert self.code == 0, self.err
+        return self.out.splitlines()
+
+
+Cli = "Callable[..., Told]"
+
+
+@pytest.fixture
+def project(tmp_path: Path, worker: Any) -> Path:
+    worker.config(tmp_path, CONFIG)
+    worker.entry(tmp_path, ENTRY)
+    return tmp_path
+
+
+@pytest.fixture
+def cli(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> Iterator[Callable[..., Told]]:
+    """`cli("list")`: a command of `edge workflows`, run here."""
+    root = logging.getLogger()
+    before = root.handlers[:], root.level, threading.excepthook
+    monkeypatch.chdir(project)
+
+    def run(*arguments: str) -> Told:
+        capsys.readouterr()
+        with pytest.raises(SystemExit) as ended:
+            main(["workflows", *arguments])
+        told = capsys.readouterr()
+        return Told(int(ended.value.code or 0), told.out, told.err)
+
+    yield run
+    root.handlers[:], threading.excepthook = before[0], before[2]
+    root.setLevel(before[1])
+    logging.captureWarnings(capture=False)
+    structlog.reset_defaults()
+
+
+def advance(project: Path, **wanted: str) -> None:
+    """Run the Worker until each instance has its status: `advance(project, a="complete")`."""
+    asyncio.run(_advance(project, wanted))
+
+
+async def _advance(project: Path, wanted: dict[str, str]) -> None:
+    choice = ConfigChoice(project / "wrangler.jsonc")
+    host = LocalMachine(prepare_state_folder(project / ".edge"), RecordingLog())
+    async with open_local_app(choice, host, load_config(choice)) as app, asyncio.timeout(PATIENCE_S):
+        service = app.admins["workflows"]
+        for instance_id, status in wanted.items():
+            while (await service.instance("orders", instance_id, with_steps=False)).instance.status != status:  # noqa: ASYNC110 - nobody tells
+                await asyncio.sleep(0.005)
+    await host.aclose()
+
+
+def test_workflows_of_the_config_are_listed_and_described(cli: Callable[..., Told]) -> None:
+    assert cli("list").lines == [
+        "name    script name  class name  instances",
+        "orders  demo         Order       0",
+    ]
+    assert cli("list", "--page", "2").err == "No workflows found on page 2. Please try a smaller page number.\n"
+    (listed,) = cli("list", "--json").json
+    described = cli("describe", "orders", "--json").json
+    assert described == listed
+    assert (described["name"], described["script_name"], described["class_name"]) == ("orders", "demo", "Order")
+    cli("trigger", "orders")
+    shown = cli("describe", "orders").out
+    assert "Instances:           1 queued\n" in shown
+    assert "Kept after success:  30 d\n" in shown
+
+
+def test_a_project_without_workflows_says_so(cli: Callable[..., Told], project: Path, worker: Any) -> None:
+    worker.config(project)
+    assert cli("list").err == 'There is no workflow: the config has no "workflows", and none was made at run time.\n'
+    refused = cli("describe", "orders")
+    assert (refused.code, refused.err) == (
+        1,
+        'error: There is no workflow "orders". The config has no "workflows", and none was made at run time.\n',
+    )
+
+
+def test_an_unknown_workflow_is_told_with_those_there_are(cli: Callable[..., Told]) -> None:
+    for arguments in (
+        ("describe", "order"),
+        ("trigger", "order"),
+        ("delete", "order", "-y"),
+        ("purge", "order", "-y"),
+        ("instances", "list", "order"),
+        ("instances", "describe", "order"),
+        ("instances", "pause", "order", "a"),
+        ("instances", "terminate-all", "order", "-y"),
+        ("instances", "send-event", "order", "a", "--type", "x"),
+    ):
+        refused = cli(*arguments)
+        assert (refused.code, refused.err) == (1, 'error: There is no workflow "order". There are: orders.\n')
+
+
+def test_an_unknown_instance_is_told(cli: Callable[..., Told]) -> None:
+    for action in ("describe", "pause", "resume", "terminate", "restart", "tail"):
+        refused = cli("instances", action, "orders", "nobody")
+        assert (refused.code, refused.err) == (1, 'error: Workflow "orders" has no instance "nobody".\n')
+        refused = cli("instances", action, "orders", "latest")
+        assert (refused.code, refused.err) == (1, 'error: Workflow "orders" has no instances.\n')
+    gone = cli("instances", "delete", "orders", "nobody", "-y")
+    assert (gone.code, gone.err) == (1, 'Deleted 0 instances of orders.\nThere is no instance "nobody".\n')
+
+
+def test_triggering_creates_an_instance_with_its_params(cli: Callable[..., Told]) -> None:
+    assert cli("trigger", "orders", '{"a": [1]}', "--id", "one").out == (
+        'Workflow instance "one" has been triggered successfully.\n'
+    )
+    made = cli("trigger", "orders", "--json").json
+    assert (made["status"], made["trigger_source"]) == ("queued", "api")
+    assert cli("instances", "describe", "orders", "one", "--json").json["params"] == {"a": [1]}
+    assert cli("instances", "describe", "orders", "--json").json["id"] == made["id"]
+    refused = cli("trigger", "orders", "--id", "one")
+    assert (refused.code, refused.err) == (1, 'error: Workflow instance with id "one" already exists\n')
+    assert cli("trigger", "orders", "--id", "not an id").err == "error: Workflow instance has invalid id\n"
+
+
+@pytest.mark.parametrize(
+    "arguments", [("trigger", "orders"), ("instances", "send-event", "orders", "a", "--type", "t", "--payload")]
+)
+def test_what_is_no_json_is_told_with_its_place(cli: Callable[..., Told], arguments: tuple[str, ...]) -> None:
+    refused = cli(*arguments, '{"item":\n lamp}')
+    assert refused.code == 2
+    what = "PARAMS" if arguments[0] == "trigger" else "--payload"
+    assert (
+        f"Invalid value for {what}: not JSON, at line 2, column 2: Expecting value.\n   lamp}}\n   ^\n" in refused.err
+    )
+
+
+def test_without_a_config_every_command_says_so(
+    cli: Callable[..., Told], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "empty").mkdir()
+    monkeypatch.chdir(tmp_path / "empty")
+    (tmp_path / "wrangler.jsonc").unlink()
+    refused = cli("list")
+    assert refused.code == 1
+    assert "wrangler.jsonc" in refused.err
+
+
+def test_instances_are_listed_newest_first_by_status_time_and_page(cli: Callable[..., Told]) -> None:
+    told = cli("instances", "list", "orders")
+    assert told.err == (
+        'There are no instances in workflow "orders". You can trigger it with "edge workflows trigger orders".\n'
+    )
+    for number in range(3):
+        cli("trigger", "orders", "--id", f"i{number}")
+    cli("instances", "pause", "orders", "i1")
+    cli("instances", "terminate", "orders", "i2")
+
+    def ids(*options: str) -> list[str]:
+        return [one["id"] for one in cli("instances", "list", "orders", "--json", *options).json]
+
+    assert ids() == ["i2", "i1", "i0"]
+    assert ids("--reverse") == ["i0", "i1", "i2"]
+    assert ids("--per-page", "2", "--page", "2") == ["i0"]
+    assert ids("--status", "terminated") == ["i2"]
+    assert ids("--since", "1 hour") == ["i2", "i1", "i0"]
+    assert ids("--until", "1 hour") == []
+    tomorrow = (datetime.now(UTC) + timedelta(days=1)).date().isoformat()
+    assert ids("--since", tomorrow) == []
+    assert ids("--until", f"{tomorrow}T00:00Z") == ["i2", "i1", "i0"]
+    table = cli("instances", "list", "orders", "--per-page", "2")
+    assert [line.split()[0] for line in table.lines] == ["instance", "i2", "i1"]
+    assert table.err == "2 of 3 instances, page 1.\n"
+    assert cli("instances", "list", "orders", "--page", "9").err == (
+        "No instances found on page 9 of this filter: 3 on all pages.\n"
+    )
+    refused = cli("instances", "list", "orders", "--since", "soon")
+    assert refused.code == 2
+    assert "'soon' is no time. Write it as 2026-09-08" in refused.err
+
+
+def test_an_instance_is_paused_resumed_restarted_terminated(cli: Callable[..., Told], project: Path) -> None:
+    cli("trigger", "orders", "--id", "a")
+    advance(project, a="waiting")
+    for action, told in (
+        ("resume", "is waiting: nothing was resumed."),
+        ("pause", "was paused: it is paused now."),
+        ("resume", "was resumed: it is running now."),
+        ("terminate", "was terminated: it is terminated now."),
+        ("pause", "is terminated: nothing was paused."),
+        ("restart", "was restarted: it is queued now."),
+    ):
+        assert cli("instances", action, "orders", "latest").err == f'The instance "a" from orders {told}\n', action
+    assert cli("instances", "pause", "orders", "a", "--json").json["status"] == "queued"
+    cli("instances", "terminate", "orders", "a")
+    refused = cli("instances", "terminate", "orders", "a")
+    assert (refused.code, refused.err) == (1, "error: Cannot terminate instance since its on a finite state\n")
+
+
+def test_a_restart_from_a_step_keeps_what_ran_before_it(cli: Callable[..., Told], project: Path) -> None:
+    cli("trigger", "orders", "--id", "a")
+    cli("instances", "send-event", "orders", "a", "--type", "decision", "--payload", YES)
+    advance(project, a="complete")
+    refused = cli("instances", "restart", "orders", "a", "--from", "nothing")
+    assert (refused.code, refused.err) == (1, 'error: Step "nothing" not found in execution history\n')
+    assert (
+        cli("instances", "restart", "orders", "a", "--from", "wait for a decision", "--type", "waitForEvent").code == 0
+    )
+    steps = cli("instances", "describe", "orders", "a", "--json").json["steps"]
+    assert [step["name"] for step in steps] == ["price-1", "secret-1", "charge-1"]
+
+
+def test_an_event_is_sent_and_one_for_a_finished_instance_is_told(cli: Callable[..., Told], project: Path) -> None:
+    cli("trigger", "orders", "--id", "a")
+    sent = cli("instances", "send-event", "orders", "latest", "--type", "decision", "--payload", YES)
+    assert sent.err == 'The event with type "decision" was sent to the instance "a" from orders.\n'
+    advance(project, a="complete")
+    assert cli("instances", "describe", "orders", "a", "--json").json["output"]["by"] == "ada"
+    late = cli("instances", "send-event", "orders", "a", "--type", "decision", "--json")
+    assert late.json["instanceId"] == "a"
+    assert late.err == "The instance is finished: nothing waits for the event, and it was dropped.\n"
+    refused = cli("instances", "send-event", "orders", "a", "--type", "x" * 101)
+    assert refused.code == 1
+    assert cli("instances", "send-event", "orders", "a").code == 2
+
+
+def test_what_cannot_be_undone_asks_first(cli: Callable[..., Told]) -> None:
+    cli("trigger", "orders", "--id", "a")
+    for arguments, question in (
+        (("delete", "orders"), "Delete workflow orders with its 1 instances?"),
+        (("purge", "orders"), "Forget the finished instances of orders (0 are finished)?"),
+        (("instances", "delete", "orders", "a"), "Delete 1 instance of orders?"),
+        (("instances", "terminate-all", "orders"), "Terminate 1 unfinished instance of orders?"),
+    ):
+        refused = cli(*arguments)
+        assert refused.code == 1
+        assert question in refused.err
+        assert "Pass -y" in refused.err
+    assert len(cli("instances", "list", "orders", "--json").json) == 1
+
+
+def test_many_are_terminated_purged_and_deleted(cli: Callable[..., Told]) -> None:
+    for number in range(5):
+        cli("trigger", "orders", "--id", f"i{number}")
+    assert cli("instances", "terminate-all", "orders", "--status", "paused", "-y", "--json").json == {"terminated": 0}
+    assert cli("instances", "terminate-all", "orders", "-y").err == "Terminated 5 instances of orders.\n"
+    assert cli("instances", "delete", "orders", "i0", "i1", "-y").err == "Deleted 2 instances of orders.\n"
+    assert cli("purge", "orders", "--before", "1 hour", "-y", "--json").json == {"purged": 0}
+    assert cli("purge", "orders", "--status", "complete", "-y", "--json").json == {"purged": 0}
+    assert cli("purge", "orders", "-y").err == "Purged 3 instances of orders.\n"
+    assert cli("delete", "orders", "-y").err.startswith('Workflow "orders" removed successfully.\n')
+    assert cli("instances", "list", "orders", "--json").json == []
