@@ -170,8 +170,9 @@ class Workflow:
         instance_id = options.get("id")
         if instance_id is None:
             instance_id = str(UUID(self._tools.host.new_id(), version=4))
+        is_checked = in_batch or self._trigger is Trigger.API  # whose paths have `/instances/batch` and the like
         is_text = isinstance(instance_id, str) and len(instance_id) <= ID_CHARS_MAX
-        if not is_text or not _ID.fullmatch(instance_id) or (in_batch and _RESERVED_ID.fullmatch(instance_id)):
+        if not is_text or not _ID.fullmatch(instance_id) or (is_checked and _RESERVED_ID.fullmatch(instance_id)):
             raise BindingError("Workflow instance has invalid id")
         retention = options.get("retention") or {}
         definition = self._definition

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib
+import io
 import json
 import sys
 from contextlib import asynccontextmanager
@@ -37,6 +39,34 @@ class Default(WorkerEntrypoint):
     async def fetch(self, request):
         return Response("the worker")
 """
+
+WORKFLOWS_CONFIG = {
+    **CONFIG,
+    "workflows": [{"binding": "ORDERS", "name": "orders", "class_name": "Order", "limits": {"steps": 50}}],
+}
+WORKFLOWS_ENTRY = (
+    ENTRY
+    + """
+from workers import WorkflowEntrypoint
+from workers.workflows import NonRetryableError
+
+class Order(WorkflowEntrypoint):
+    async def run(self, event, step):
+        @step.do("price")
+        async def price():
+            return {"eur": 5}
+
+        eur = await price()
+        approval = await step.wait_for_event("approval", "approved", timeout="1 hour")
+        if approval["payload"] == "no":
+            raise NonRetryableError("refused")
+        return {"price": eur, "by": approval["payload"], "params": event["payload"]}
+
+class Echo(WorkflowEntrypoint):
+    async def run(self, event, step):
+        return event["payload"]
+"""
+)
 
 
 @dataclass(frozen=True)
@@ -82,9 +112,18 @@ class Api:
         """Ask under /client/v4; `{A}` in the path is our account's. With the good token unless told otherwise."""
         sent = {"authorization": f"Bearer {self.token if token is None else token}"} if headers is None else headers
         data = raw if raw is not None else None if body is None else json.dumps(body).encode()
+        data = io.BytesIO(data) if isinstance(data, bytes) else data  # aiohttp warns of large bytes
         url = self.base_url + path.replace("{A}", f"/accounts/{LOCAL_ACCOUNT_ID}")
         async with self.client.request(method, url_of(url), headers=sent, data=data) as answer:
             return Reply(answer.status, answer.headers, await answer.read())
+
+    async def reach(self, workflow: str, instance_id: str, *statuses: str) -> Any:
+        """An instance, without its steps, once it is in one of these statuses."""
+        async with asyncio.timeout(20):
+            while True:
+                found = await self.call("GET", f"{{A}}/workflows/{workflow}/instances/{instance_id}?simple=true")
+                if found["status"] in statuses:
+                    return found
 
     async def call(self, method: str, path: str, body: Any = None) -> Any:
         """The result of a call that goes well."""
@@ -128,6 +167,13 @@ async def open_api(
 @pytest.fixture
 async def api(tmp_path: Path) -> AsyncIterator[Api]:
     async with open_api(tmp_path) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def orders(tmp_path: Path) -> AsyncIterator[Api]:
+    """A dev server whose Worker has the workflow `orders`, and a class `Echo` that nothing is made of yet."""
+    async with open_api(tmp_path, config=WORKFLOWS_CONFIG, entry=WORKFLOWS_ENTRY, is_dev=True) as opened:
         yield opened
 
 

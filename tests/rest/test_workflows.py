@@ -1,0 +1,494 @@
+"""The REST API of workflows on a real socket: every route, every code, and what no client should send."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from edge.bindings._shared.permissions import SCRIPTS_WRITE
+
+if TYPE_CHECKING:
+    from conftest import Api, Reply
+
+WORKFLOWS = "{A}/workflows"
+ORDERS = f"{WORKFLOWS}/orders"
+INSTANCES = f"{ORDERS}/instances"
+EMAIL = "ada@example.com"
+
+
+def assert_refused(reply: Reply, status: int, code: int) -> None:
+    assert (reply.status, *reply.codes) == (status, code), reply.body
+    assert reply.headers["content-type"] == "application/json"
+    assert reply.json()["result"] is None
+
+
+async def create(api: Api, **body: Any) -> str:
+    made = await api.call("POST", INSTANCES, body)
+    return str(made["id"])
+
+
+async def test_a_workflow_is_shown_with_what_its_instances_do(orders: Api) -> None:
+    await create(orders, instance_id="a")
+    await orders.reach("orders", "a", "waiting")
+    shown = await orders.call("GET", ORDERS)
+    assert {name: shown[name] for name in ("name", "class_name", "script_name")} == {
+        "name": "orders",
+        "class_name": "Order",
+        "script_name": "demo",
+    }
+    assert shown["triggered_on"] == "2026-01-01T00:00:00.000Z"
+    assert {status: count for status, count in shown["instances"].items() if count} == {"waiting": 1}
+    assert await orders.call("GET", WORKFLOWS) == [shown]
+    assert await orders.call("GET", f"{WORKFLOWS}?search=RDE") == [shown]
+    assert await orders.call("GET", f"{WORKFLOWS}?search=nope") == []
+    assert await orders.call("GET", f"{WORKFLOWS}?page=2") == []
+
+
+async def test_an_instance_from_create_to_its_end(orders: Api) -> None:
+    made = await orders.call("POST", INSTANCES, {"instance_id": "a", "params": {"x": 1}})
+    assert (made["id"], made["status"], made["trigger_source"]) == ("a", "queued", "api")
+    await orders.reach("orders", "a", "waiting")
+    waiting = await orders.call("GET", f"{INSTANCES}/a")
+    assert (waiting["success"], waiting["output"], waiting["end"]) == (None, None, None)
+    sent = await orders.call("POST", f"{INSTANCES}/a/events/approved", {"who": "ada"})
+    assert sent == {"instanceId": "a", "timestamp": "2026-01-01T00:00:00.000Z"}
+    await orders.reach("orders", "a", "complete")
+    done = await orders.call("GET", f"{INSTANCES}/a")
+    assert done["versionId"] == made["version_id"]
+    assert done["trigger"] == {"source": "api"}
+    assert done["params"] == {"x": 1}
+    assert (done["success"], done["error"], done["rollback"], done["step_count"]) == (True, None, None, 2)
+    assert json.loads(done["output"]) == {"price": {"eur": 5}, "by": {"who": "ada"}, "params": {"x": 1}}
+    price, approval = done["steps"]
+    assert (price["name"], price["type"], price["success"], price["output"]) == ("price-1", "step", True, '{"eur":5}')
+    assert [attempt["success"] for attempt in price["attempts"]] == [True]
+    assert price["config"]["retries"]["limit"] == 5
+    assert (approval["name"], approval["type"], approval["event_type"]) == ("approval-1", "waitForEvent", "approved")
+    assert approval["finished"] is True
+    latest_first = await orders.call("GET", f"{INSTANCES}/a?order=desc")
+    assert [step["name"] for step in latest_first["steps"]] == ["approval-1", "price-1"]
+    assert (await orders.call("GET", f"{INSTANCES}/a?simple=true"))["steps"] == []
+
+
+async def test_a_failed_instance_tells_its_error(orders: Api) -> None:
+    await create(orders, instance_id="a")
+    await orders.call("POST", f"{INSTANCES}/a/events/approved", "no")
+    failed = await orders.reach("orders", "a", "errored")
+    assert failed["success"] is False
+    assert failed["output"] is None
+    assert "refused" in failed["error"]["message"] or failed["error"]["name"] == "WorkflowFatalError"
+
+
+@pytest.mark.parametrize(
+    ("params", "value"),
+    [
+        ('{"a": [1, null]}', {"a": [1, None]}),
+        ({"a": [1, None]}, {"a": [1, None]}),
+        ("just text", "just text"),
+        ("1", 1),
+        ("", ""),
+        ("[" * 5000, "[" * 5000),
+        (None, None),
+        (7, 7),
+        (2**70, 2**70),
+        (False, False),
+    ],
+    ids=lambda value: repr(value)[:20],
+)
+async def test_params_come_as_json_or_as_a_string_of_it(orders: Api, params: Any, value: Any) -> None:
+    await orders.call("PUT", f"{WORKFLOWS}/echo", {"class_name": "Echo", "script_name": "demo"})
+    await orders.call("POST", f"{WORKFLOWS}/echo/instances", {"instance_id": "a", "params": params})
+    done = await orders.reach("echo", "a", "complete")
+    assert done["params"] == value
+    is_plain = value is None or (isinstance(value, str | int) and not isinstance(value, bool))
+    assert (done["output"] if is_plain else json.loads(done["output"])) == value
+
+
+async def test_an_instance_without_params_gets_an_empty_object(orders: Api) -> None:
+    await orders.call("PUT", f"{WORKFLOWS}/echo", {"class_name": "Echo", "script_name": "demo"})
+    made = (await orders.ask("POST", f"{WORKFLOWS}/echo/instances", raw=b"")).json()["result"]
+    assert (await orders.reach("echo", made["id"], "complete"))["params"] == {}
+
+
+async def test_a_step_is_shown_in_full(orders: Api) -> None:
+    await create(orders, instance_id="a")
+    await orders.reach("orders", "a", "waiting")
+    step = f"{INSTANCES}/a/step"
+    assert await orders.call("GET", f"{step}?name=price-1&type=step") == {
+        "status": "complete",
+        "output": {"eur": 5},
+        "error": None,
+    }
+    assert (await orders.call("GET", f"{step}?name=price-1&attempt=1"))["status"] == "complete"
+    wait = await orders.call("GET", f"{step}?name=approval-1&type=waitForEvent")
+    assert wait == {"status": "waiting", "output": None, "error": None, "event_type": "approved"}
+    for query in ("name=price-2", "name=price", "name=price-1&type=waitForEvent", "name=price-1&attempt=2"):
+        assert_refused(await orders.ask("GET", f"{step}?{query}"), 404, 10400)
+    for query in ("", "name=", "name=price-1&type=sleep", "name=price-1&attempt=0", "name=price-1&attempt=x"):
+        assert_refused(await orders.ask("GET", f"{step}?{query}"), 400, 10002)
+
+
+async def test_pause_resume_terminate_and_restart(orders: Api) -> None:
+    async def act(status: str, **more: Any) -> Any:
+        return await orders.call("PATCH", f"{INSTANCES}/a/status", {"status": status, **more})
+
+    await create(orders, instance_id="a")
+    await orders.reach("orders", "a", "waiting")
+    assert await act("pause") == {"status": "paused", "timestamp": "2026-01-01T00:00:00.000Z"}
+    assert (await act("pause"))["status"] == "paused"
+    assert (await act("resume"))["status"] in {"running", "waiting"}
+    await orders.reach("orders", "a", "waiting")
+    assert (await act("terminate"))["status"] == "terminated"
+    refused = await orders.ask("PATCH", f"{INSTANCES}/a/status", body={"status": "terminate"})
+    assert_refused(refused, 409, 10401)
+    assert refused.json()["errors"][0]["message"] == "workflows.api.error.instance.cannot_terminate"
+    assert refused.headers["x-should-retry"] == "false"
+    assert (await act("restart"))["status"] == "queued"
+    await orders.reach("orders", "a", "waiting")
+    assert (await act("restart", **{"from": {"name": "approval", "type": "waitForEvent"}}))["status"] == "queued"
+    await orders.reach("orders", "a", "waiting")
+    unknown = {"status": "restart", "from": {"name": "nope"}}
+    assert_refused(await orders.ask("PATCH", f"{INSTANCES}/a/status", body=unknown), 400, 10002)
+
+
+async def test_a_terminated_instance_rolls_back_when_asked_to(orders: Api) -> None:
+    await create(orders, instance_id="a")
+    await orders.reach("orders", "a", "waiting")
+    await orders.call("PATCH", f"{INSTANCES}/a/status", {"status": "terminate", "rollback": True})
+    await orders.reach("orders", "a", "terminated")
+
+
+async def test_all_instances_are_terminated_in_the_background(orders: Api) -> None:
+    for number in range(3):
+        await create(orders, instance_id=f"i{number}")
+        await orders.reach("orders", f"i{number}", "waiting")
+    paused = await orders.call("PATCH", f"{INSTANCES}/i0/status", {"status": "pause"})
+    assert paused["status"] == "paused"
+    assert await orders.call("PUT", f"{INSTANCES}/terminate?status=waiting") == {"status": "ok"}
+    for number in (1, 2):
+        await orders.reach("orders", f"i{number}", "terminated")
+    assert (await orders.reach("orders", "i0", "paused"))["status"] == "paused"
+    assert await orders.call("PUT", f"{INSTANCES}/terminate") == {"status": "ok"}
+    await orders.reach("orders", "i0", "terminated")
+    for status in ("nope", "complete", "waiting,complete"):
+        assert_refused(await orders.ask("PUT", f"{INSTANCES}/terminate?status={status}"), 400, 10002)
+    assert_refused(await orders.ask("PUT", f"{WORKFLOWS}/nope/instances/terminate"), 404, 10200)
+
+
+async def test_a_second_termination_of_all_says_that_one_is_running(orders: Api) -> None:
+    """The job is held where it asks the journal, which is a real part made to wait on demand."""
+    await create(orders, instance_id="a")
+    service = orders.app.admins["workflows"]
+    journal, gate = service._tools.journal, asyncio.Event()
+    real_list = journal.list
+
+    async def held(*arguments: Any, **options: Any) -> Any:
+        await gate.wait()
+        return await real_list(*arguments, **options)
+
+    journal.list = held
+    assert await orders.call("PUT", f"{INSTANCES}/terminate") == {"status": "ok"}
+    assert await orders.call("PUT", f"{INSTANCES}/terminate") == {"status": "already_running"}
+    put = await orders.call("PUT", ORDERS, {"class_name": "Order", "script_name": "demo"})
+    assert put["terminator_running"] == 1
+    gate.set()
+    await orders.reach("orders", "a", "terminated")
+
+
+async def test_a_batch_is_made_and_deleted(orders: Api) -> None:
+    await create(orders, instance_id="there")
+    batch = [{"instance_id": "a"}, {"instance_id": "there"}, {"params": '{"n": 1}'}]
+    reply = (await orders.ask("POST", f"{INSTANCES}/batch", body=batch)).json()
+    assert reply["result"][0]["id"] == "a"
+    assert len(reply["result"]) == 2
+    assert [(one["code"], one["message"]) for one in reply["messages"]] == [
+        (10405, "workflows.api.error.instance.already_exists: there")
+    ]
+    deleted = await orders.call("POST", f"{INSTANCES}/batch/delete", {"instances": ["a", "nope", "there", "a"]})
+    assert deleted["deleted"] == [{"id": "a"}, {"id": "there"}]
+    assert [(one["id"], one["code"]) for one in deleted["errors"]] == [("nope", 10400), ("a", 10400)]
+    twice = [{"instance_id": "b"}, {"instance_id": "b"}]
+    assert_refused(await orders.ask("POST", f"{INSTANCES}/batch", body=twice), 400, 10415)
+    assert_refused(await orders.ask("GET", f"{INSTANCES}/b"), 404, 10400)
+    wrong = [{"instance_id": "good"}, {"instance_id": "a b"}]
+    assert_refused(await orders.ask("POST", f"{INSTANCES}/batch", body=wrong), 400, 10002)
+    assert_refused(await orders.ask("GET", f"{INSTANCES}/good"), 404, 10400)
+    for body in ([], [{}] * 101):
+        assert_refused(await orders.ask("POST", f"{INSTANCES}/batch", body=body), 400, 10002)
+    for ids in ([], ["a"] * 101):
+        assert_refused(await orders.ask("POST", f"{INSTANCES}/batch/delete", body={"instances": ids}), 400, 10002)
+
+
+async def test_lists_are_walked_by_cursor_or_by_page(orders: Api) -> None:
+    names = [f"i{number}" for number in range(7)]
+    for name in names:
+        await create(orders, instance_id=name)
+        await orders.host.advance(1)
+
+    async def listed(query: str) -> tuple[str, Any]:
+        reply = (await orders.ask("GET", f"{INSTANCES}?{query}")).json()
+        assert reply["result_info"]["count"] == len(reply["result"])
+        return " ".join(one["id"] for one in reply["result"]), reply["result_info"]
+
+    shown, info = await listed("per_page=3")
+    assert shown == "i6 i5 i4"
+    assert info["total_count"] == 7
+    assert "page" not in info
+    shown, info = await listed(f"per_page=3&cursor={info['cursor']}")
+    assert shown == "i3 i2 i1"
+    shown, info = await listed(f"per_page=3&cursor={info['cursor']}")
+    assert (shown, info["cursor"]) == ("i0", None)
+    assert (await listed("direction=asc"))[0] == " ".join(names)
+    assert (await listed("page=2&per_page=3"))[0] == "i3 i2 i1"
+    assert (await listed("page=3.0&per_page=3"))[1]["total_pages"] == 3
+    assert (await listed("page=4&per_page=3"))[0] == ""
+    assert (await listed("status=complete"))[0] == ""
+    assert (await listed("date_start=2026-01-01T00:00:05Z"))[0] == "i6 i5"
+    assert (await listed("date_end=2026-01-01T00:00:01"))[0] == "i1 i0"
+    assert (await orders.ask("GET", f"{INSTANCES}/")).json()["result"][0]["id"] == "i6"
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        "per_page=0", "per_page=101", "per_page=x", "page=0", "page=1.5", "status=nope", "status=", "direction=up",
+        "date_start=yesterday", "date_end=99999", "cursor=x", "cursor=1", "cursor=-1-2", "cursor=1-2&page=1",
+        "cursor=" + "1" * 100 + "-1",
+    ],
+)  # fmt: skip
+async def test_a_list_refuses_what_makes_no_sense(orders: Api, query: str) -> None:
+    assert_refused(await orders.ask("GET", f"{INSTANCES}?{query}"), 400, 10002)
+
+
+async def test_the_sdks_page_behind_a_cursor_is_empty(orders: Api) -> None:
+    await create(orders)
+    assert (await orders.ask("GET", f"{INSTANCES}?cursor=1-2&page=2")).json()["result"] == []
+
+
+async def test_a_workflow_that_is_put_runs_and_stays(orders: Api) -> None:
+    put = await orders.call(
+        "PUT",
+        f"{WORKFLOWS}/echo",
+        {
+            "class_name": "Echo",
+            "script_name": "demo",
+            "limits": {"steps": 7},
+            "concurrency": {"limit": 3},
+            "default_retention": {"success_retention": "5 minutes", "error_retention": 1000},
+            "schedules": [{"cron": "0 12 * * *"}],
+            "nobody_knows": 1,
+        },
+    )
+    assert (put["is_deleted"], put["terminator_running"]) == (0, 0)
+    await orders.call("POST", f"{WORKFLOWS}/echo/instances", {"instance_id": "a", "params": "hello"})
+    assert (await orders.reach("echo", "a", "complete"))["output"] == "hello"
+    (version,) = await orders.call("GET", f"{WORKFLOWS}/echo/versions")
+    assert version["id"] == put["version_id"]
+    assert (version["language"], version["has_dag"]) == ("python", False)
+    assert version["limits"] == {"steps": 7}
+    assert version["concurrency"] == {"limit": 3}
+    assert version["default_retention"] == {"success_retention": 300_000, "error_retention": 1000}
+    assert await orders.call("GET", f"{WORKFLOWS}/echo/versions/{version['id']}") == version
+    graph = await orders.call("GET", f"{WORKFLOWS}/echo/versions/{version['id']}/graph")
+    assert (graph["class_name"], graph["graph"]) == ("Echo", None)
+    assert_refused(await orders.ask("GET", f"{WORKFLOWS}/echo/versions/nope"), 404, 10300)
+    assert (await orders.call("GET", f"{WORKFLOWS}/echo"))["schedules"] == [
+        {"cron": "0 12 * * *", "next_instance": "2026-01-01T12:00:00.000Z"}
+    ]
+    await orders.app.reload({orders.app.config.path})
+    assert (await orders.reach("echo", "a", "complete"))["output"] == "hello"
+    await orders.call("POST", f"{WORKFLOWS}/echo/instances", {"instance_id": "b"})
+    await orders.reach("echo", "b", "complete")
+
+
+@pytest.mark.parametrize(
+    ("body", "text"),
+    [
+        ({"class_name": "Nope", "script_name": "demo"}, "class Nope(WorkflowEntrypoint)"),
+        ({"class_name": "Echo", "script_name": "elsewhere"}, 'script "elsewhere" is not this Worker'),
+    ],
+    ids=["class", "script"],
+)
+async def test_a_workflow_that_cannot_run_says_why(orders: Api, body: dict[str, Any], text: str) -> None:
+    reply = await orders.ask("PUT", f"{WORKFLOWS}/other", body=body)
+    assert text in reply.json()["messages"][0]["message"]
+    created = await orders.ask("POST", f"{WORKFLOWS}/other/instances")
+    assert text in created.json()["messages"][0]["message"]
+    assert created.json()["result"]["status"] == "queued"
+
+
+@pytest.mark.parametrize(
+    ("name", "body"),
+    [
+        ("a%20b", {"class_name": "C", "script_name": "s"}),
+        ("-a", {"class_name": "C", "script_name": "s"}),
+        ("a%2Fb", {"class_name": "C", "script_name": "s"}),
+        ("a" * 65, {"class_name": "C", "script_name": "s"}),
+        ("a", {"script_name": "s"}),
+        ("a", {"class_name": 1, "script_name": "s"}),
+        ("a", {"class_name": "C", "script_name": "s", "limits": {"steps": 0}}),
+        ("a", {"class_name": "C", "script_name": "s", "limits": {"steps": 25_001}}),
+        ("a", {"class_name": "C", "script_name": "s", "limits": []}),
+        ("a", {"class_name": "C", "script_name": "s", "concurrency": {"limit": -1}}),
+        ("a", {"class_name": "C", "script_name": "s", "default_retention": {"success_retention": "soon"}}),
+        ("a", {"class_name": "C", "script_name": "s", "schedules": [{"cron": "now"}]}),
+        ("a", {"class_name": "C", "script_name": "s", "schedules": ["* * * * *"]}),
+    ],
+)
+async def test_a_workflow_that_makes_no_sense_is_refused(orders: Api, name: str, body: dict[str, Any]) -> None:
+    assert_refused(await orders.ask("PUT", f"{WORKFLOWS}/{name}", body=body), 400, 10002)
+    assert [one["name"] for one in await orders.call("GET", WORKFLOWS)] == ["orders"]
+
+
+async def test_a_deleted_workflow_is_gone_with_its_instances_until_the_config_is_read_again(orders: Api) -> None:
+    await create(orders, instance_id="a")
+    await orders.reach("orders", "a", "waiting")
+    assert await orders.call("DELETE", ORDERS) == {"status": "ok", "success": None}
+    for method, path in (("GET", ORDERS), ("DELETE", ORDERS), ("GET", f"{INSTANCES}/a"), ("POST", INSTANCES)):
+        assert_refused(await orders.ask(method, path, body=None), 404, 10200)
+    await orders.app.reload({orders.app.config.path})
+    assert_refused(await orders.ask("GET", f"{INSTANCES}/a"), 404, 10400)
+    await create(orders, instance_id="a")
+    await orders.reach("orders", "a", "waiting")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "code"),
+    [
+        ("GET", f"{WORKFLOWS}/nope", 404, 10200),
+        ("DELETE", f"{WORKFLOWS}/nope", 404, 10200),
+        ("GET", f"{WORKFLOWS}/nope/versions", 404, 10200),
+        ("GET", f"{WORKFLOWS}/nope/instances", 404, 10200),
+        ("POST", f"{WORKFLOWS}/nope/instances", 404, 10200),
+        ("GET", f"{WORKFLOWS}/nope/instances/a", 404, 10200),
+        ("GET", f"{INSTANCES}/nope", 404, 10400),
+        ("GET", f"{INSTANCES}/nope/step?name=a-1", 404, 10400),
+        ("GET", f"{INSTANCES}/nope/subscribe", 404, 10400),
+        ("DELETE", f"{INSTANCES}/nope", 404, 10400),
+        ("POST", f"{INSTANCES}/nope/events/approved", 404, 10201),
+        ("GET", f"{INSTANCES}/a%2Fb", 404, 10400),
+        ("GET", f"{INSTANCES}/%00", 404, 10400),
+        ("GET", f"{INSTANCES}/{'a' * 101}", 400, 10002),
+        ("GET", f"{INSTANCES}/a?order=up", 400, 10002),
+        ("GET", f"{INSTANCES}/a?simple=perhaps", 400, 10002),
+        ("GET", f"{WORKFLOWS}?search={'a' * 65}", 400, 10002),
+        ("GET", f"{WORKFLOWS}?per_page=101", 400, 10002),
+        ("POST", f"{INSTANCES}/{'a' * 101}/events/approved", 400, 10002),
+        ("POST", f"{INSTANCES}/a/events/{'a' * 101}", 400, 10002),
+        ("POST", f"{WORKFLOWS}/{'a' * 65}/instances/a/events/approved", 400, 10002),
+        ("POST", f"{INSTANCES}/a/events/", 404, 7003),
+        ("GET", f"{INSTANCES}/a/events/approved", 405, 10405),
+        ("PATCH", f"{INSTANCES}/a/status", 400, 10002),
+        ("GET", "/accounts/ffffffffffffffffffffffffffffffff/workflows", 403, 10000),
+    ],
+)
+async def test_what_is_not_there_and_what_makes_no_sense(
+    orders: Api, method: str, path: str, status: int, code: int
+) -> None:
+    assert_refused(await orders.ask(method, path), status, code)
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"{", b"\xff", b"[]", b"1", b'{"instance_id": 1}', b'{"instance_id": "a b"}', b'{"instance_id": ""}',
+        b'{"instance_id": "batch"}', b'{"instance_id": "cf_' + b"a" * 64 + b'"}',
+        b'{"instance_id": "' + b"a" * 101 + b'"}', b'{"instance_id": "a/b"}', b'{"location_hint": "moon"}',
+        b'{"instance_retention": {"success_retention": []}}', b'{"instance_retention": {"success_retention": "soon"}}',
+        b'{"params": "' + b"x" * 2 * 1024 * 1024 + b'"}', b'{"params": ' + b"[" * 1000 + b"]" * 1000 + b"}",
+        b'{"params": ' + b"[" * 100_000, b'{"params": NaN}', b'{"params": "\\ud800"}',
+    ],
+    ids=lambda raw: repr(raw[:50]),
+)  # fmt: skip
+async def test_an_instance_that_makes_no_sense_is_refused(orders: Api, raw: bytes) -> None:
+    assert_refused(await orders.ask("POST", INSTANCES, raw=raw), 400, 10002)
+    assert await orders.call("GET", INSTANCES) == []
+
+
+async def test_an_id_is_taken_once(orders: Api) -> None:
+    await create(orders, instance_id="a")
+    again = await orders.ask("POST", INSTANCES, body={"instance_id": "a"})
+    assert_refused(again, 400, 10405)
+    error = again.json()["errors"][0]
+    assert error["message"] == "workflows.api.error.instance.already_exists"
+    assert error["error_chain"][0]["message"] == 'Workflow instance with id "a" already exists'
+
+
+@pytest.mark.parametrize("status", ["nope", None, 1, "PAUSE"])
+async def test_an_unknown_action_is_refused(orders: Api, status: Any) -> None:
+    await create(orders, instance_id="a")
+    assert_refused(await orders.ask("PATCH", f"{INSTANCES}/a/status", body={"status": status}), 400, 10002)
+
+
+@pytest.mark.parametrize(
+    ("raw", "payload"),
+    [
+        (b"", None), (b"null", None), (b"  ", None), (b'{"a":1}', {"a": 1}), (b"[1]", [1]), (b'"text"', "text"),
+        (b"0", 0), (b"1.5", 1.5), (b"true", True), (b'"1"', "1"), (str(2**70).encode(), 2**70),
+    ],
+)  # fmt: skip
+async def test_an_event_has_any_payload_or_none(orders: Api, raw: bytes, payload: Any) -> None:
+    await create(orders, instance_id="a")
+    reply = await orders.ask("POST", f"{INSTANCES}/a/events/approved", raw=raw)
+    assert (reply.status, reply.json()["messages"]) == (200, [])
+    done = await orders.reach("orders", "a", "complete")
+    assert json.loads(done["output"])["by"] == payload
+
+
+@pytest.mark.parametrize("raw", [b"{", b"\xff", b"[" * 100_000, b"NaN", b'"' + b"x" * 1024 * 1024 + b'"', b"{} {}"])
+async def test_an_event_that_is_no_json_is_refused(orders: Api, raw: bytes) -> None:
+    await create(orders, instance_id="a")
+    assert_refused(await orders.ask("POST", f"{INSTANCES}/a/events/approved", raw=raw), 400, 10002)
+    assert (await orders.reach("orders", "a", "waiting"))["status"] == "waiting"
+
+
+async def test_an_event_moves_on_only_who_waits_for_its_type(orders: Api) -> None:
+    for name in ("a", "b"):
+        await create(orders, instance_id=name)
+        await orders.reach("orders", name, "waiting")
+    await orders.call("POST", f"{INSTANCES}/a/events/other%20type%2F1", 1)
+    await orders.call("POST", f"{INSTANCES}/b/events/approved", "early")
+    await orders.reach("orders", "b", "complete")
+    assert (await orders.reach("orders", "a", "waiting"))["status"] == "waiting"
+
+
+async def test_an_event_for_a_finished_instance_is_taken_and_dropped(orders: Api) -> None:
+    await create(orders, instance_id="a")
+    await orders.call("PATCH", f"{INSTANCES}/a/status", {"status": "terminate"})
+    reply = await orders.ask("POST", f"{INSTANCES}/a/events/approved", body=1)
+    assert reply.status == 200
+    assert "finished" in reply.json()["messages"][0]["message"]
+
+
+async def test_an_event_is_sent_with_the_right_token_or_an_email_and_its_key(orders: Api) -> None:
+    path = f"{INSTANCES}/a/events/other"
+    await create(orders, instance_id="a")
+    key = orders.tokens.create_global_key(EMAIL)
+    pair = {"x-auth-email": EMAIL, "x-auth-key": key}
+    for headers, status, code in (
+        ({}, 400, 9106),
+        ({"x-auth-email": EMAIL}, 400, 9106),
+        ({"x-auth-key": key}, 400, 9106),
+        ({"authorization": "Bearer nope"}, 403, 10000),
+        ({"authorization": f"Bearer {orders.tokens.create('Workers Scripts Read')}"}, 403, 9109),
+        ({"authorization": f"Bearer {orders.tokens.create('Pipelines Write')}"}, 403, 9109),
+    ):
+        assert_refused(await orders.ask("POST", path, headers=headers), status, code)
+    for headers in (pair, {"authorization": f"Bearer {orders.tokens.create(SCRIPTS_WRITE)}"}):
+        reply = await orders.ask("POST", path, headers=headers)
+        assert (reply.status, reply.json()["errors"]) == (200, [])
+        assert set(reply.json()) >= {"errors", "messages", "success", "result"}
+
+
+async def test_an_instance_is_deleted_and_its_id_is_free_again(orders: Api) -> None:
+    await create(orders, instance_id="a")
+    assert await orders.call("DELETE", f"{INSTANCES}/a") == {"success": True}
+    assert_refused(await orders.ask("GET", f"{INSTANCES}/a"), 404, 10400)
+    await create(orders, instance_id="a")
+
+
+async def test_the_api_is_there_where_no_workflow_is(api: Api) -> None:
+    assert await api.call("GET", WORKFLOWS) == []
