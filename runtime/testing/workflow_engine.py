@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, cast
 from ...bindings.workflows.durations import parse_duration_ms
 from ...bindings.workflows.engine.runner import WorkflowRunner
 from ...bindings.workflows.engine.timers import now_ms
+from ...bindings.workflows.schedules import WorkflowSchedules
 from .workflow_modifier import Modifications, ModifiedInstance
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ class HeldEngine:
         self.host = host
         self._app = app
         self._runner = next((one for one in app.environment.sources if isinstance(one, WorkflowRunner)), None)
+        self._schedules = next((one for one in app.environment.sources if isinstance(one, WorkflowSchedules)), None)
         self._modified: dict[tuple[str, str], ModifiedInstance] = {}
         self._of_all: dict[str, Modifications] = {}
         if self._runner is not None:
@@ -145,6 +147,8 @@ class HeldEngine:
     def _due_ms(self) -> Iterator[int]:
         if self._runner is not None and self._runner.next_ready_ms is not None:
             yield self._runner.next_ready_ms
+        if self._schedules is not None and self._schedules.next_fire_ms is not None:
+            yield self._schedules.next_fire_ms
         for one in self._passes:
             yield from one.waits_until_ms
             for step in one.running_steps:

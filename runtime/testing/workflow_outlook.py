@@ -23,7 +23,9 @@ def outlook(instance: Instance, steps: Sequence[StepRecord], running: Sequence[S
     if instance.status is Status.QUEUED:
         return "- it has not begun: its workflow has no room (concurrency.limit), or its class could not be loaded"
     lines = [f"- the function of step {_named(one.key)} (attempt {one.attempt}) has not returned" for one in running]
-    lines += [line for step in steps if step.state is StepState.PENDING for line in _pending(step, now_ms)]
+    behind = {one.key for one in running}
+    pending = (step for step in steps if step.state is StepState.PENDING and step.key not in behind)
+    lines += [line for step in pending for line in _pending(step, now_ms)]
     return "\n".join(lines or [f"- {UNRECORDED}"])
 
 

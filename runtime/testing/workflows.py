@@ -14,7 +14,7 @@ Source: @cloudflare/vitest-pool-workers 0.23.0, types/cloudflare-test.d.ts, "int
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Literal, TypedDict
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, TypeVar
 
 from ...bindings.workflows import values
 from ...bindings.workflows.durations import parse_duration_ms
@@ -27,7 +27,7 @@ from .workflow_modifier import WorkflowInstanceModifier
 from .workflow_outlook import called, outlook
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator
+    from collections.abc import Awaitable, Callable, Iterator, Sequence
     from typing import Self
 
     from ...bindings.workflows.journal.records import Instance, StepRecord
@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from .workflow_modifier import StepSelector
 
     Modify = Callable[[WorkflowInstanceModifier], Awaitable[object] | None]
+
+T = TypeVar("T")
 
 StatusName = Literal[
     "queued",
@@ -48,8 +50,9 @@ StatusName = Literal[
     "complete",
 ]
 
-USER_CODE_PATIENCE_S = 10.0
-"""How long a step's function may take, in real time, while somebody waits for what comes of it."""
+USER_CODE_PATIENCE_S = (0.0, 0.05, 10.0)
+"""How long a step's function may take, in real time, while somebody waits for what comes of it: after each of these,
+it is looked whether that is there."""
 PAGE_COUNT = 100
 
 
@@ -142,16 +145,16 @@ class WorkflowInstanceIntrospector:
         """
         __tracebackhide__ = True
         name, index = step["name"], step.get("index", 1)
-        await self._engine.settle(USER_CODE_PATIENCE_S)
-        instance, steps = await self._require()
-        for record in steps:
-            if record.key.kind in {Kind.DO, Kind.WAIT} and record.key[1:] == (name, index):
-                if record.state is StepState.DONE and record.result is not None:
-                    return values.decode(record.result)
-                if record.state is StepState.FAILED and record.error is not None:
-                    raise raised(record.error) from self._failure(record.key)
+
+        def find(_: Instance, steps: Sequence[StepRecord]) -> StepRecord | None:
+            wanted = (one for one in steps if one.key.kind in {Kind.DO, Kind.WAIT} and one.key[1:] == (name, index))
+            return next((one for one in wanted if one.state in {StepState.DONE, StepState.FAILED}), None)
+
         shown = f'Step "{name}"' if index == 1 else f'Step "{name}" ({index})'
-        raise self._unreached(f"{shown} has no result", instance, steps)
+        found = await self._reach(find, f"{shown} has no result")
+        if found.error is not None:
+            raise raised(found.error) from self._failure(found.key)
+        return None if found.result is None else values.decode(found.result)
 
     async def wait_for_status(self, status: StatusName) -> None:
         """Return once the instance has a status; at once when it has.
@@ -164,12 +167,12 @@ class WorkflowInstanceIntrospector:
         """
         __tracebackhide__ = True
         wanted = Status(status)
-        await self._engine.settle(USER_CODE_PATIENCE_S)
-        instance, steps = await self._require()
-        has_begun = instance.status is not Status.QUEUED
-        if instance.status is wanted or wanted is Status.QUEUED or (wanted is Status.RUNNING and has_begun):
-            return
-        raise self._unreached(f'It does not become "{status}"', instance, steps)
+
+        def is_reached(instance: Instance, _: Sequence[StepRecord]) -> bool:
+            is_passed = wanted is Status.RUNNING and instance.status is not Status.QUEUED
+            return is_passed or wanted in {Status.QUEUED, instance.status}
+
+        await self._reach(is_reached, f'It does not become "{status}"')
 
     async def get_output(self) -> Any:
         """What `run` returned.
@@ -207,8 +210,7 @@ class WorkflowInstanceIntrospector:
 
     async def _ended(self, status: Status, what: str, told: str) -> Instance:
         __tracebackhide__ = True
-        await self._engine.settle(USER_CODE_PATIENCE_S)
-        instance, steps = await self._require()
+        instance, steps = await self._look()
         if instance.status is status:
             return instance
         text = (
@@ -217,15 +219,25 @@ class WorkflowInstanceIntrospector:
         )
         raise self._unreached(text, instance, steps)
 
-    async def _require(self) -> tuple[Instance, list[StepRecord]]:
+    async def _reach(self, find: Callable[[Instance, Sequence[StepRecord]], T | None], what: str) -> T:
+        """What `find` finds, once it finds something."""
+        __tracebackhide__ = True
+        for patience_s in USER_CODE_PATIENCE_S:
+            await self._engine.settle(patience_s)
+            instance, steps = await self._look()
+            if found := find(instance, steps):
+                return found
+        raise self._unreached(what, instance, steps)
+
+    async def _look(self) -> tuple[Instance, Sequence[StepRecord]]:
         __tracebackhide__ = True
         found = await self._engine.journal.find(self._workflow, self.id)
         if found is None:
-            msg = f'Workflow "{self._workflow}" has no instance "{self.id}": create it first.'
+            msg = f'Workflow "{self._workflow}" has no instance "{self.id}": it was never created, or it is deleted.'
             raise IntrospectionError(msg)
-        return found, list(await self._engine.journal.steps(self._workflow, self.id))
+        return found, await self._engine.journal.steps(self._workflow, self.id)
 
-    def _unreached(self, what: str, instance: Instance, steps: list[StepRecord]) -> IntrospectionError:
+    def _unreached(self, what: str, instance: Instance, steps: Sequence[StepRecord]) -> IntrospectionError:
         named = f'Instance "{self.id}" of workflow "{self._workflow}"'
         if instance.status.is_final:
             text = f'{what}. {named} is "{instance.status}"; the steps it called: {called(steps)}.'
@@ -235,7 +247,7 @@ class WorkflowInstanceIntrospector:
         remedy = "Nothing else happens by itself: move the clock (advance), send what it waits for, or end the wait."
         return IntrospectionError(f'{what}. {named} is "{instance.status}":\n{waits}\n{remedy}')
 
-    def _reasons(self, instance: Instance, steps: list[StepRecord]) -> Iterator[str]:
+    def _reasons(self, instance: Instance, steps: Sequence[StepRecord]) -> Iterator[str]:
         """Why it is errored, with the lines of the user's code that are still known."""
         if instance.error is None:
             return
