@@ -11,24 +11,26 @@ Source: @cloudflare/workers-types 5.20261117.1, `WorkflowInstanceEvent`; spec "W
 from __future__ import annotations
 
 import json
+from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ..errors import ErrorRecord
 from .records import Kind, Status, StepState
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from ..errors import ErrorRecord
     from .records import StepKey, StepRecord
+
+_encode = json.JSONEncoder(default=lambda _: "[dynamic]", separators=(",", ":")).encode
+"""A step's config may hold a delay function: Cloudflare's word stands for it."""
 
 REDACTED = "[REDACTED]"
 """In place of the output of a step whose config says `sensitive: "output"`."""
 
-INTERRUPTED = {
-    "name": "WorkflowInternalError",
-    "message": "Attempt failed due to internal workflows error",
-}
+INTERRUPTED = ErrorRecord("WorkflowInternalError", "Attempt failed due to internal workflows error")
 """Of an attempt that was running when its process died."""
+_INTERRUPTED = _encode({"error": INTERRUPTED._asdict()})
 
 
 class HistoryEvent(NamedTuple):
@@ -45,7 +47,8 @@ class HistoryEvent(NamedTuple):
 class Entry(NamedTuple):
     """Events that are kept as one row: they share what they tell. Those that start something have their own time."""
 
-    types: tuple[str, ...]
+    types: str
+    """In order, with blanks between."""
     at_ms: int
     started_ms: int | None = None
     step: StepKey | None = None
@@ -79,16 +82,16 @@ TYPES = frozenset(
     | {"sleep_started", "sleep_completed", "wait_started", "wait_completed", "wait_timed_out"}
 )
 
-_BECAME: dict[Status, tuple[str, ...]] = {
-    Status.QUEUED: ("workflow_queued",),
-    Status.RUNNING: ("workflow_running",),
-    Status.WAITING: ("workflow_waiting",),
-    Status.PAUSED: ("workflow_paused",),
-    Status.WAITING_FOR_PAUSE: ("workflow_waiting_for_pause",),
-    Status.ROLLING_BACK: ("rollback_started",),
-    Status.COMPLETE: ("workflow_completed",),
-    Status.ERRORED: ("workflow_errored",),
-    Status.TERMINATED: ("workflow_terminated",),
+_BECAME = {
+    Status.QUEUED: "workflow_queued",
+    Status.RUNNING: "workflow_running",
+    Status.WAITING: "workflow_waiting",
+    Status.PAUSED: "workflow_paused",
+    Status.WAITING_FOR_PAUSE: "workflow_waiting_for_pause",
+    Status.ROLLING_BACK: "rollback_started",
+    Status.COMPLETE: "workflow_completed",
+    Status.ERRORED: "workflow_errored",
+    Status.TERMINATED: "workflow_terminated",
 }
 
 
@@ -109,87 +112,86 @@ def instance_entry(
         return None
     types = _BECAME[after]
     if before is Status.QUEUED and after is Status.RUNNING:
-        types = ("workflow_started", *types)
+        types = f"workflow_started {types}"
     if before is Status.ROLLING_BACK and after.is_final:
-        types = ("rollback_completed" if is_undone else "rollback_errored", *types)
-    return Entry(types, at_ms, told=None if error is None else _told({"error": error._asdict()}))
+        types = f"{'rollback_completed' if is_undone else 'rollback_errored'} {types}"
+    return Entry(types, at_ms, told=None if error is None else _encode({"error": error._asdict()}))
 
 
 def step_entries(before: StepRecord | None, after: StepRecord, at_ms: int) -> Sequence[Entry]:
     """What a change of a step is told as."""
-    if after.key.kind is Kind.SLEEP or after.key.kind is Kind.WAIT:
+    kind = after.key.kind
+    if kind is Kind.SLEEP or kind is Kind.WAIT:
         return _wait_entries(before, after, at_ms)
-    prefix = "rollback_" if after.key.kind is Kind.ROLLBACK else ""
-    entries = []
-    types: list[str] = []
+    is_new = before is None
+    is_again = before is not None and before.attempt != after.attempt
+    types = _step_types(kind, is_new, is_new or is_again, after.state)
+    entry = Entry(types, at_ms, after.started_ms, after.key, after.attempt, _step_told(after, at_ms, is_new=is_new))
+    if is_again and before is not None and before.state is StepState.RUNNING:  # its process died
+        at_ms = at_ms if after.started_ms is None else after.started_ms
+        dead = _step_types(kind, False, False, StepState.PENDING)
+        return Entry(dead, at_ms, None, after.key, before.attempt, _INTERRUPTED), entry
+    return (entry,) if types else ()
+
+
+_OUTCOMES = {
+    StepState.RUNNING: (),
+    StepState.PENDING: ("attempt_errored",),
+    StepState.FAILED: ("attempt_errored", "step_errored"),
+    StepState.DONE: ("attempt_completed", "step_completed"),
+}
+
+
+@cache
+def _step_types(kind: Kind, is_new: bool, is_new_attempt: bool, state: StepState) -> str:
+    begun = ("step_started",) * is_new + ("attempt_started",) * is_new_attempt
+    prefix = "rollback_" if kind is Kind.ROLLBACK else ""
+    return " ".join(prefix + type_ for type_ in begun + _OUTCOMES[state])
+
+
+def _step_told(after: StepRecord, at_ms: int, *, is_new: bool) -> str | None:
     told: dict[str, Any] = {}
-    if before is None:
-        types.append(f"{prefix}step_started")
-        told["config"] = after.config
-    elif before.state is StepState.RUNNING and before.attempt != after.attempt:  # cut short, and run again
-        dead = (f"{prefix}attempt_errored",)
-        died_ms = at_ms if after.started_ms is None else after.started_ms
-        entries.append(Entry(dead, died_ms, None, after.key, before.attempt, _told({"error": INTERRUPTED})))
-    if before is None or before.attempt != after.attempt:
-        types.append(f"{prefix}attempt_started")
-    for type_, tells in _outcome(after, at_ms):
-        types.append(f"{prefix}{type_}")
-        told.update(tells)
-    if types:
-        entries.append(Entry(tuple(types), at_ms, after.started_ms, after.key, after.attempt, _told(told)))
-    return entries
-
-
-def _outcome(after: StepRecord, at_ms: int) -> Sequence[tuple[str, dict[str, Any]]]:
-    """Of an attempt, and of the step when that was its last one: types, and what they tell."""
-    if after.state is StepState.RUNNING:
-        return ()
+    config = after.config
+    if is_new:
+        told["config"] = config
     if after.state is StepState.DONE:
-        is_sensitive = after.config is not None and bool(after.config.get("sensitive"))
-        return (("attempt_completed", {}), ("step_completed", {"output": REDACTED} if is_sensitive else {}))
-    error = {"error": None if after.error is None else after.error._asdict()}
-    if after.state is StepState.FAILED:
-        return (("attempt_errored", error), ("step_errored", {}))
-    return (("attempt_errored", {**error, "retryDelayMs": max((after.due_ms or 0) - at_ms, 0)}),)
+        if config is not None and "sensitive" in config:
+            told["output"] = REDACTED
+    elif after.state is not StepState.RUNNING:
+        told["error"] = None if after.error is None else after.error._asdict()
+        if after.state is StepState.PENDING:
+            told["retryDelayMs"] = max((after.due_ms or 0) - at_ms, 0)
+    return _encode(told) if told else None
 
 
 def _wait_entries(before: StepRecord | None, after: StepRecord, at_ms: int) -> Sequence[Entry]:
     is_sleep = after.key.kind is Kind.SLEEP
-    types: list[str] = []
+    types = []
     told: dict[str, Any] = {}
-    if before is None:
-        types.append("sleep_started" if is_sleep else "wait_started")
-        told = {"eventType": after.event_type}
-        if is_sleep:
-            told = {"durationMs": (after.due_ms or 0) - (after.started_ms or 0)}
+    if before is None and is_sleep:
+        types.append("sleep_started")
+        told["durationMs"] = (after.due_ms or 0) - (after.started_ms or 0)
+    elif before is None:
+        types.append("wait_started")
+        told["eventType"] = after.event_type
     if after.state is StepState.DONE:
         types.append("sleep_completed" if is_sleep else "wait_completed")
     elif after.state is StepState.FAILED:
         types.append("wait_timed_out")
     if not types:
         return ()
-    return [Entry(tuple(types), at_ms, after.started_ms, after.key, None, _told(told))]
+    return (Entry(" ".join(types), at_ms, after.started_ms, after.key, None, _encode(told) if told else None),)
 
 
 def events_of(entry: Entry, last_number: int) -> Iterable[HistoryEvent]:
     """The events of an entry whose last one has this number."""
     told: Mapping[str, Any] = {} if entry.told is None else json.loads(entry.told)
-    number = last_number - len(entry.types)
-    for type_ in entry.types:
+    types = entry.types.split()
+    number = last_number - len(types)
+    for type_ in types:
         number += 1
         is_start = type_.endswith("_started") and entry.started_ms is not None
         at_ms = entry.started_ms if is_start and entry.started_ms is not None else entry.at_ms
         data = {name: told[name] for name in TOLD.get(type_, ()) if told.get(name) is not None}
         attempt = entry.attempt if "attempt" in type_ else None
         yield HistoryEvent(number, at_ms, type_, entry.step, attempt, data)
-
-
-def _told(told: Mapping[str, Any]) -> str | None:
-    if not told:
-        return None
-    return json.dumps(told, default=_dynamic, separators=(",", ":"))
-
-
-def _dynamic(_: object) -> str:
-    """A delay function of a step's config, in Cloudflare's word."""
-    return "[dynamic]"

@@ -26,9 +26,9 @@ def append(connection: Connection, number: int, entries: Iterable[Entry | None])
     for entry in entries:
         if entry is not None:
             key = entry.step or (None, None, None)
-            types = " ".join(entry.types)
-            values_ = (number, len(entry.types), types, entry.at_ms, entry.started_ms, *key, entry.attempt, entry.told)
-            connection.execute(_INSERT, values_)
+            count = entry.types.count(" ") + 1
+            about = (entry.types, entry.at_ms, entry.started_ms, *key, entry.attempt, entry.told)
+            connection.execute(_INSERT, (number, count, *about))
 
 
 def history(
@@ -49,7 +49,7 @@ def history_of(connection: Connection, number: int, after: int, count_max: int) 
     events: list[HistoryEvent] = []
     for last_number, types, at_ms, started_ms, kind, name, count, attempt, told in rows.fetchall():
         step = None if kind is None else StepKey(Kind(kind), name, count)
-        entry = Entry(tuple(types.split()), at_ms, started_ms, step, attempt, told)
+        entry = Entry(types, at_ms, started_ms, step, attempt, told)
         for event in events_of(entry, last_number):
             if event.number > after and len(events) < count_max:
                 _add_content(connection, number, event)
