@@ -9,6 +9,7 @@ from ...runtime.core.workflow_errors import NonRetryableError
 from .durations import DAY_MS, parse_duration_ms
 from .engine.retries import DELAY_MS_DEFAULT, DEV_DELAY_MS_DEFAULT
 from .errors import ErrorRecord
+from .values import VALUE_BYTES_MAX
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 STEPS_MAX_DEFAULT = 10_000
 RETENTION_MS_DEFAULT = 30 * DAY_MS
+STATE_BYTES_MAX = 1024**3
+"""Source: Cloudflare docs, "Workflows limits"; 100 MB on the free plan."""
 
 IMPLICIT_DEPENDENCIES = ("python_workflows_implicit_dependencies", "2026-02-25")
 NON_RETRYABLE_MESSAGE = ("workflows_preserve_non_retryable_error_message", "2026-05-14")
@@ -78,6 +81,10 @@ class Definition:
     delay_ms_default: int = DELAY_MS_DEFAULT
     has_implicit_dependencies: bool = True
     shows_non_retryable_message: bool = True
+    result_bytes_max: int = VALUE_BYTES_MAX
+    """Of a step's result and of the output, encoded; a stream may be larger."""
+    state_bytes_max: int = STATE_BYTES_MAX
+    """Of all results of an instance."""
     strict_replay: bool = False
     """Whether a run that differs from what is recorded ends its instance."""
     run: Callable[[dict[str, Any], Any, Env], Awaitable[Any]] | None = None

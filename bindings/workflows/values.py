@@ -2,27 +2,42 @@
 
 A tagged value is an object with the single key "$": `{"$": ["bytes", "aGk="]}`. What user code gets is always decoded
 from the stored form, so the first pass and a replay cannot differ; a tuple comes back as a list.
+
+Dataclasses and pydantic models are stored where the workflow's class names them in `stored_types`; without their class
+they read as what they hold.
 Source: spec "Workflows", 3.2.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from base64 import b64decode, b64encode
 from datetime import datetime
+from functools import partial
 from types import BuiltinFunctionType, FunctionType, MethodType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ...runtime.core.errors import BindingError, UnsupportedError
+from ...runtime.core.errors import BindingError
 from ...runtime.core.js_values import jsnull
 from ...runtime.core.response import FetchResponse
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
 VALUE_BYTES_MAX = 1024 * 1024
 """Of a step's result, `params` or an event's payload, encoded. Source: Cloudflare docs, "Workflows limits"."""
 DEPTH_MAX = 200
+
+_STREAM_START = b'{"$":["stream",'
+
+
+class StoredStream(NamedTuple):
+    """A result whose bytes are pieces of their own in the journal, put there by that attempt."""
+
+    attempt: int
+    chunk_count: int
+    size_bytes: int
 
 
 class UnserialisableError(TypeError):
@@ -41,29 +56,37 @@ class ValueTooLargeError(ValueError):
         self.size_bytes = size_bytes
 
 
-def encode(value: object, *, bytes_max: int = VALUE_BYTES_MAX) -> bytes:
-    """A value as bytes for the journal.
+def encode(value: object, *, bytes_max: int = VALUE_BYTES_MAX, types: Mapping[str, type] | None = None) -> bytes:
+    """A value as bytes for the journal. `types` are the classes that may be in it, by name.
 
     Raises:
         UnserialisableError: a function or a Response is in it.
         CyclicValueError: it contains itself.
         ValueTooLargeError: it takes more than `bytes_max`.
-        UnsupportedError: a stream.
         BindingError: "DataCloneError", something else that cannot be stored is in it.
     """
-    encoded = json.dumps(_plain(value, ()), ensure_ascii=False, separators=(",", ":"), check_circular=False)
+    encoded = json.dumps(
+        _plain(value, (), types or {}), ensure_ascii=False, separators=(",", ":"), check_circular=False
+    )
     content = encoded.encode("utf-8", "surrogatepass")
     if len(content) > bytes_max:
         raise ValueTooLargeError(len(content))
     return content
 
 
-def decode(content: bytes) -> Any:
-    """The value that `encode` stored."""
-    return json.loads(content.decode("utf-8", "surrogatepass"), object_hook=_untagged)
+def decode(content: bytes, *, types: Mapping[str, type] | None = None) -> Any:
+    """The value that `encode` stored; a StoredStream for a stream."""
+    hook = partial(_untagged, types) if types else _untagged_plain
+    return json.loads(content.decode("utf-8", "surrogatepass"), object_hook=hook)
 
 
-def _plain(value: Any, parents: tuple[int, ...]) -> Any:
+def stream_of(content: bytes) -> StoredStream | None:
+    """What was stored, when that is a stream."""
+    found = decode(content) if content.startswith(_STREAM_START) else None
+    return found if isinstance(found, StoredStream) else None
+
+
+def _plain(value: Any, parents: tuple[int, ...], types: Mapping[str, type]) -> Any:
     kind = type(value)
     if kind in _AS_IS:
         return value
@@ -74,13 +97,16 @@ def _plain(value: Any, parents: tuple[int, ...]) -> Any:
         raise CyclicValueError(msg)
     inner = (*parents, id(value))
     if kind is list or kind is tuple:
-        return [_plain(item, inner) for item in value]
+        return [_plain(item, inner, types) for item in value]
     if kind is dict:
         if "$" not in value and all(type(key) is str for key in value):
-            return {key: _plain(item, inner) for key, item in value.items()}
-        return _tagged("map", [[_plain(key, inner), _plain(item, inner)] for key, item in value.items()])
+            return {key: _plain(item, inner, types) for key, item in value.items()}
+        return _tagged("map", [[_plain(key, inner, types), _plain(item, inner, types)] for key, item in value.items()])
     if isinstance(value, set | frozenset):
-        return _tagged("set", [_plain(item, inner) for item in value])
+        return _tagged("set", [_plain(item, inner, types) for item in value])
+    if types.get(kind.__name__) is kind:
+        fields = {name: _plain(item, inner, types) for name, item in _fields(value).items()}
+        return _tagged("object", [kind.__name__, list(fields.items())])
     return _plain_atom(value)
 
 
@@ -89,12 +115,24 @@ def _plain_atom(value: Any) -> Any:
         return _tagged("bytes", b64encode(value).decode())
     if isinstance(value, datetime):
         return _tagged("datetime", value.isoformat())
+    if isinstance(value, StoredStream):
+        return _tagged("stream", list(value))
     if isinstance(value, FunctionType | MethodType | BuiltinFunctionType | FetchResponse):
         raise UnserialisableError(type(value).__name__)
     if hasattr(value, "__aiter__"):
-        msg = "A stream as a step's result is there on Cloudflare, and Edge does not have it yet: return bytes."
-        raise UnsupportedError(msg)
+        raise BindingError("A stream can only be the whole result of a step.", name="DataCloneError")
     raise BindingError(f"{value!r:.200} could not be cloned.", name="DataCloneError")
+
+
+def _fields(value: Any) -> dict[str, Any]:
+    """Of a pydantic model, as its JSON has them; of a dataclass, what its class is made of."""
+    if hasattr(value, "model_dump"):
+        dumped: dict[str, Any] = value.model_dump(mode="json")
+        return dumped
+    if dataclasses.is_dataclass(value):
+        return {field.name: getattr(value, field.name) for field in dataclasses.fields(value) if field.init}
+    msg = f"{type(value).__name__} stands in stored_types, which takes dataclasses and pydantic models."
+    raise BindingError(msg, name="DataCloneError")
 
 
 _AS_IS = frozenset({str, int, float, bool, type(None)})
@@ -104,11 +142,20 @@ def _tagged(tag: str, value: object) -> dict[str, object]:
     return {"$": [tag, value]}
 
 
-def _untagged(found: dict[str, Any]) -> Any:
+def _untagged_plain(found: dict[str, Any]) -> Any:
     if "$" not in found:
         return found
     tag, value = found["$"]
     return _READ[tag](value)
+
+
+def _untagged(types: Mapping[str, type], found: dict[str, Any]) -> Any:
+    if "$" in found and found["$"][0] == "object":
+        name, fields = found["$"][1]
+        cls: Any = types.get(name)
+        if cls is not None:
+            return cls.model_validate(dict(fields)) if hasattr(cls, "model_validate") else cls(**dict(fields))
+    return _untagged_plain(found)
 
 
 _READ: dict[str, Callable[[Any], Any]] = {
@@ -116,6 +163,8 @@ _READ: dict[str, Callable[[Any], Any]] = {
     "set": lambda items: {_hashable(item) for item in items},
     "bytes": b64decode,
     "datetime": datetime.fromisoformat,
+    "stream": lambda facts: StoredStream(*facts),
+    "object": lambda named: dict(named[1]),
 }
 
 

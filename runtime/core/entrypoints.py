@@ -27,6 +27,8 @@ class WorkflowEntrypoint(_Entrypoint):
 
     strict_replay: bool = False
     """Edge only: end an instance whose run differs from what is recorded, in place of a warning."""
+    stored_types: tuple[type, ...] = ()
+    """Edge only: dataclasses and pydantic models that steps may return; they come back as what they were."""
 
 
 class DurableObject(_Entrypoint):

@@ -20,6 +20,7 @@ from .. import values
 from ..errors import ErrorRecord, Interrupted, WorkflowError, WorkflowFatalError, WorkflowTimeoutError, recorded
 from ..journal.records import Finish, Kind, Pause, Progress, Status, StepKey, StepRecord, StepState
 from .replay import ReplayCheck
+from .results import Results, amount
 from .steps import WorkflowStep
 from .timers import now_ms
 
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from ....runtime.core.host import Host
     from ..definition import Definition, WorkflowWorker
     from ..journal.journal import Journal
-    from ..journal.records import Claimed, Instance
+    from ..journal.records import ChunkKey, Claimed, Instance
     from .introspection import Introspection
     from .timers import Timers
 
@@ -98,6 +99,8 @@ class InstancePass:
         self._generation = tools.worker.current
         cls = self._generation and self._generation.worker.workflows.get(definition.class_name)
         self._is_strict = definition.strict_replay or bool(getattr(cls, "strict_replay", False))
+        types = getattr(cls, "stored_types", ())
+        self.results = Results(claimed.steps, definition, types, self._put_chunk, self._get_chunk)
 
     @property
     def host(self) -> Host:
@@ -333,12 +336,15 @@ class InstancePass:
     # The pass itself.
 
     async def _call(self) -> bytes:
-        event = {
+        event: dict[str, Any] = {
             "payload": values.decode(self.instance.params),
             "timestamp": datetime.fromtimestamp(self.instance.created_ms / 1000, UTC),
             "instanceId": self.instance.id,
             "workflowName": self.instance.workflow,
         }
+        if self.instance.fire is not None:
+            cron, at_ms = self.instance.fire
+            event["schedule"] = {"cron": cron, "scheduledTime": at_ms}
         step = WorkflowStep(self)
         try:
             returned = await self._run(event, step)
@@ -356,9 +362,10 @@ class InstancePass:
             await step.roll_back(WorkflowError("instance.terminated", "The instance was terminated"))
             return b""
         try:
-            return values.encode(returned)
+            return self.results.returned(returned)
         except values.ValueTooLargeError as error:
-            message = f"The output of the instance is too large ({error.size_bytes:,} bytes). The limit is 1 MiB."
+            limit = amount(self.definition.result_bytes_max)
+            message = f"The output of the instance is too large ({error.size_bytes:,} bytes). The limit is {limit}."
             raise WorkflowFatalError(message) from error
         except values.UnserialisableError as error:
             message = (
@@ -416,6 +423,13 @@ class InstancePass:
             self.stop(_Loss.LEASE)
             raise Interrupted
         return found
+
+    async def _put_chunk(self, key: ChunkKey, content: bytes) -> None:
+        self.check_open()
+        await self._held(self._tools.journal.put_chunk(self.lease, key, content))
+
+    async def _get_chunk(self, key: ChunkKey) -> bytes | None:
+        return await self._tools.journal.chunk(self.lease.number, key)
 
     async def _flush(self) -> None:
         self.check_open()

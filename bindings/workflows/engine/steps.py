@@ -128,8 +128,18 @@ class WorkflowStep:
                 record = await self._pass.take_event(record, otherwise=failed if is_late else record)
                 if record.state is StepState.PENDING:
                     await self._pass.wait(due_ms, event_type=event_type)
-            event: dict[str, Any] = _outcome(record)
+            event: dict[str, Any] = self._pass.results.outcome(record)
             return event
+
+    @property
+    def instance_version(self) -> str:
+        """The version that the instance was created for; empty when that was not known (Edge only)."""
+        return self._pass.instance.version
+
+    def recorded_state(self, kind: Kind, name: str) -> StepState | None:
+        """How the first step with a name stands, whichever pass called it; None: none did (Edge only)."""
+        record = self._pass.recorded(kind, name)
+        return None if record is None else record.state
 
     async def roll_back(self, error: Exception) -> None:
         """Undo what was done, the step that was started last first; the first handler that fails ends it."""
@@ -138,7 +148,7 @@ class WorkflowStep:
         await self._pass.begin_rollback(recorded(error))
         for rollback in sorted(self._rollbacks.values(), key=lambda one: one.record.order, reverse=True):
             record = self._pass.current(rollback.record)
-            output = values.decode(record.result) if record.result is not None else None
+            output = None if record.result is None else self._pass.results.outcome(record)
             name = f"{record.key.name}-{record.key.occurrence}"
             context = {"ctx": rollback.context, "error": error, "output": output, "stepName": name}
             try:
@@ -188,7 +198,7 @@ class WorkflowStep:
                 match decisions.decide_step(record, config, self._pass.now_ms()):
                     case decisions.Replay() | decisions.Raise():
                         assert record is not None, "only a recorded step has an outcome"
-                        return _outcome(record)
+                        return self._pass.results.outcome(record)
                     case decisions.WaitUntil(due_ms):
                         await self._pass.boundary()
                         await self._pass.wait(due_ms)
@@ -210,12 +220,16 @@ class WorkflowStep:
         try:
             test = self._pass.introspection
             mocked = test and test.outcome(record.key, record.attempt, config.timeout_ms)
-            if mocked:
-                returned = mocked.value
-            else:
-                with self._pass.callback(config.timeout_ms):
-                    returned = await callback.call(context)
-            record = decisions.succeeded(record, self._encoded(record.key, returned))
+            with self._pass.callback(config.timeout_ms):
+                returned = mocked.value if mocked else await callback.call(context)
+                result = await self._pass.results.stored(record, returned)
+            record = decisions.succeeded(record, result)
+        except values.UnserialisableError:
+            message = (
+                f'The execution of the Workflow instance was terminated, as the step "{record.key.name}" returned a '
+                f"value which is not serialisable"
+            )
+            self._pass.fail(WorkflowFatalError(message))
         except SystemExit as error:  # asyncio would end the loop with it
             return await self._after_failure(record, config, RuntimeError(f"sys.exit({error.code!r}) in a step"))
         except Exception as error:  # noqa: BLE001 - the border of the user's code
@@ -227,7 +241,7 @@ class WorkflowStep:
         retry_at_ms = None
         test = self._pass.introspection
         if test:
-            test.failed(record.key, record.attempt, error)
+            test.failed(record.key, error)
         if decisions.may_retry(record, config) and not isinstance(error, _NOT_RETRIED):
             try:
                 wait_ms = await self._retry_wait_ms(record, config, error)
@@ -255,20 +269,6 @@ class WorkflowStep:
                 message = f'The delay function for step "{step}" threw an error: {failure or type(failure).__name__}'
                 raise NonRetryableDelayError(message) from failure
         return retry_wait_ms(config.backoff, delay, record.attempt)
-
-    def _encoded(self, key: StepKey, returned: object) -> bytes:
-        step = f"{key.name}-{key.occurrence}"
-        try:
-            return values.encode(returned)
-        except values.ValueTooLargeError as error:
-            message = f"Step {step} output is too large. Maximum allowed size is 1MiB."
-            raise WorkflowFatalError(message) from error
-        except values.UnserialisableError:
-            message = (
-                f'The execution of the Workflow instance was terminated, as the step "{key.name}" returned a value '
-                f"which is not serialisable"
-            )
-            self._pass.fail(WorkflowFatalError(message))
 
     async def _sleep(self, name: str, due: Callable[[int], int]) -> None:
         _check_name(name)
@@ -334,14 +334,6 @@ def _takes_argument(function: Callable[..., Any]) -> bool:
     return any(
         p.kind is p.VAR_POSITIONAL or (p.kind in kinds and (p.default is own or p.name == CONTEXT)) for p in parameters
     )
-
-
-def _outcome(record: StepRecord) -> Any:
-    if record.state is StepState.FAILED:
-        assert record.error is not None, "a failed step has its error"
-        raise raised(record.error)
-    assert record.result is not None, "a finished step has its result"
-    return values.decode(record.result)
 
 
 def _check_name(name: object) -> str:

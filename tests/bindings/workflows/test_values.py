@@ -13,7 +13,7 @@ from edge.bindings.workflows.durations import parse_duration_ms
 from edge.bindings.workflows.engine.retries import read_config
 from edge.bindings.workflows.errors import WorkflowFatalError
 from edge.bindings.workflows.values import CyclicValueError, UnserialisableError, ValueTooLargeError, decode, encode
-from edge.runtime.core.errors import BindingError, UnsupportedError
+from edge.runtime.core.errors import BindingError
 from edge.runtime.core.response import Response
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ async def stream() -> AsyncIterator[bytes]:
         (lambda: 1, UnserialisableError),
         ([Response("x")], UnserialisableError),
         (object(), BindingError),
-        (aiter(stream()), UnsupportedError),
+        (aiter(stream()), BindingError),
         (ValueError("x"), BindingError),
         ("x" * 1024 * 1024, ValueTooLargeError),
     ],
