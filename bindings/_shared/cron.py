@@ -67,13 +67,14 @@ class Cron:
                 continue
             for day in sorted(self._days(year, month))[::direction]:
                 date = datetime(year, month, day, tzinfo=UTC)
-                if (start.date() - date.date()).days * direction > 0:
-                    continue
-                for hour in self._hours[::direction]:
+                ahead = (date.date() - start.date()).days * direction
+                for hour in self._hours[::direction] if ahead >= 0 else ():
+                    is_same_hour = ahead == 0 and hour == start.hour
+                    if ahead == 0 and (hour - start.hour) * direction < 0:
+                        continue
                     for minute in self._minutes[::direction]:
-                        at = date.replace(hour=hour, minute=minute)
-                        if (at - start).total_seconds() * direction >= 0:
-                            return (at - _EPOCH) // timedelta(milliseconds=1)
+                        if not is_same_hour or (minute - start.minute) * direction >= 0:
+                            return (date.replace(hour=hour, minute=minute) - _EPOCH) // timedelta(milliseconds=1)
         return None
 
     def _days(self, year: int, month: int) -> Collection[int]:

@@ -10,13 +10,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ...wrangler_config.section import Problem
+from .._shared.cron import CronError, parse_cron
 from ..spec import BindingSpec
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from ...wrangler_config.section import ProductSettings
+
 NAME_CHARS_MAX = 64
 STEPS_MAX = 25_000
+SCHEDULES_MAX = 100
+"""Of an account. Source: Cloudflare docs, "Workflows: limits"."""
 _NAME = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9-_]*")
 
 
@@ -50,9 +55,31 @@ class WorkflowEntry:
                 upper = f" up to {most:,}" if most else ""
                 text = f'"{name}.{field}.{key}" should be a whole number from 1{upper} but got {value!r}.'
                 yield Problem(text, field=field)
-        if self.schedules is not None:
-            text = f'"{name}.schedules" has no effect: Edge does not start workflows by schedule yet.'
+        yield from self._schedule_problems(name)
+
+    def _schedule_problems(self, name: str) -> Iterator[Problem]:
+        schedules = [self.schedules] if isinstance(self.schedules, str) else self.schedules or ()
+        if not isinstance(schedules, (list, tuple)) or not all(isinstance(text, str) for text in schedules):
+            text = f'"{name}.schedules" should be a cron expression or a list of them but got {self.schedules!r}.'
+            yield Problem(text, field="schedules")
+            return
+        if len(schedules) > SCHEDULES_MAX:
+            text = (
+                f'"{name}.schedules" has {len(schedules)}: an account has at most {SCHEDULES_MAX}, the rest never fire.'
+            )
             yield Problem(text, field="schedules", is_error=False)
+        for schedule in schedules:
+            try:
+                parse_cron(schedule)
+            except CronError as error:
+                text = f'"{name}.schedules" has one that starts nothing: {error}'
+                yield Problem(text, field="schedules", is_error=False)
 
 
-SPEC = BindingSpec(title="Workflow", entry=WorkflowEntry)
+def _settings() -> ProductSettings:
+    from .settings import SETTINGS  # noqa: PLC0415 - a Lambda start has no edge.toml to check
+
+    return SETTINGS
+
+
+SPEC = BindingSpec(title="Workflow", entry=WorkflowEntry, settings=_settings)

@@ -12,6 +12,7 @@ from .engine.doorbell import Doorbells
 from .engine.runner import WorkflowRunner
 from .journal.sqlite_journal import open_journal
 from .registry import Registry
+from .schedules import WorkflowSchedules
 from .service import WorkflowService
 from .workflow import Workflow, WorkflowTools
 
@@ -49,6 +50,11 @@ async def open_binding(entries: Sequence[WorkflowEntry], site: Site) -> AsyncIte
         runner = WorkflowRunner(journal, definitions, worker, host, Doorbells(folder / "runners"))
         tools = WorkflowTools(journal, host, runner.tell, runner.versions.current)
         workflows = {definition.name: Workflow(definition, tools) for definition in definitions}
+
+        def on_change() -> None:
+            runner.tell(None)
+            schedules.look()
+
         registry = Registry(
             journal,
             host,
@@ -56,15 +62,16 @@ async def open_binding(entries: Sequence[WorkflowEntry], site: Site) -> AsyncIte
             worker,
             runner.definitions,
             is_dev=site.is_preview,
-            on_change=lambda: runner.tell(None),
+            on_change=on_change,
         )
+        schedules = WorkflowSchedules(tools, registry)
         await registry.declare(entries)
         service = WorkflowService(tools, registry)
         try:
             yield Opened(
                 env={entry.env_name: workflows[entry.name] for entry in entries},
                 resources={entry.env_name: entry.name for entry in entries},
-                sources=[] if site.worker is None else [runner, registry],
+                sources=[] if site.worker is None else [runner, registry, schedules],
                 admin=service,
             )
         finally:

@@ -16,6 +16,7 @@ from .durations import parse_duration_ms
 from .engine.timers import now_ms
 from .errors import WorkflowError
 from .journal.records import WorkflowRow
+from .schedules import good_schedules
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -97,7 +98,7 @@ class Registry:
             WorkflowFatalError: a retention is no duration.
         """
         for problem in entry.problems("workflow", repr(entry.name)):
-            if problem.is_error:
+            if problem.is_error or problem.field == "schedules":  # the config warns of one, and goes on without it
                 raise WorkflowError("invalid_request", problem.text)
         await self._put(self._row_of(entry))
         await self.refresh()
@@ -161,7 +162,7 @@ class Registry:
             concurrency_max=(entry.concurrency or {}).get("limit"),
             success_retention_ms=_retention_ms(retention, "success_retention"),
             error_retention_ms=_retention_ms(retention, "error_retention"),
-            schedules=(schedules,) if isinstance(schedules, str) else tuple(schedules),
+            schedules=good_schedules([schedules] if isinstance(schedules, str) else schedules),
         )
 
 
