@@ -16,7 +16,7 @@ from ..hosts.logs import printable
 from .workflow_text import duration_text, time_of_day
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from rich.console import Console
     from rich.tree import Tree
@@ -28,6 +28,8 @@ NAME_CHARS_MAX = 40
 BESIDE_NAME_CHARS = 46
 """Of a line: the tree, the mark, start, duration and a word."""
 PIPED_WIDTH = 1_000_000
+DYNAMIC = "[dynamic]"
+"""As `config` shows a delay that a function gives."""
 TRUNCATED = "[...output truncated]"
 """Source: wrangler 4.86.0 `workflows instances describe`."""
 
@@ -65,16 +67,17 @@ def draw_instance(detail: InstanceDetail, now_ms: int, *, has_output: bool, outp
     console = Console(highlight=False, emoji=False)
     if not console.is_terminal:
         console.width = PIPED_WIDTH
-    _Drawing(console, now_ms, output_chars_max if has_output else 0).draw(detail)
+    _Drawing(console, now_ms, output_chars_max, has_output=has_output).draw(detail)
 
 
 class _Drawing:
-    def __init__(self, console: Console, now_ms: int, output_chars_max: int) -> None:
+    def __init__(self, console: Console, now_ms: int, output_chars_max: int, *, has_output: bool) -> None:
         from rich.text import Text  # noqa: PLC0415 - only who draws needs it
 
         self._console = console
         self._now_ms = now_ms
         self._output_chars_max = output_chars_max
+        self._has_output = has_output
         self._text = Text
 
     def draw(self, detail: InstanceDetail) -> None:
@@ -119,93 +122,89 @@ class _Drawing:
                 self._console.print(self._text.assemble((f"{name:<9} ", "dim"), (printable(value), style)))
 
     def _step(self, tree: Tree, step: Mapping[str, Any], width: int) -> None:
-        attempts: Sequence[Mapping[str, Any]] = step.get("attempts") or ()
         mark = _mark(step)
         start_ms, end_ms = _ms(step.get("start")), _ms(step.get("end"))
+        is_going_on = mark in {_RUNNING, _WAITING}
         line = self._text.assemble(
             (mark.sign if self._console.encoding.startswith("utf") else mark.plain, mark.style),
-            (f" {_name(step):<{width}}", "bold" if mark is _FAILED else ""),
+            f" {_name(step):<{width}}",
             (f"  {'' if start_ms is None else time_of_day(start_ms):<12}", "dim"),
             f"  {self._took(start_ms, end_ms):>8}",
-            (f"  {_what(step)}".rstrip(), mark.style if mark in {_RUNNING, _WAITING} else ""),
+            (f"  {_what(step)}", mark.style if is_going_on else ""),
         )
         line.rstrip()
         node = tree.add(line)
-        failures = [one for one in attempts if one.get("error")]
-        if failures:
-            self._attempts(node, step, attempts)
-        if step.get("error") and not failures:
+        if any(one["error"] for one in step.get("attempts", ())):
+            self._attempts(node, step)
+        elif step.get("error"):
             node.add(self._text(_error_text(step["error"]), "red"))
-        if self._output_chars_max and step.get("output") is not None:
+        if self._has_output and step.get("output") is not None:
             node.add(self._text.assemble(("output ", "dim"), self._cut(step["output"])))
 
-    def _attempts(self, node: Tree, step: Mapping[str, Any], attempts: Sequence[Mapping[str, Any]]) -> None:
-        retries = (step.get("config") or {}).get("retries") or {}
-        for number, attempt in enumerate(attempts, start=1):
-            start_ms, end_ms = _ms(attempt.get("start")), _ms(attempt.get("end"))
-            error = attempt.get("error")
-            told = _error_text(error) if error else "done" if attempt.get("success") else "running"
-            line = self._text.assemble(
-                (f"attempt {number}", "dim"), f"  {self._took(start_ms, end_ms):>8}  ", (told, "red" if error else "")
-            )
-            if error and end_ms is not None and step.get("success") is None and number == len(attempts):
+    def _attempts(self, node: Tree, step: Mapping[str, Any]) -> None:
+        retries = step["config"]["retries"]
+        for number, attempt in enumerate(step["attempts"], start=1):
+            start_ms, end_ms, error = _ms(attempt["start"]), _ms(attempt["end"]), attempt["error"]
+            told = _error_text(error) if error else "done" if attempt["success"] else "running"
+            took = f"  {self._took(start_ms, end_ms):>8}  "
+            line = self._text.assemble((f"attempt {number}", "dim"), took, (told, "red" if error else ""))
+            if number == len(step["attempts"]) and _is_to_be_tried_again(step) and end_ms is not None:
                 line.append(self._next_attempt(retries, end_ms, number), "yellow")
             node.add(line)
-        if retries:
-            limit, delay, backoff = retries.get("limit"), retries.get("delay"), retries.get("backoff")
-            delay = duration_text(delay) if isinstance(delay, int | float) else delay
-            text = f"{limit} retries, delay {delay}, {backoff}"
-            node.add(self._text(f"{text}; timeout {_timeout_text(step)}" if _timeout_text(step) else text, "dim"))
+        delay, timeout = _span_text(retries["delay"]), _span_text(step["config"].get("timeout"))
+        text = f"{retries['limit']} retries, delay {delay}, {retries.get('backoff', 'exponential')}"
+        node.add(self._text(f"{text}; timeout {timeout}" if timeout else text, "dim"))
 
     def _next_attempt(self, retries: Mapping[str, Any], end_ms: int, failed_count: int) -> str:
-        """When a failed step is tried again; a delay that a function gives is not known."""
-        if retries.get("delay") in {None, "[dynamic]"}:
-            return "; is tried again"
+        """When a failed step is tried again; nobody knows that of a delay that a function gives."""
+        if retries["delay"] == DYNAMIC:
+            return ""
         delay_ms = parse_duration_ms(retries["delay"], "The delay")
         at_ms = end_ms + retry_wait_ms(retries.get("backoff", "exponential"), delay_ms, failed_count)
-        left_ms = at_ms - self._now_ms
-        return f"; is tried again at {time_of_day(at_ms)}" + (f", in {duration_text(left_ms)}" if left_ms > 0 else "")
+        left = f", in {duration_text(at_ms - self._now_ms)}" if at_ms > self._now_ms else ""
+        return f"; again at {time_of_day(at_ms)}{left}"
 
     def _took(self, start_ms: int | None, end_ms: int | None) -> str:
         return "" if start_ms is None else duration_text((end_ms or self._now_ms) - start_ms)
 
     def _cut(self, value: Any) -> str:
         text = printable(json_text(json_value(value)))
-        limit = self._output_chars_max
-        return text if len(text) <= limit or not limit else text[:limit] + TRUNCATED
+        return text if len(text) <= self._output_chars_max else text[: self._output_chars_max] + TRUNCATED
 
 
 def _mark(step: Mapping[str, Any]) -> _Mark:
-    if step["type"] == "termination":
-        return _FAILED
-    if step.get("error") and step.get("success") is not None:
-        return _FAILED
-    is_over = step.get("finished") if step["type"] in {"sleep", "waitForEvent"} else step.get("success")
-    if step.get("error") and step["type"] in {"sleep", "waitForEvent"}:
-        return _FAILED
+    """How a step stands. A failed attempt after which another one comes is no failure."""
+    if step["type"] in {"sleep", "waitForEvent"}:
+        is_over, is_failed = step["finished"], bool(step["error"])
+    elif step["type"] == "termination":
+        is_over, is_failed = True, True
+    else:
+        is_over, is_failed = step["success"] is not None, step["success"] is False
     if is_over:
-        return _DONE
-    if is_over is False and step["type"] in {"step", "rollback"}:
-        return _FAILED
-    return _WAITING if step["type"] in {"sleep", "waitForEvent"} else _RUNNING
+        return _FAILED if is_failed else _DONE
+    return _WAITING if step["type"] in {"sleep", "waitForEvent"} or _is_to_be_tried_again(step) else _RUNNING
 
 
 def _what(step: Mapping[str, Any]) -> str:
-    """What kind of step it is, where that is not plain, and how it stands."""
-    kind, attempts = step["type"], step.get("attempts") or ()
-    if kind == "sleep":
-        return "slept" if step.get("finished") else "sleeping"
-    if kind == "waitForEvent":
-        told = "event" if step.get("finished") and not step.get("error") else "waits for event"
-        return f"{told} {printable(str(step.get('event_type')))}"
-    if kind == "termination":
-        return f"by {step['trigger']['source']}"
-    told = "rollback" if kind == "rollback" else ""
-    if len(attempts) > 1:
-        told = f"{told}, {len(attempts)} attempts".removeprefix(", ")
-    if step.get("success") is None:
-        told = f"{told}, running".removeprefix(", ")
-    return told
+    """What kind of step it is, where that is not plain, and what it does now."""
+    match step["type"]:
+        case "sleep":
+            return "slept" if step["finished"] else "sleeping"
+        case "waitForEvent":
+            is_taken = step["finished"] and not step["error"]
+            return f"{'event' if is_taken else 'waits for event'} {printable(step['event_type'])}"
+        case "termination":
+            return f"by {step['trigger']['source']}"
+    parts = ["rollback"] if step["type"] == "rollback" else []
+    if len(step["attempts"]) > 1:
+        parts.append(f"{len(step['attempts'])} attempts")
+    if step["success"] is None:
+        parts.append("is tried again" if _is_to_be_tried_again(step) else "running")
+    return ", ".join(parts)
+
+
+def _is_to_be_tried_again(step: Mapping[str, Any]) -> bool:
+    return step["success"] is None and bool(step["attempts"]) and step["attempts"][-1]["error"] is not None
 
 
 def _name(step: Mapping[str, Any]) -> str:
@@ -216,9 +215,8 @@ def _error_text(error: Mapping[str, Any]) -> str:
     return printable(f"{error['name']}: {error['message']}")
 
 
-def _timeout_text(step: Mapping[str, Any]) -> str:
-    timeout = (step.get("config") or {}).get("timeout")
-    return duration_text(timeout) if isinstance(timeout, int | float) else str(timeout or "")
+def _span_text(span: Any) -> str:
+    return duration_text(span) if isinstance(span, int | float) else printable(str(span or ""))
 
 
 def _ms(time: str | None) -> int | None:
