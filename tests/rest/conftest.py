@@ -178,6 +178,13 @@ async def orders(tmp_path: Path) -> AsyncIterator[Api]:
 
 
 @pytest.fixture
+async def served_orders(tmp_path: Path) -> AsyncIterator[Api]:
+    """The same Worker, as `edge serve` has it."""
+    async with open_api(tmp_path, config=WORKFLOWS_CONFIG, entry=WORKFLOWS_ENTRY) as opened:
+        yield opened
+
+
+@pytest.fixture
 def sdk() -> Any:
     """Makes the unmodified cloudflare SDK, pointed at an Api.
 

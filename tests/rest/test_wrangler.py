@@ -1,7 +1,8 @@
-"""The unmodified wrangler against a real `edge dev`: what its `pipelines` commands print. Needs npx."""
+"""The unmodified wrangler against a real `edge dev`: what its commands print. Needs npx."""
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -24,32 +25,65 @@ pytestmark = pytest.mark.oracle
 WRANGLER = "wrangler@4.86.0"
 SECONDS_MAX = 120
 EDGE = Path(sys.executable).parent / "edge"
-ENTRY = "async def fetch(request):\n    pass\n"
+ENTRY = """
+from workers import WorkflowEntrypoint
+
+async def fetch(request):
+    pass
+
+class Order(WorkflowEntrypoint):
+    async def run(self, event, step):
+        @step.do("price")
+        async def price():
+            return {"eur": event["payload"].get("eur", 5)}
+
+        paid = await price()
+        approval = await step.wait_for_event("approval", "approved")
+        return [paid, approval["payload"]]
+"""
+CONFIG = {
+    "name": "demo",
+    "main": "entry.py",
+    "compatibility_flags": ["python_workers"],
+    "workflows": [
+        {"binding": "ORDERS", "name": "orders", "class_name": "Order"},
+        {"binding": "DOOMED", "name": "doomed", "class_name": "Order"},
+    ],
+}
 NOWHERE = "0" * 32
 
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("project")
-    (folder / "wrangler.jsonc").write_text(
-        '{"name": "demo", "main": "entry.py", "compatibility_flags": ["python_workers"]}'
-    )
+    (folder / "wrangler.jsonc").write_text(json.dumps(CONFIG))
     (folder / "entry.py").write_text(ENTRY)
     return folder
 
 
 @pytest.fixture(scope="module")
-def wrangler(project: Path) -> Iterator[Wrangler]:
-    """Run wrangler, pointed at an `edge dev`, to its end; what it printed."""
+def url(project: Path) -> Iterator[str]:
+    """Where an `edge dev` answers."""
     server = subprocess.Popen(
         [EDGE, "dev", "--port", "0"], cwd=project, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
-    watchdog = threading.Timer(SECONDS_MAX * 4, server.kill)
+    watchdog = threading.Timer(SECONDS_MAX * 8, server.kill)
     watchdog.start()
     assert server.stdout is not None
     url = next(found[1] for line in server.stdout if (found := re.match(r"Ready on (http://\S+)$", line)))
     draining = threading.Thread(target=server.stdout.read, daemon=True)
     draining.start()
+    yield url
+    watchdog.cancel()
+    server.terminate()
+    server.wait(SECONDS_MAX)
+    draining.join()
+    server.stdout.close()
+
+
+@pytest.fixture(scope="module")
+def wrangler(project: Path, url: str) -> Wrangler:
+    """Run wrangler, pointed at the server, to its end; what it printed."""
     create = [EDGE, "token", "create", "--permission", "All Write"]
     token = subprocess.run(create, cwd=project, capture_output=True, text=True, check=True).stdout.strip()
     environment = {
@@ -77,12 +111,7 @@ def wrangler(project: Path) -> Iterator[Wrangler]:
         assert (done.returncode != 0) is fails, done.stdout + done.stderr
         return done.stdout + done.stderr
 
-    yield run
-    watchdog.cancel()
-    server.terminate()
-    server.wait(SECONDS_MAX)
-    draining.join()
-    server.stdout.close()
+    return run
 
 
 def id_in(text: str) -> str:
@@ -152,3 +181,66 @@ def test_a_pipeline_from_create_to_delete(wrangler: Wrangler) -> None:
     assert "[code: 1000]" in wrangler("pipelines", "get", NOWHERE, fails=True)
     assert "deleted" in wrangler("pipelines", "delete", pipeline, "-y").lower()
     assert pipeline not in wrangler("pipelines", "list")
+
+
+def shown(text: str) -> str:
+    """Without the icons, and blanks as one."""
+    return " ".join(text.split())
+
+
+def until(wrangler: Wrangler, *arguments: str, says: str) -> str:
+    """What a command prints, once it says something: what another one began takes a moment."""
+    for _ in range(10):
+        if says in (told := wrangler(*arguments)):
+            return shown(told)
+    raise AssertionError(told)
+
+
+@pytest.mark.parametrize("where", ["account", "local"])
+def test_a_workflow_from_trigger_to_delete(wrangler: Wrangler, url: str, where: str) -> None:
+    local = ["--local", "--port", url.rpartition(":")[2]] if where == "local" else []
+
+    def workflows(*arguments: str, fails: bool = False) -> str:
+        return wrangler("workflows", *arguments, *local, fails=fails)
+
+    def instance(action: str, *arguments: str) -> str:
+        return workflows("instances", action, "orders", *arguments)
+
+    one, other = f"{where}-1", f"{where}-2"
+    assert "Order" in workflows("list")
+    told = shown(workflows("describe", "orders"))
+    assert "Script Name: demo" in told
+    assert "Class Name: Order" in told
+    assert one in workflows("trigger", "orders", '{"eur": 7}', "--id", one)
+    assert other in workflows("trigger", "orders", "--id", other)
+    listed = instance("list")
+    assert one in listed
+    assert other in listed
+    assert one in instance("list", "--per-page", "1", "--page", "2")
+    assert "No instances found on page 9" in instance("list", "--page", "9")
+    describe = ["workflows", "instances", "describe", "orders", one, *local]
+    told = until(wrangler, *describe, says="Waiting")
+    for text in ("price-1", "Success", "eur", "approval-1", "Waiting for event"):
+        assert text in told
+    assert other in shown(instance("describe", "latest"))
+    assert "paused" in instance("pause", one)
+    assert one in instance("list", "--status", "paused")
+    assert "resumed" in instance("resume", one)
+    assert "sent" in instance("send-event", one, "--type", "approved", "--payload", '{"by": "ada"}')
+    assert "ada" in until(wrangler, *describe, says="Completed")
+    assert "restarted" in instance("restart", one)
+    assert "terminated" in instance("terminate", "latest")
+    assert other in instance("list", "--status", "terminated")
+    if where == "local":
+        assert "instances removed successfully" in workflows("delete", "orders")
+        assert "There are no instances" in instance("list")
+
+
+def test_a_workflow_is_terminated_and_deleted(wrangler: Wrangler) -> None:
+    wrangler("workflows", "trigger", "doomed", "--id", "a")
+    assert "has been started" in wrangler("workflows", "instances", "terminate-all", "doomed")
+    until(wrangler, "workflows", "instances", "describe", "doomed", "a", says="Terminated")
+    assert "[code: 10401]" in wrangler("workflows", "instances", "terminate", "doomed", "a", fails=True)
+    assert "[code: 10405]" in wrangler("workflows", "trigger", "doomed", "--id", "a", fails=True)
+    assert "removed successfully" in wrangler("workflows", "delete", "doomed")
+    assert "[code: 10200]" in wrangler("workflows", "describe", "doomed", fails=True)
