@@ -1,0 +1,278 @@
+"""What simulated processes live in: one clock, one journal, doorbells, and a log of all that happens."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from contextlib import contextmanager, suppress
+from functools import cache
+from random import Random
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from edge.bindings.workflows.definition import Definition
+from edge.bindings.workflows.engine.runner import WorkflowRunner
+from edge.bindings.workflows.journal.sqlite_journal import MIGRATIONS, SqliteJournal
+from edge.bindings.workflows.workflow import Workflow, WorkflowTools
+from edge.runtime.core.entrypoints import WorkflowEntrypoint
+from edge.runtime.core.env import Env
+from edge.runtime.core.errors import BackendError
+from edge.runtime.core.worker import Worker
+from edge.runtime.live_worker import Generation, LiveWorker
+from edge.runtime.plain_answer import plain_answer
+
+from .simulation_loop import SimulatedLoop, SimulatedProcess
+from .simulation_programs import run_program
+from .simulation_promises import Promises
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Iterator
+
+    from edge.runtime.core.host import Logger
+
+    from .simulation_programs import Op
+
+T = TypeVar("T")
+
+BEGINNING_S = 1_767_225_600.0
+FOREVER_MS = 10**14
+CRASHES_MAX = 1_000_000
+"""The simulation kills, not the instances: none of them is to be parked for it."""
+
+
+class World:
+    """Everything random is drawn from `chance`, in the order in which it happens."""
+
+    def __init__(self, seed: int) -> None:
+        self.chance = Random(seed)
+        self.loop = SimulatedLoop()
+        self.connection = sqlite3.connect(":memory:", isolation_level=None)
+        _empty_journal().backup(self.connection)
+        self.trace: list[tuple[Any, ...]] = []
+        self.promises = Promises(self)
+        self.programs: dict[str, tuple[Op, ...]] = {}
+        self.bells: dict[str, tuple[SimulatedProcess, Callable[[], None]]] = {}
+        self.is_over = False
+        self.is_disk_full = False
+        self.is_calm = False
+        """Whether answers and doorbells come as they should."""
+        self.latest_wall_s = BEGINNING_S
+        self._clock_error_s = 0.0
+        self._id_count = 0
+
+    def tell(self, what: str, *about: object) -> None:
+        self.trace.append((round(self.loop.time(), 6), what, *about))
+
+    def wall_s(self) -> float:
+        now = BEGINNING_S + self.loop.time() + self._clock_error_s
+        self.latest_wall_s = max(self.latest_wall_s, now)
+        return now
+
+    def move_clock(self, seconds: float) -> None:
+        self._clock_error_s += seconds
+
+    def new_id(self) -> str:
+        self._id_count += 1
+        return f"{self._id_count:032x}"
+
+    def latency_s(self) -> float:
+        """How long a call of the journal takes on its way, there or back."""
+        if self.is_calm:
+            return 0.0005
+        kind = self.chance.random()
+        if kind < 0.8:
+            return self.chance.random() * 0.002
+        return self.chance.random() * (0.05 if kind < 0.98 else 4.0)
+
+
+@cache
+def _empty_journal() -> sqlite3.Connection:
+    connection = sqlite3.connect(":memory:", isolation_level=None)
+    for statement in MIGRATIONS:
+        connection.execute(statement)
+    return connection
+
+
+class SimulatedJournal(SqliteJournal):
+    """The journal as one process has it: its real statements, on a database in memory that all processes share.
+
+    Writes of a process are done in the order of its calls, as its writer thread does; those of others come in between.
+    Answers take their time, and overtake each other.
+    """
+
+    def __init__(self, world: World, process: SimulatedProcess) -> None:
+        self._world = world
+        self._process = process
+        self._written_at = 0.0
+
+    async def _write(self, job: Callable[..., T], *arguments: Any, size_bytes: int = 0) -> T:
+        at = self._written_at = max(self._world.loop.time() + self._world.latency_s(), self._written_at + 1e-6)
+        return await self._call(at, job, arguments)
+
+    async def _read(self, job: Callable[..., T], *arguments: Any) -> T:
+        return await self._call(self._world.loop.time() + self._world.latency_s(), job, arguments, is_read=True)
+
+    async def _call(self, at: float, job: Callable[..., T], arguments: Any, *, is_read: bool = False) -> T:
+        if self._world.is_over:
+            raise asyncio.CancelledError
+        answer: asyncio.Future[T] = self._world.loop.create_future()
+        self._world.loop.call_at(at, self._do, job, arguments, is_read, answer)
+        return await answer
+
+    def _do(self, job: Callable[..., T], arguments: Any, is_read: bool, answer: asyncio.Future[T]) -> None:
+        if self._world.is_over:
+            return
+        outcome: Any
+        try:
+            if self._world.is_disk_full and not is_read:
+                raise BackendError("the disk is full")
+            outcome = self.apply(job, arguments)
+        except Exception as error:  # noqa: BLE001 - the caller is told
+            outcome = error
+        self._world.tell(self._process.name, job.__name__, type(outcome).__name__)
+        self._world.loop.call_later(self._world.latency_s(), _deliver, answer, outcome)
+
+    def apply(self, job: Callable[..., T], arguments: tuple[Any, ...]) -> T:
+        """Commit a job; now and then it is rolled back and done again, as a batch is with one bad job in it."""
+        connection = self._world.connection
+        connection.execute("BEGIN")
+        if not self._world.is_calm and self._world.chance.random() < 0.03:
+            job(connection, *arguments)
+            connection.execute("ROLLBACK")
+            connection.execute("BEGIN")
+        try:
+            done = self._world.promises.commit(job.__name__, arguments, lambda: job(connection, *arguments))
+        except BaseException:
+            connection.execute("ROLLBACK")
+            raise
+        connection.execute("COMMIT")
+        return done
+
+
+def _deliver(answer: asyncio.Future[Any], outcome: Any) -> None:
+    if answer.done():  # its caller was cancelled
+        return
+    if isinstance(outcome, BackendError):
+        answer.set_exception(outcome)
+    else:
+        answer.set_result(outcome)
+
+
+class SimulatedDoorbells:
+    """Rings come late, twice, in another order, or not at all."""
+
+    def __init__(self, world: World, process: SimulatedProcess) -> None:
+        self._world = world
+        self._process = process
+
+    @contextmanager
+    def listen(self, owner: str, on_ring: Callable[[], None]) -> Iterator[None]:
+        self._world.bells[owner] = (self._process, on_ring)
+        try:
+            yield
+        finally:
+            self._world.bells.pop(owner, None)
+
+    def ring(self, owner: str) -> bool:
+        process, on_ring = self._world.bells.get(owner, (None, None))
+        if process is None or on_ring is None or process.is_dead:
+            return False
+        count = 1 if self._world.is_calm else self._world.chance.choices((0, 1, 2), (1, 8, 1))[0]
+        for _ in range(count):
+            self._world.loop.call_later(self._world.latency_s(), on_ring, context=process.context.copy())
+        return True
+
+    def ring_all(self) -> None:
+        for owner in tuple(self._world.bells):
+            self.ring(owner)
+
+    def forget(self, owner: str) -> None:
+        self._world.bells.pop(owner, None)
+
+
+class SimulatedHost:
+    """A process's machine. Its clock is the world's."""
+
+    process_slot = 0
+
+    def __init__(self, world: World, log: Logger) -> None:
+        self._world = world
+        self.log = log
+
+    def now(self) -> float:
+        return self._world.wall_s()
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(max(seconds, 0))
+
+    def new_id(self) -> str:
+        return self._world.new_id()
+
+    def spawn(self, work: Coroutine[Any, Any, T], *, name: str) -> asyncio.Task[T]:
+        return self._world.loop.create_task(work, name=name)
+
+
+class _TracingLog:
+    """What the engine logs is a part of the trace."""
+
+    def __init__(self, world: World, process: SimulatedProcess) -> None:
+        self._world = world
+        self._name = process.name
+
+    def debug(self, event: str, **values: Any) -> None:
+        self._world.tell(self._name, event)
+
+    info = warning = error = debug
+
+
+class Site:
+    """A process that runs workflows."""
+
+    def __init__(
+        self, world: World, name: str, journal_type: type[SimulatedJournal], host_type: type[SimulatedHost]
+    ) -> None:
+        self.process = SimulatedProcess(name, world.loop)
+        self._world = world
+        self._host: Any = host_type(world, _TracingLog(world, self.process))
+        self._live = LiveWorker(self._host, plain_answer)
+        journal = journal_type(world, self.process)
+        definition = Definition(
+            "orders", "Order", success_retention_ms=FOREVER_MS, error_retention_ms=FOREVER_MS, delay_ms_default=50
+        )
+        doorbells: Any = SimulatedDoorbells(world, self.process)
+        self._runner = WorkflowRunner(
+            journal, [definition], self._live, self._host, doorbells, crash_count_max=CRASHES_MAX
+        )
+        self.workflow = Workflow(definition, WorkflowTools(journal, self._host, self._runner.tell))
+        self._running: asyncio.Task[Any] | None = None
+        self.process.context.copy().run(self.load)
+        self.process.spawn(self._keep_running())
+
+    def load(self) -> None:
+        """Load the code anew, as a save of its file does."""
+        world = self._world
+
+        class Order(WorkflowEntrypoint):
+            async def run(self, event: dict[str, Any], step: Any) -> Any:
+                program = world.programs[event["instanceId"]]
+                output = await run_program(program, event, step, world.promises)
+                world.promises.ended(step._pass, output)
+                return output
+
+        made = Generation(Env({}), self._host)
+        made.worker = Worker("entry.py", "class", {"Order.run": lambda event, env, ctx: Order(ctx, env).run(*event)})
+        old = self._live.swap(made)
+        if old is not None:
+            self._host.spawn(old.drain(), name="retire")
+
+    def restart_runner(self) -> None:
+        """Stop the runner in good order and start another, as a changed config does."""
+        if self._running is not None:
+            self._running.cancel()
+
+    async def _keep_running(self) -> None:
+        """As the environment does with a source."""
+        while not self._world.is_over:
+            self._running = self._world.loop.create_task(self._runner.run())
+            with suppress(BackendError, asyncio.CancelledError):
+                await self._running
+            await asyncio.sleep(1)
