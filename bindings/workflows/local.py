@@ -11,6 +11,7 @@ from .definition import definition_of
 from .engine.doorbell import Doorbells
 from .engine.runner import WorkflowRunner
 from .journal.sqlite_journal import open_journal
+from .manifests.applied import AppliedManifests
 from .registry import Registry
 from .schedules import WorkflowSchedules
 from .service import WorkflowService
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
     from ...runtime.core.host import LocalHost
+    from ...wrangler_config.worker_config import WorkerConfig
     from ..spec import Site
     from . import WorkflowEntry
     from .definition import WorkflowWorker
@@ -31,6 +33,7 @@ async def open_binding(entries: Sequence[WorkflowEntry], site: Site) -> AsyncIte
 
     Raises:
         UnsupportedError: a workflow whose class is in another Worker.
+        ManifestError: a manifest that edge.toml names cannot be used.
     """
     for entry in entries:
         if entry.script_name not in {None, site.config.name}:
@@ -49,7 +52,6 @@ async def open_binding(entries: Sequence[WorkflowEntry], site: Site) -> AsyncIte
     async with host.lease(("workflows", path), lambda: open_journal(path)) as journal:
         runner = WorkflowRunner(journal, definitions, worker, host, Doorbells(folder / "runners"))
         tools = WorkflowTools(journal, host, runner.tell, runner.versions.current)
-        workflows = {definition.name: Workflow(definition, tools) for definition in definitions}
 
         def on_change() -> None:
             runner.tell(None)
@@ -61,18 +63,27 @@ async def open_binding(entries: Sequence[WorkflowEntry], site: Site) -> AsyncIte
             site.config,
             worker,
             runner.definitions,
+            manifests=AppliedManifests(tools, runner.definitions, site.config),
             is_dev=site.is_preview,
             on_change=on_change,
         )
         schedules = WorkflowSchedules(tools, registry)
         await registry.declare(entries)
+        bound = {entry.env_name: entry.name for entry in entries} | _bound_manifests(site.config)
+        live = runner.definitions
         service = WorkflowService(tools, registry)
         try:
             yield Opened(
-                env={entry.env_name: workflows[entry.name] for entry in entries},
-                resources={entry.env_name: entry.name for entry in entries},
+                env={env_name: Workflow(live[name], tools, live=live) for env_name, name in bound.items()},
+                resources=bound,
                 sources=[] if site.worker is None else [runner, registry, schedules],
                 admin=service,
             )
         finally:
             await service.aclose()
+
+
+def _bound_manifests(config: WorkerConfig) -> dict[str, str]:
+    """Name in `env` -> workflow, of the manifests of edge.toml."""
+    settings = config.settings.products.get("workflows", {})
+    return {one.binding: name for name, one in settings.items() if one.manifest is not None and one.binding is not None}

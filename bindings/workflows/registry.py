@@ -26,6 +26,8 @@ if TYPE_CHECKING:
     from .definition import Definition, WorkflowWorker
     from .journal.journal import Journal
     from .journal.records import Acted
+    from .manifests.applied import AppliedManifests
+    from .manifests.manifest import Manifest
 
 LOOK_SECONDS = 1.0
 
@@ -41,6 +43,7 @@ class Registry:
         worker: WorkflowWorker | None,
         definitions: dict[str, Definition],
         *,
+        manifests: AppliedManifests,
         is_dev: bool,
         on_change: Callable[[], None],
     ) -> None:
@@ -51,6 +54,7 @@ class Registry:
         self._config = config
         self._worker = worker
         self._definitions = definitions
+        self._manifests = manifests
         self._is_dev = is_dev
         self._on_change = on_change
         self._rows: dict[str, WorkflowRow] = {}
@@ -61,7 +65,14 @@ class Registry:
             await self.refresh()
 
     async def declare(self, entries: Iterable[WorkflowEntry]) -> None:
-        """Put what the config says over what is there."""
+        """Put what the config says over what is there.
+
+        Raises:
+            ManifestError: a manifest that edge.toml names cannot be used.
+            WorkflowError: a manifest has the name of a class that was put at run time.
+        """
+        for manifest in self._manifests.declared():
+            await self._put_manifest(manifest)
         rows = {row.name: row for row in await self._journal.workflows()}
         for entry in entries:
             row = self._row_of(entry)
@@ -88,7 +99,8 @@ class Registry:
 
     def definition_of(self, row: WorkflowRow) -> Definition:
         """What is run for a row, whether or not this process can."""
-        return definition_of(_entry_of(row), self._config, is_dev=self._is_dev)
+        made = definition_of(_entry_of(row), self._config, is_dev=self._is_dev)
+        return made if row.manifest is None else self._manifests.definition_of(row, made)
 
     async def put(self, entry: WorkflowEntry) -> None:
         """Add a workflow, or change it, as if the config had this entry.
@@ -102,6 +114,19 @@ class Registry:
                 raise WorkflowError("invalid_request", problem.text)
         await self._put(self._row_of(entry))
         await self.refresh()
+
+    async def apply_manifest(self, name: str | None, text: str, file: str) -> WorkflowRow:
+        """Put a manifest as the newest version of a workflow, which is made when it is not there.
+
+        Raises:
+            ManifestError: with every problem that was found; nothing was changed.
+            WorkflowError: the workflow is a class.
+            UnsupportedError: it is YAML, and PyYAML is not installed.
+        """
+        manifest = self._manifests.read(text, file, name=name)
+        await self._put_manifest(manifest)
+        await self.refresh()
+        return await self.require(manifest.name)
 
     async def forget(self, name: str) -> Sequence[Acted]:
         """Forget a workflow with all it has; the instances that had an owner."""
@@ -145,6 +170,9 @@ class Registry:
                 f"instances wait for it, and are paused when it stays away."
             )
         return None
+
+    async def _put_manifest(self, manifest: Manifest) -> None:
+        await self._manifests.put(manifest, self.script_name, now_ms(self._host))
 
     async def _put(self, row: WorkflowRow) -> None:
         now = now_ms(self._host)

@@ -59,10 +59,23 @@ class WorkflowTools(NamedTuple):
 class Workflow:
     """A workflow: create instances, and find them again."""
 
-    def __init__(self, definition: Definition, tools: WorkflowTools, trigger: Trigger = Trigger.BINDING) -> None:
-        self._definition = definition
+    def __init__(
+        self,
+        definition: Definition,
+        tools: WorkflowTools,
+        trigger: Trigger = Trigger.BINDING,
+        *,
+        live: Mapping[str, Definition] | None = None,
+    ) -> None:
+        """`live` has what the workflow is by now, when it changes while this is held: the runner's definitions."""
+        self._made_for = definition
+        self._live = live or {}
         self._tools = tools
         self._trigger = trigger
+
+    @property
+    def _definition(self) -> Definition:
+        return self._live.get(self._made_for.name, self._made_for)
 
     async def create(self, options: Mapping[str, Any] | None = None, /, **named: Any) -> WorkflowInstance:
         """Start an instance: `{id?, params?, retention?}`, or the same as keywords. It is durable on return.

@@ -73,7 +73,7 @@ def read_tree(text: str, file: str, problems: Problems) -> Node:
     if size_bytes > TEXT_BYTES_MAX:
         problem = f"The manifest has {size_bytes:,} bytes. The limit is {TEXT_BYTES_MAX:,}."
         raise ManifestError(file, [Problem(Place(), problem)])
-    is_json = file.endswith(".json") or (text.lstrip("\ufeff \t\r\n").startswith("{") and not is_yaml_file(file))
+    is_json = file.endswith(".json") or (not is_yaml_file(file) and text.lstrip("\ufeff \t\r\n").startswith("{"))
     try:
         if is_json:
             from .json_text import read_json  # noqa: PLC0415 - one of two grammars, and only YAML's needs a library

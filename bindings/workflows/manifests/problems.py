@@ -39,6 +39,11 @@ class ManifestError(WorkflowError):
         self.report = "\n".join(shown)
         super().__init__("workflow.invalid_manifest", self.report)
 
+    @classmethod
+    def of_file(cls, file: str, text: str) -> ManifestError:
+        """One problem of the whole file."""
+        return cls(file, [Problem(Place(), text)])
+
 
 class Problems:
     """Collects them while a manifest is read."""

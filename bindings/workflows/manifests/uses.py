@@ -8,6 +8,7 @@ import inspect
 import re
 from typing import TYPE_CHECKING, Any
 
+from ....runtime.core.errors import BindingError
 from ..errors import WorkflowFatalError
 from .manifest import BindingMethod, FileFunction
 from .problems import did_you_mean, echo
@@ -71,7 +72,7 @@ def find_callable(uses: FileFunction | BindingMethod, env: Env) -> Callable[...,
     """What a task calls, of the code that is loaded now: the Worker's folder is the import root.
 
     Raises:
-        WorkflowFatalError: it is not there.
+        BindingError: it is not there; it may be once somebody saves the file, so it is tried again as any failure.
         Exception: what the file raised while it was imported.
     """
     if isinstance(uses, BindingMethod):
@@ -80,9 +81,8 @@ def find_callable(uses: FileFunction | BindingMethod, env: Env) -> Callable[...,
         name = uses.path.removesuffix(".py").replace("/", ".")
         found = getattr(importlib.import_module(name), uses.name, None)
     if not callable(found):
-        raise WorkflowFatalError(
-            f"{uses}: there is no such {'method' if isinstance(uses, BindingMethod) else 'function'}."
-        )
+        what = "method" if isinstance(uses, BindingMethod) else "function"
+        raise BindingError(f"{uses}: there is no such {what}.", name="TypeError")
     return found
 
 

@@ -18,6 +18,7 @@ from edge.bindings.workflows import SCHEDULES_MAX, WorkflowEntry
 from edge.bindings.workflows.journal.records import InstanceFilter, Status, Trigger
 from edge.bindings.workflows.journal.sqlite_journal import open_journal
 from edge.bindings.workflows.local import open_binding
+from edge.bindings.workflows.manifests.applied import AppliedManifests
 from edge.bindings.workflows.registry import Registry
 from edge.bindings.workflows.schedules import MISSED_COUNT_MAX, Missed, WorkflowSchedules, due_times
 from edge.bindings.workflows.workflow import WorkflowTools
@@ -63,7 +64,10 @@ class Site:
         self.journal = journal
         self.told: list[Any] = []
         tools = WorkflowTools(journal, host, self.told.append)
-        self.registry = Registry(journal, host, CONFIG, None, {}, is_dev=False, on_change=self._look_again)
+        manifests = AppliedManifests(tools, {}, CONFIG)
+        self.registry = Registry(
+            journal, host, CONFIG, None, {}, manifests=manifests, is_dev=False, on_change=self._look_again
+        )
         self.schedules = WorkflowSchedules(tools, self.registry, missed=missed)
         self._task: asyncio.Task[None] | None = None
         self.looks_begun = self.looks = 0

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from edge.bindings.workflows import WorkflowEntry
 from edge.bindings.workflows.definition import Definition
-from edge.bindings.workflows.manifests.children import Children
-from edge.bindings.workflows.manifests.definitions import definition_of_manifest
-from edge.bindings.workflows.manifests.read import read_manifest
+from edge.bindings.workflows.manifests.applied import AppliedManifests
 from edge.bindings.workflows.workflow import Workflow
+from edge.runtime.core.env import Env
+from edge.wrangler_config.worker_config import WorkerConfig
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -43,23 +44,44 @@ def write(root: Path) -> Callable[[str, str], None]:
 
 
 @pytest.fixture
-async def serve(start: Callable[..., Any]) -> Callable[..., Any]:
-    """`await serve(steps, OTHER=manifest, **env)`: a site whose workflow "orders" is this manifest."""
+async def serve(start: Callable[..., Any], root: Path) -> Callable[..., Any]:
+    """`await serve(text, {"other": text}, **env)`: a site whose workflow "orders" is this manifest."""
 
     async def serve(text: str, others: dict[str, str] | None = None, **env: Any) -> Any:
         site = await start(None)
-        site.live.current.env = type(site.live.current.env)(env)
-        children = Children(site.runner.definitions, site.workflow._tools)
+        site.live.current.env = Env(env)
+        site.config = config_of(root, env)
+        site.manifests = AppliedManifests(site.workflow._tools, site.runner.definitions, site.config)
 
-        def put(name: str, text: str) -> None:
-            manifest = read_manifest(textwrap.dedent(text), name=name)
-            made = definition_of_manifest(manifest, Definition(name, ""), children)
-            site.runner.definitions[name] = made
+        async def put(name: str, text: str) -> None:
+            manifest = site.manifests.read(textwrap.dedent(text), f"{name}.yaml", name=name)
+            await site.manifests.put(manifest, "demo", 0)
+            (row,) = [row for row in await site.journal.workflows() if row.name == name]
+            site.runner.definitions[name] = site.manifests.definition_of(row, Definition(name, ""))
 
+        site.put = put
         for name, other in (others or {}).items():
-            put(name, other)
-        put("orders", text)
-        site.workflow = Workflow(site.runner.definitions["orders"], site.workflow._tools)
+            await put(name, other)
+        await put("orders", text)
+        definitions = site.runner.definitions
+        site.workflow = Workflow(definitions["orders"], site.workflow._tools, live=definitions)
         return site
 
     return serve
+
+
+def config_of(root: Path, env: dict[str, Any]) -> WorkerConfig:
+    """A config whose main file is in `root`, and whose bindings are called as the members of `env`."""
+    entries = tuple(WorkflowEntry(name, name.lower(), name) for name in env)
+    return WorkerConfig(
+        path=root.parent / "wrangler.jsonc",
+        name="demo",
+        main=root / "entry.py",
+        environment=None,
+        compatibility_date="2026-09-08",
+        compatibility_flags=(),
+        vars={},
+        secret_names=frozenset(),
+        bindings={"workflows": entries},
+        unsupported={},
+    )

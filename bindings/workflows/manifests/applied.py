@@ -1,0 +1,138 @@
+"""Manifests among the workflows of the journal: put there, and made definitions of again, by every process.
+
+The journal keeps the text of every version. An instance runs the version it was created for, whichever is the newest:
+a pass that began under another one reads that from the journal.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from ....runtime.core.errors import BindingError
+from ..errors import WorkflowError, WorkflowFatalError
+from ..journal.records import Version, WorkflowRow
+from ..settings import declared_manifest
+from .children import Children
+from .dag_run import DagRun
+from .graph import graph_json
+from .node import is_yaml_file
+from .read import Surroundings, read_manifest
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ....runtime.core.env import Env
+    from ....wrangler_config.worker_config import WorkerConfig
+    from ..definition import Definition
+    from ..engine.steps import WorkflowStep
+    from ..workflow import WorkflowTools
+    from .manifest import Manifest
+
+KEPT_COUNT_MAX = 256
+"""Manifests kept in memory as they were read."""
+
+
+class AppliedManifests:
+    """Reads, keeps and runs the manifests of one Worker."""
+
+    def __init__(self, tools: WorkflowTools, definitions: Mapping[str, Definition], config: WorkerConfig) -> None:
+        """`definitions` is the runner's, where children are found."""
+        self._tools = tools
+        self._definitions = definitions
+        self._children = Children(definitions, tools)
+        self._config = config
+        self._kept: dict[tuple[str, str], Manifest] = {}
+
+    def read(self, text: str, file: str, *, name: str | None) -> Manifest:
+        """A manifest whose functions and bindings are those of this Worker.
+
+        Raises:
+            ManifestError: with every problem that was found.
+            UnsupportedError: it is YAML, and PyYAML is not installed.
+        """
+        return read_manifest(text, file, name=name, surroundings=surroundings_of(self._config))
+
+    def declared(self) -> list[Manifest]:
+        """Those that edge.toml names; raises as `read`."""
+        settings = self._config.settings.products.get("workflows", {})
+        folder, surroundings = self._config.path.parent, surroundings_of(self._config)
+        named = [(name, one) for name, one in settings.items() if one.manifest is not None]
+        return [declared_manifest(name, one, folder, surroundings) for name, one in named]
+
+    async def put(self, manifest: Manifest, script_name: str, now_ms: int) -> None:
+        """Keep a manifest as the newest version of its workflow.
+
+        Raises:
+            WorkflowError: the workflow is a class.
+        """
+        name = manifest.name
+        before = next((row for row in await self._tools.journal.workflows() if row.name == name), None)
+        if before is not None and before.manifest is None:
+            text = f'Workflow "{name}" is the class {before.class_name}: give the manifest another name.'
+            raise WorkflowError("invalid_request", text)
+        if before is not None and (before.version, before.script_name) == (manifest.version, script_name):
+            return
+        language = "yaml" if is_yaml_file(manifest.file) else "json"
+        version = Version(manifest.version, name, "", language, manifest.version, manifest.text)
+        graph = json.dumps(graph_json(manifest), ensure_ascii=False)
+        await self._tools.journal.put_version(replace(version, graph=graph, created_ms=now_ms))
+        row = before or WorkflowRow(name, "", script_name, "", created_ms=now_ms)
+        row = replace(row, script_name=script_name, version=manifest.version, manifest=manifest.text)
+        await self._tools.journal.put_workflow(replace(row, modified_ms=now_ms))
+
+    def definition_of(self, row: WorkflowRow, settings: Definition) -> Definition:
+        """What is run for a workflow; `settings` has what no manifest says: limits, retention, retry delays."""
+        assert row.manifest is not None, "asked for workflows that are manifests"
+        manifest = self._kept_manifest(row.name, row.version, row.manifest)
+
+        async def run(event: dict[str, Any], step: WorkflowStep, env: Env) -> Any:
+            chosen = await self._of_version(manifest, step.instance_version)
+            return await DagRun(chosen, event, step, env, self._children).run()
+
+        def check_params(params: object) -> None:
+            schema = manifest.params
+            if schema is not None and (problems := schema.problems(schema.with_defaults(params))):
+                message = f'Workflow "{manifest.name}" does not take these params. {" ".join(problems)}'
+                raise BindingError(message, name="TypeError", http_status=400)
+
+        return replace(settings, run=run, version=manifest.version, check_params=check_params)
+
+    async def _of_version(self, newest: Manifest, version: str) -> Manifest:
+        if version in {"", newest.version}:
+            return newest
+        if (kept := self._kept.get((newest.name, version))) is not None:
+            return kept
+        for one in await self._tools.journal.versions(newest.name):
+            if one.id == version and one.manifest is not None:
+                return self._kept_manifest(newest.name, version, one.manifest)
+        text = (
+            f'Version "{version}" of workflow "{newest.name}", which the instance began under, is not there any more.'
+        )
+        raise WorkflowFatalError(text)
+
+    def _kept_manifest(self, name: str, version: str, text: str) -> Manifest:
+        """As it was read when it was put: functions and bindings that are gone since are the steps' failure."""
+        if (name, version) not in self._kept:
+            if len(self._kept) >= KEPT_COUNT_MAX:
+                self._kept.clear()
+            self._kept[name, version] = read_manifest(text, _file_for(text), name=name)
+        return self._kept[name, version]
+
+
+def _file_for(text: str) -> str:
+    """A name by which a text that was read before is read in the same grammar."""
+    try:
+        json.loads(text)
+    except ValueError:
+        return "manifest.yaml"
+    return "manifest.json"
+
+
+def surroundings_of(config: WorkerConfig) -> Surroundings:
+    """What a manifest of this Worker may name. Its children may be applied later, so no workflow is unknown."""
+    bindings = {entry.env_name for section in config.bindings.values() for entry in section}
+    manifests = config.settings.products.get("workflows", {}).values()
+    bindings |= {one.binding for one in manifests if one.binding is not None}
+    return Surroundings(None if config.main is None else config.main.parent, frozenset(bindings))
