@@ -11,10 +11,16 @@ from datetime import UTC, datetime
 from typing import Any
 
 from ...runtime.core.js_values import utf8
+from .values import StoredStream
+
+STREAM = "[ReadableStream]"
+"""In place of a step's output that is a stream; `GET .../step` has its bytes."""
 
 
 def json_value(value: Any) -> Any:
     """The value made of what JSON has."""
+    if isinstance(value, StoredStream):
+        return STREAM
     if isinstance(value, str):
         return utf8(value).decode()
     if isinstance(value, dict):

@@ -14,7 +14,7 @@ from uuid import NAMESPACE_URL, uuid5
 
 from ...runtime.core.errors import BindingError
 from .._shared.cron import parse_cron
-from . import WorkflowEntry, values
+from . import WorkflowEntry
 from .answers import (
     Action,
     BatchCreated,
@@ -30,8 +30,8 @@ from .answers import (
     workflow_id,
 )
 from .errors import WorkflowError
-from .journal.records import InstanceFilter, Kind, Status, StepState, Trigger, Version
-from .step_detail import step_detail
+from .inspection import instance_detail, step_detail
+from .journal.records import InstanceFilter, Status, Trigger, Version
 from .terminations import UNFINISHED, Terminations
 from .workflow import Workflow, WorkflowInstance
 
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 
     from ...runtime.core.host import Host
-    from .journal.records import Instance, StepRecord, WorkflowRow
+    from .journal.records import Instance, WorkflowRow
     from .registry import Registry
     from .workflow import WorkflowTools
 
@@ -52,8 +52,6 @@ INVALID = "invalid_request"
 """Key of what makes no sense, where Cloudflare has none that is known."""
 CURSOR_CHARS_MAX = 40
 PURGE_COUNT_MAX = 256
-HISTORY_COUNT_MAX = 1_000_000
-"""More events than the steps that an instance may have can cause."""
 FINISHED = tuple(status for status in Status if status.is_final)
 
 
@@ -108,6 +106,14 @@ class WorkflowService:
         with _refusing():
             await self._registry.put(entry)
         return await self.workflow(name)
+
+    async def apply_manifest(self, name: str | None, text: str, file: str = "manifest") -> WorkflowDetail:
+        """Make a workflow of a manifest in YAML or JSON, or give it a new version; running instances keep theirs.
+
+        `name` may be left out where the manifest has one. ManifestError tells every problem by its place in `file`; a
+        name ending in .json or .yaml says which of both it is.
+        """
+        return await self._detail(await self._registry.apply_manifest(name, text, file))
 
     async def delete_workflow(self, name: str) -> None:
         """Forget a workflow with its instances and versions; one of the config is there again at the next start."""
@@ -178,24 +184,14 @@ class WorkflowService:
 
     async def instance(self, name: str, instance_id: str, *, with_steps: bool = True) -> InstanceDetail:
         """One instance, with its steps."""
-        instance = await self._require(name, instance_id)
-        records = await self._tools.journal.steps(name, instance_id)
-        return InstanceDetail(
-            instance,
-            params=values.decode(instance.params),
-            output=None if instance.output is None else values.decode(instance.output),
-            steps=await self._steps(instance, records) if with_steps else (),
-            step_count=len(records),
-            rollback=_rollback(instance, records),
-        )
+        return await instance_detail(await self._require(name, instance_id), self._tools.journal, with_steps=with_steps)
 
     async def step(
         self, name: str, instance_id: str, step: str, kind: str = "step", attempt: int | None = None
     ) -> StepDetail:
         """One step, untruncated. `step` carries its counter, as "charge-1"; `kind` is step or waitForEvent."""
         instance = await self._require(name, instance_id)
-        records = await self._tools.journal.steps(name, instance_id)
-        return step_detail(await self._steps(instance, records), step, kind, attempt)
+        return await step_detail(instance, self._tools, step, kind, attempt)
 
     async def change_status(
         self,
@@ -331,14 +327,6 @@ class WorkflowService:
         await self._require(name, instance_id)
         return WorkflowInstance(name, instance_id, self._tools)
 
-    async def _steps(self, instance: Instance, records: Sequence[StepRecord]) -> Sequence[Mapping[str, Any]]:
-        from .describe import steps_shown  # noqa: PLC0415 - being written
-
-        history = await self._tools.journal.history(
-            instance.workflow, instance.id, after=0, count_max=HISTORY_COUNT_MAX
-        )
-        return steps_shown(instance, records, history or ())
-
 
 @contextmanager
 def _refusing() -> Iterator[None]:
@@ -357,13 +345,3 @@ def _read_cursor(cursor: str) -> tuple[int, int]:
     if not (created_ms.isdecimal() and number.isdecimal() and len(cursor) <= CURSOR_CHARS_MAX):
         raise WorkflowError(INVALID, f"The cursor is none that this server gave: {cursor!r:.100}.")
     return int(created_ms), int(number)
-
-
-def _rollback(instance: Instance, records: Sequence[StepRecord]) -> Mapping[str, Any] | None:
-    """How undoing went: a handler that failed for good ended it."""
-    undone = [record for record in records if record.key.kind is Kind.ROLLBACK]
-    if not undone or not instance.status.is_final:
-        return None
-    failed = next((record for record in undone if record.state is StepState.FAILED), None)
-    error = failed and failed.error and failed.error._asdict()
-    return {"outcome": "complete" if failed is None else "failed", "error": error}

@@ -1,0 +1,125 @@
+"""What is told of one instance: what it was given and gave, its steps, one of them or one attempt of that.
+
+Source: SDK types, `InstanceGetResponse` and `InstanceStepResponse`; spec "Cloudflare API", 2.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from ...runtime.core.errors import BackendError
+from . import values
+from .answers import InstanceDetail, StepDetail
+from .errors import ErrorRecord, WorkflowError
+from .journal.records import ChunkKey, Kind, StepKey, StepState
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping, Sequence
+
+    from .journal.journal import Journal
+    from .journal.records import Instance, StepRecord
+    from .workflow import WorkflowTools
+
+HISTORY_COUNT_MAX = 1_000_000
+"""More events than the steps that an instance may have can cause."""
+STEP, WAIT = "step", "waitForEvent"
+"""What may be asked for, in REST's words."""
+
+
+async def instance_detail(instance: Instance, journal: Journal, *, with_steps: bool = True) -> InstanceDetail:
+    """An instance with its steps, or only how many they are."""
+    records = await journal.steps(instance.workflow, instance.id)
+    return InstanceDetail(
+        instance,
+        params=values.decode(instance.params),
+        output=None if instance.output is None else values.decode(instance.output),
+        steps=await _steps(instance, records, journal) if with_steps else (),
+        step_count=len(records),
+        rollback=_rollback(instance, records),
+    )
+
+
+async def step_detail(
+    instance: Instance, tools: WorkflowTools, name: str, kind: str, attempt: int | None
+) -> StepDetail:
+    """The step of that name, with its counter, and kind; or one attempt of it.
+
+    Raises:
+        WorkflowError: there is none, or it has no such attempt.
+    """
+    records = await tools.journal.steps(instance.workflow, instance.id)
+    found = _found(await _steps(instance, records, tools.journal), name, kind, attempt)
+    if not isinstance(found.output, values.StoredStream):
+        return found
+    base, _, occurrence = name.rpartition("-")
+    return replace(
+        found, output=None, stream=_chunks(instance, StepKey(Kind.DO, base, int(occurrence)), found.output, tools)
+    )
+
+
+async def _steps(instance: Instance, records: Sequence[StepRecord], journal: Journal) -> Sequence[Mapping[str, Any]]:
+    from .describe import steps_shown  # noqa: PLC0415 - being written
+
+    history = await journal.history(instance.workflow, instance.id, after=0, count_max=HISTORY_COUNT_MAX)
+    return steps_shown(instance, records, history or ())
+
+
+async def _chunks(
+    instance: Instance, key: StepKey, stream: values.StoredStream, tools: WorkflowTools
+) -> AsyncIterator[bytes]:
+    # It changes nothing: it is how an instance's number in the journal is had.
+    acted = await tools.journal.act(instance.workflow, instance.id, lambda *_: None, tools.now_ms())
+    for place in range(stream.chunk_count):
+        chunk = ChunkKey(key, stream.attempt, place)
+        content = None if acted is None else await tools.journal.chunk(acted.number, chunk)
+        if content is None:
+            raise BackendError(f'The stream of step "{key.name}" is gone: its instance was deleted or restarted.')
+        yield content
+
+
+def _found(steps: Sequence[Mapping[str, Any]], name: str, kind: str, attempt: int | None) -> StepDetail:
+    shown = next((one for one in steps if one["type"] == kind and one["name"] == name), None)
+    if shown is None:
+        raise WorkflowError(
+            "step.not_found", f'There is no {kind} "{name:.300}": names carry a counter, as "charge-1".'
+        )
+    if kind == WAIT:
+        return _wait_detail(shown)
+    attempts = shown["attempts"]
+    if attempt is None:
+        error = attempts[-1]["error"] if attempts else None
+        return _detail(shown["success"], shown["output"], error)
+    if not 1 <= attempt <= len(attempts):
+        raise WorkflowError(
+            "step.not_found", f'Step "{name:.300}" has {len(attempts)} attempts, none of number {attempt}.'
+        )
+    asked = attempts[attempt - 1]
+    return _detail(asked["success"], shown["output"] if asked["success"] else None, asked["error"])
+
+
+def _detail(success: bool | None, output: Any, error: Mapping[str, str] | None) -> StepDetail:
+    """A step that is to be tried again is running, with the error of its last attempt."""
+    if success:
+        return StepDetail("complete", output)
+    record = None if error is None else ErrorRecord(error["name"], error["message"])
+    return StepDetail("running" if success is None else "errored", error=record)
+
+
+def _wait_detail(shown: Mapping[str, Any]) -> StepDetail:
+    event_type = shown["event_type"]
+    if not shown["finished"]:
+        return StepDetail("waiting", event_type=event_type)
+    if (error := shown["error"]) is not None:
+        return StepDetail("errored", error=ErrorRecord(error["name"], error["message"]), event_type=event_type)
+    return StepDetail("complete", shown["output"], event_type=event_type)
+
+
+def _rollback(instance: Instance, records: Sequence[StepRecord]) -> Mapping[str, Any] | None:
+    """How undoing went: a handler that failed for good ended it."""
+    undone = [record for record in records if record.key.kind is Kind.ROLLBACK]
+    if not undone or not instance.status.is_final:
+        return None
+    failed = next((record for record in undone if record.state is StepState.FAILED), None)
+    error = failed and failed.error and failed.error._asdict()
+    return {"outcome": "complete" if failed is None else "failed", "error": error}
