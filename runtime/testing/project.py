@@ -7,7 +7,7 @@
 
 It is what `edge serve` runs, from the same files, without a server. The clock is the bindings': what the user's code
 reads with `time` or waits for with `asyncio.sleep` is real. So is the internet that `fetch` reaches, unless
-`project.on_fetch` answers.
+`worker.on_fetch` answers.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import asyncio
 import logging
 import time
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..hosts.state_folder import FOLDER_NAME, prepare_state_folder
 from ..serve import ConfigChoice, load_config, open_local_app
@@ -37,29 +37,13 @@ LOGGER_NAME = "edge"
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
 
 
-class ProjectUnderTest:
+class ProjectUnderTest(NamedTuple):
     """An open project."""
 
-    def __init__(self, host: ProjectHost, env: Env, worker: WorkerUnderTest, workflows: WorkflowsUnderTest) -> None:
-        self._host = host
-        self.env = env
-        """All bindings and vars, as handlers get them."""
-        self.worker = worker
-        self.workflows = workflows
-
-    @property
-    def log(self) -> RecordingLog:
-        """What Edge logged; also on the standard library's logger "edge", which pytest shows of a test that failed."""
-        return self._host.log
-
-    @property
-    def on_fetch(self) -> Callable[[Request], Awaitable[Response]] | None:
-        """Answers what the Worker fetches from the internet, when it is set."""
-        return self._host.on_fetch
-
-    @on_fetch.setter
-    def on_fetch(self, answer: Callable[[Request], Awaitable[Response]] | None) -> None:
-        self._host.on_fetch = answer
+    env: Env
+    """All bindings and vars, as handlers get them."""
+    worker: WorkerUnderTest
+    workflows: WorkflowsUnderTest
 
 
 @asynccontextmanager
@@ -94,8 +78,7 @@ async def open_project(
         app = await stack.enter_async_context(open_local_app(choice, host, loaded, answer_error=failed.answer))
         engine = HeldEngine(app, host)
         stack.callback(engine.abandon)
-        worker = WorkerUnderTest(app, failed)
-        yield ProjectUnderTest(host, app.environment.env, worker, WorkflowsUnderTest(engine))
+        yield ProjectUnderTest(app.environment.env, WorkerUnderTest(app, host, failed), WorkflowsUnderTest(engine))
 
 
 class ProjectHost(FakeHost):

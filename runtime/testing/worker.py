@@ -11,12 +11,13 @@ from ..error_trace import is_framework_file
 from ..plain_answer import plain_answer
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Awaitable, Callable, Mapping
     from datetime import datetime
     from types import TracebackType
 
     from ..core.response import Response
     from ..serve import App
+    from .fake_host import FakeHost
 
 ORIGIN = "http://localhost"
 """Of a URL that is only a path."""
@@ -42,9 +43,19 @@ class FailedRequests:
 class WorkerUnderTest:
     """The Worker of one project."""
 
-    def __init__(self, app: App, failed: FailedRequests) -> None:
+    def __init__(self, app: App, host: FakeHost, failed: FailedRequests) -> None:
         self._app = app
+        self._host = host
         self._failed = failed
+
+    @property
+    def on_fetch(self) -> Callable[[Request], Awaitable[Response]] | None:
+        """Answers what the Worker fetches from the internet, where a test sets it; None: the internet does."""
+        return self._host.on_fetch
+
+    @on_fetch.setter
+    def on_fetch(self, answer: Callable[[Request], Awaitable[Response]] | None) -> None:
+        self._host.on_fetch = answer
 
     async def fetch(
         self,
