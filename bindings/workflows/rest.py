@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from .._shared.permissions import SCRIPTS_READ, SCRIPTS_WRITE
 from .._shared.rest import PAGES, Answer, Query, Route, page_of
-from .rest_bodies import InstanceCreate, InstanceIds, StatusChange, WorkflowPut
+from .rest_bodies import InstanceCreate, InstanceIds, ManifestPut, StatusChange, WorkflowPut
 from .rest_errors import EVENT_INSTANCE_NOT_FOUND, coded
 from .rest_explorer import explorer_routes
 from .rest_instances import InstanceCalls, notes_of, status_of
@@ -56,6 +56,7 @@ def routes(service: WorkflowService) -> Sequence[Route]:
         reading(_BASE, workflows.list, (*PAGES, Query("search"))),
         reading(_ONE, workflows.get),
         writing("PUT", _ONE, workflows.put, WorkflowPut),
+        writing("PUT", f"{_ONE}/manifest", workflows.put_manifest, ManifestPut),
         writing("DELETE", _ONE, workflows.delete),
         reading(f"{_ONE}/versions", workflows.versions, PAGES),
         reading(f"{_ONE}/versions/{{version_id}}", workflows.version),
@@ -97,6 +98,12 @@ class WorkflowCalls:
         workflow = await self._service.put_workflow(
             call.params["workflow_name"], body.class_name, body.script_name, **body.options()
         )
+        return Answer(put_shape(workflow), messages=notes_of(workflow))
+
+    async def put_manifest(self, call: Call) -> Answer:
+        """Create or change a workflow by a manifest, in YAML or JSON; every problem of it has its place."""
+        body: ManifestPut = call.body
+        workflow = await self._service.apply_manifest(call.params["workflow_name"], body.manifest, body.file)
         return Answer(put_shape(workflow), messages=notes_of(workflow))
 
     async def delete(self, call: Call) -> dict[str, Any]:

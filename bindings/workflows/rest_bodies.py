@@ -56,6 +56,13 @@ class WorkflowPut(msgspec.Struct):
         }
 
 
+class ManifestPut(msgspec.Struct):
+    """Edge only. `file` is what problems are told of; one that ends in .json or .yaml says which of both it is."""
+
+    manifest: str
+    file: str = "manifest"
+
+
 class InstanceCreate(msgspec.Struct):
     """`location_hint` is accepted and has no effect: there is one place."""
 

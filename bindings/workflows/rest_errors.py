@@ -44,6 +44,7 @@ def coded(handler: Handler, *, not_found: int = INSTANCE_NOT_FOUND) -> Handler:
             status, code = CODES.get(error.key, (400, INVALID))
             if error.key == "instance.not_found":
                 code = not_found
-            raise ApiError(status, code, KEY_PREFIX + error.key, [(code, error.reason)]) from error
+            chain = [(code, line) for line in error.reason.splitlines()]  # several: the problems of a manifest
+            raise ApiError(status, code, KEY_PREFIX + error.key, chain) from error
 
     return call_it
