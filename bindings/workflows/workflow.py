@@ -12,6 +12,7 @@ from uuid import UUID
 
 from ...runtime.core.errors import BindingError, UnsupportedError
 from . import values
+from .admission import BATCH_COUNT_MAX
 from .durations import parse_duration_ms
 from .engine.decisions import decide_pause, decide_restart, decide_resume, decide_terminate
 from .engine.timers import now_ms
@@ -24,12 +25,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from ...runtime.core.host import Host
+    from .admission import Admission
     from .definition import Definition
     from .journal.journal import Journal
     from .journal.records import Acted, Change, Instance, StepRecord
     from .versions import CodeVersion
 
-BATCH_COUNT_MAX = 100
 ID_CHARS_MAX = 100
 _ID = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9-_]*")
 _RESERVED_ID = re.compile(r"batch|terminate|terminateAll|cf_[0-9a-f]{64}")
@@ -51,6 +52,8 @@ class WorkflowTools(NamedTuple):
     tell: Callable[[Acted | None], None]
     version_of: Callable[[Definition], CodeVersion] = lambda _: UNKNOWN
     """What a new instance begins under."""
+    admission: Admission | None = None
+    """What limits creations; None: nothing does."""
 
     def now_ms(self) -> int:
         return now_ms(self.host)
@@ -69,13 +72,18 @@ class Workflow:
     ) -> None:
         """`live` has what the workflow is by now, when it changes while this is held: the runner's definitions."""
         self._made_for = definition
-        self._live = live or {}
+        self._live = live
         self._tools = tools
         self._trigger = trigger
 
     @property
     def _definition(self) -> Definition:
-        return self._live.get(self._made_for.name, self._made_for)
+        if self._live is None:
+            return self._made_for
+        found = self._live.get(self._made_for.name)
+        if found is None:
+            raise WorkflowError("workflow.not_found", f'Workflow "{self._made_for.name}" was deleted.')
+        return found
 
     async def create(self, options: Mapping[str, Any] | None = None, /, **named: Any) -> WorkflowInstance:
         """Start an instance: `{id?, params?, retention?}`, or the same as keywords. It is durable on return.
@@ -151,12 +159,18 @@ class Workflow:
     deleteBatch = delete_batch  # noqa: N815 - Cloudflare's JavaScript spelling
 
     async def _create(self, new: NewInstance) -> WorkflowInstance:
-        (is_made,) = await self._tools.journal.create(self._definition.name, [new], self._tools.now_ms())
+        (is_made,) = await self._made([new])
         if not is_made:
             message = f'Workflow instance with id "{new.id}" already exists'
             raise WorkflowError("instance.already_exists", message)
         self._tools.tell(None)
         return self._handle(new.id)
+
+    async def _made(self, instances: Sequence[NewInstance]) -> Sequence[bool]:
+        tools = self._tools
+        if tools.admission is not None:
+            await tools.admission.admit(self._definition, len(instances))
+        return await tools.journal.create(self._definition.name, instances, tools.now_ms())
 
     def _handle(self, instance_id: str) -> WorkflowInstance:
         return WorkflowInstance(self._definition.name, instance_id, self._tools)
@@ -165,7 +179,7 @@ class Workflow:
         self, instances: Sequence[NewInstance]
     ) -> tuple[list[WorkflowInstance], list[dict[str, Any]]]:
         first = {new.id: index for index, new in reversed(list(enumerate(instances)))}
-        made = await self._tools.journal.create(self._definition.name, instances, self._tools.now_ms())
+        made = await self._made(instances)
         created, errors = [], []
         for index, (new, is_made) in enumerate(zip(instances, made, strict=True)):
             if is_made:
