@@ -91,7 +91,7 @@ TOP_LEVEL_KEYS concern deploying, accounts and bundling: they are accepted in si
 SETTINGS_KEYS = frozenset({"server", "limits", "aws"})
 """What edge.toml takes, there and in its environments, besides what bindings bring."""
 
-PRODUCT_SETTINGS_KEYS = frozenset({"streams", "sinks", "ingest"})
+PRODUCT_SETTINGS_KEYS = frozenset({"streams", "sinks", "ingest", "workflow_engine", "grpc"})
 """What bindings bring to edge.toml and the wrangler file has no section for: there a message names edge.toml."""
 
 

@@ -26,7 +26,7 @@ from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from queue import SimpleQueue
 from threading import Thread
-from typing import IO, TYPE_CHECKING, Generic, TypeVar
+from typing import IO, TYPE_CHECKING, Generic, Literal, TypeVar
 
 from ...runtime.core.errors import BackendError
 
@@ -68,6 +68,8 @@ class Database:
 
     path: Path
     migrations: tuple[str, ...]
+    synchronous: Literal["FULL", "NORMAL"] = "FULL"
+    """NORMAL: what was told survives the end of the process, and not a power cut."""
 
     def prepare(self) -> None:
         """Make the file, or move an older one up; blocks. Several processes may do it at once.
@@ -94,7 +96,7 @@ class Database:
         """A connection with the pragmas every product uses; transactions are begun by hand."""
         connection = sqlite3.connect(self.path, timeout=BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
         try:
-            connection.execute("PRAGMA synchronous = FULL")
+            connection.execute(f"PRAGMA synchronous = {self.synchronous}")
             connection.execute(f"PRAGMA journal_size_limit = {WAL_BYTES_KEPT}")
             connection.execute(f"PRAGMA cache_size = -{PAGE_CACHE_KIB}")
         except sqlite3.Error:  # the file is no database

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from ...runtime.core.workflow_errors import NonRetryableError
 from .durations import DAY_MS, parse_duration_ms
-from .engine.retries import DELAY_MS_DEFAULT, DEV_DELAY_MS_DEFAULT
+from .engine.retries import DELAY_MS_DEFAULT
+from .engine_settings import STATE_BYTES_MAX, engine_settings
 from .errors import ErrorRecord
 from .values import VALUE_BYTES_MAX
 
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
 
 STEPS_MAX_DEFAULT = 10_000
 RETENTION_MS_DEFAULT = 30 * DAY_MS
-STATE_BYTES_MAX = 1024**3
-"""Source: Cloudflare docs, "Workflows limits"; 100 MB on the free plan."""
 
 IMPLICIT_DEPENDENCIES = ("python_workflows_implicit_dependencies", "2026-02-25")
 NON_RETRYABLE_MESSAGE = ("workflows_preserve_non_retryable_error_message", "2026-05-14")
@@ -81,12 +80,16 @@ class Definition:
     delay_ms_default: int = DELAY_MS_DEFAULT
     has_implicit_dependencies: bool = True
     shows_non_retryable_message: bool = True
+    queued_count_max: int | None = None
+    created_per_second_max: int | None = None
     result_bytes_max: int = VALUE_BYTES_MAX
     """Of a step's result and of the output, encoded; a stream may be larger."""
     state_bytes_max: int = STATE_BYTES_MAX
     """Of all results of an instance."""
     strict_replay: bool = False
     """Whether a run that differs from what is recorded ends its instance."""
+    is_resident: bool = True
+    """Whether an instance may stay in memory for a short wait."""
     run: Callable[[dict[str, Any], Any, Env], Awaitable[Any]] | None = None
     """`run(event, step, env)` in place of the method of a class: a manifest's."""
     version: str = ""
@@ -117,22 +120,30 @@ class Definition:
 
 
 def definition_of(entry: WorkflowEntry, config: WorkerConfig, *, is_dev: bool) -> Definition:
-    """What an entry means under a Worker's compatibility date and flags."""
+    """What an entry means under a Worker's compatibility date and flags, and its edge.toml."""
+    settings = engine_settings(config)
+    retention = entry.default_retention or {}
     return Definition(
         name=entry.name,
         class_name=entry.class_name,
         steps_max=(entry.limits or {}).get("steps", STEPS_MAX_DEFAULT),
-        concurrency_max=(entry.concurrency or {}).get("limit"),
-        success_retention_ms=_retention_ms(entry, "success_retention"),
-        error_retention_ms=_retention_ms(entry, "error_retention"),
-        delay_ms_default=DEV_DELAY_MS_DEFAULT if is_dev else DELAY_MS_DEFAULT,
+        concurrency_max=(entry.concurrency or {}).get("limit", settings.concurrency_max),
+        queued_count_max=settings.queued_count_max,
+        created_per_second_max=settings.created_per_second_max,
+        success_retention_ms=_retention_ms(retention, "success_retention", settings.success_retention),
+        error_retention_ms=_retention_ms(retention, "error_retention", settings.error_retention),
+        delay_ms_default=settings.retry_delay_ms(is_dev=is_dev),
+        result_bytes_max=settings.result_bytes_max,
+        state_bytes_max=settings.state_bytes_max,
+        strict_replay=settings.strict_replay,
+        is_resident=settings.replay == "resident",
         has_implicit_dependencies=_is_on(config, *IMPLICIT_DEPENDENCIES),
         shows_non_retryable_message=_is_on(config, *NON_RETRYABLE_MESSAGE),
     )
 
 
-def _retention_ms(entry: WorkflowEntry, key: str) -> int:
-    return parse_duration_ms((entry.default_retention or {}).get(key, RETENTION_MS_DEFAULT), f"default_retention.{key}")
+def _retention_ms(retention: Mapping[str, Any], key: str, default: int | str) -> int:
+    return parse_duration_ms(retention.get(key, default), f"default_retention.{key}")
 
 
 def _is_on(config: WorkerConfig, flag: str, implied_from: str) -> bool:

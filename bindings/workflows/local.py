@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING, cast
 
 from ...runtime.core.errors import UnsupportedError
 from ..spec import Opened
+from .admission import Admission
 from .definition import definition_of
 from .engine.doorbell import Doorbells
 from .engine.runner import WorkflowRunner
+from .engine_settings import engine_settings
 from .journal.sqlite_journal import open_journal
 from .manifests.applied import AppliedManifests
 from .registry import Registry
-from .schedules import WorkflowSchedules
+from .schedules import Missed, WorkflowSchedules
 from .service import WorkflowService
 from .workflow import Workflow, WorkflowTools
 
@@ -49,9 +51,19 @@ async def open_binding(entries: Sequence[WorkflowEntry], site: Site) -> AsyncIte
     made = {entry.name: definition_of(entry, site.config, is_dev=site.is_preview) for entry in entries}
     definitions = list(made.values())
     worker = cast("WorkflowWorker", site.worker)
-    async with host.lease(("workflows", path), lambda: open_journal(path)) as journal:
-        runner = WorkflowRunner(journal, definitions, worker, host, Doorbells(folder / "runners"))
-        tools = WorkflowTools(journal, host, runner.tell, runner.versions.current)
+    settings = engine_settings(site.config)
+    key = ("workflows", path, settings.durability)
+    async with host.lease(key, lambda: open_journal(path, settings.durability)) as journal:
+        runner = WorkflowRunner(
+            journal,
+            definitions,
+            worker,
+            host,
+            Doorbells(folder / "runners"),
+            crash_count_max=settings.crash_count_max,
+            resident_count_max=settings.resident_count_max,
+        )
+        tools = WorkflowTools(journal, host, runner.tell, runner.versions.current, Admission(journal, host))
 
         def on_change() -> None:
             runner.tell(None)
@@ -67,7 +79,7 @@ async def open_binding(entries: Sequence[WorkflowEntry], site: Site) -> AsyncIte
             is_dev=site.is_preview,
             on_change=on_change,
         )
-        schedules = WorkflowSchedules(tools, registry)
+        schedules = WorkflowSchedules(tools, registry, missed=Missed(settings.missed_schedules))
         await registry.declare(entries)
         bound = {entry.env_name: entry.name for entry in entries} | _bound_manifests(site.config)
         live = runner.definitions

@@ -1,4 +1,4 @@
-"""What edge.toml says of workflows: `[workflows.NAME]`, and `[grpc]`."""
+"""What edge.toml says of workflows: `[workflows.NAME]`, `[workflow_engine]`, and `[grpc]`."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from ...runtime.core.errors import EdgeError
 from ...wrangler_config.section import Problem, ProductSettings
+from .engine_settings import SECTION, EngineSettings, engine_problems
 from .manifests.problems import ManifestError
 from .manifests.read import Surroundings, read_manifest
 
@@ -62,6 +63,7 @@ def _problems(found: Mapping[str, Any], place: SettingsPlace) -> Iterator[Proble
     grpc = found.get("grpc")
     if grpc is not None and grpc.port is not None and not 0 <= grpc.port <= PORT_MAX:
         yield Problem(f"grpc.port: expected 0 to {PORT_MAX:,}, got {grpc.port}", at=("grpc", "port"))
+    yield from engine_problems(found.get(SECTION))
     for name, settings in found.get("workflows", {}).items():
         if settings is not None:
             yield from _problems_of(name, settings, place)
@@ -97,4 +99,6 @@ def _files(found: Mapping[str, Any], folder: Path) -> list[Path]:
     return [folder / one.manifest for one in settings if one is not None and one.manifest is not None]
 
 
-SETTINGS = ProductSettings({"workflows": Mapping[str, WorkflowSettings], "grpc": GrpcSettings}, _problems, _files)
+SETTINGS = ProductSettings(
+    {"workflows": Mapping[str, WorkflowSettings], SECTION: EngineSettings, "grpc": GrpcSettings}, _problems, _files
+)

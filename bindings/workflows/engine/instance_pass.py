@@ -461,7 +461,8 @@ class InstancePass:
         if self._end is not None or not self._waits or self._active_count > len(self._waits):
             return
         due_ms = min(self._waits.values())
-        if due_ms - self.now_ms() > RESIDENT_WAIT_MS or self.definition.concurrency_max is not None:
+        is_short = due_ms - self.now_ms() <= RESIDENT_WAIT_MS
+        if not is_short or not self.definition.is_resident or self.definition.concurrency_max is not None:
             if self._replay.requested_step is not None:
                 self._tell_of_divergence()
             self.stop(Pause(Status.WAITING, due_ms, tuple(self._event_waits.values())))

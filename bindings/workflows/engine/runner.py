@@ -35,7 +35,7 @@ LOOK_SECONDS = 30.0
 LOAD_SECONDS = 1.0
 """How soon to look again for code that could not be loaded."""
 CLAIM_COUNT_MAX = 256
-PASS_COUNT_MAX = 10_000
+RESIDENT_COUNT_MAX = 10_000
 """Passes in memory at once; what is ready beyond them waits in the journal."""
 CRASH_COUNT_MAX = 10
 """An instance that ran at so many deaths of its process, and finished no step between, is parked as paused: it may be
@@ -58,10 +58,12 @@ class WorkflowRunner:
         *,
         crash_count_max: int = CRASH_COUNT_MAX,
         lease_s: float = LEASE_SECONDS,
+        resident_count_max: int = RESIDENT_COUNT_MAX,
     ) -> None:
         """`doorbells` are those of all runners that share the journal."""
         self._crash_count_max = crash_count_max
         self._lease_s = lease_s
+        self._resident_count_max = resident_count_max
         self._journal = journal
         self.definitions = {definition.name: definition for definition in definitions}
         """By name. It may be changed while `run` runs; `tell(None)` has it looked at."""
@@ -176,7 +178,7 @@ class WorkflowRunner:
         return None
 
     async def _room(self, definition: Definition) -> int:
-        room = min(CLAIM_COUNT_MAX, PASS_COUNT_MAX - len(self._passes))
+        room = min(CLAIM_COUNT_MAX, self._resident_count_max - len(self._passes))
         if definition.concurrency_max is not None:
             room = min(room, definition.concurrency_max - await self._journal.owned_count(definition.name))
         return room

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any, TypeAlias, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, cast
 
 from ..._shared.sqlite import Database, Lane
 from . import catalogue_statements, chunk_statements, history_statements, statements
@@ -44,19 +44,20 @@ if TYPE_CHECKING:
     Job: TypeAlias = "Callable[[Connection], Any]"
 
 T = TypeVar("T")
+Durability: TypeAlias = Literal["power", "process"]
 
 FORGET_COUNT = 1000
 """Instances forgotten in one transaction: others write between them."""
 
 
 @asynccontextmanager
-async def open_journal(path: Path) -> AsyncIterator[SqliteJournal]:
-    """The journal in a file, made when absent.
+async def open_journal(path: Path, durability: Durability = "power") -> AsyncIterator[SqliteJournal]:
+    """The journal in a file, made when absent. What is told survives a power cut, or the end of the process alone.
 
     Raises:
         BackendError: the file cannot be used.
     """
-    database = Database(path, MIGRATIONS)
+    database = Database(path, MIGRATIONS, "FULL" if durability == "power" else "NORMAL")
     await asyncio.to_thread(database.prepare)
     journal = SqliteJournal(database)
     try:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from edge.bindings.workflows.admission import Admission
 from edge.bindings.workflows.definition import Definition
 from edge.bindings.workflows.engine.doorbell import Doorbells
 from edge.bindings.workflows.engine.instance_pass import _Loss
@@ -41,7 +42,8 @@ class Site:
         self.definition = definition
         self.live = LiveWorker(host, plain_answer)
         self.runner = WorkflowRunner(journal, [definition], self.live, host, Doorbells(host.state_dir / "runners"))
-        self._tools = WorkflowTools(journal, host, self.runner.tell, self.runner.versions.current)
+        admission = Admission(journal, host)
+        self._tools = WorkflowTools(journal, host, self.runner.tell, self.runner.versions.current, admission)
         self.workflow = Workflow(definition, self._tools)
         self._task: asyncio.Task[None] | None = None
 
