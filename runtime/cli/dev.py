@@ -16,6 +16,7 @@ from .served_url import tell_served_url
 from .serving import Serving, run_in_loop, serve_until_stopped
 from .startup import prepare, say, say_api, say_bindings, say_endpoints, say_state, url_of
 from .stop_signals import StopSignals
+from .workflows_at_start import say_workflows
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,12 +55,13 @@ def _break(*arguments: Any, **keywords: Any) -> Any:
 async def _serve(serving: Serving, began_at: float) -> None:
     url = url_of(serving.sockets[0])
 
-    def on_ready(app: App) -> None:
+    async def on_ready(app: App) -> None:
         say_bindings(app.rows, app.config.unsupported)
         say_state(serving.start.folder)
         if app.live.failure is not None:
             app.host.log.error("worker_not_loaded", serving="nothing, until it is mended", exc_info=app.live.failure)
         say_endpoints(app.config, url)
+        await say_workflows(app.admins)
         app.on_api_used = lambda: say_api(url, app.config.account_id)
         say(f"Ready on {url}")
 

@@ -77,7 +77,7 @@ def _serve_in_processes(start: Start, count: int, *, shows_requests: bool) -> No
 async def _serve_alone(serving: Serving) -> None:
     url = url_of(serving.sockets[0])
 
-    def on_ready(app: App) -> None:
+    async def on_ready(app: App) -> None:
         say_bindings(app.rows, app.config.unsupported)
         say_state(serving.start.folder)
         say(f"Ready on {url}")
@@ -87,7 +87,7 @@ async def _serve_alone(serving: Serving) -> None:
 
 
 async def _serve_slot(serving: Serving, process: Process) -> None:
-    def on_ready(app: App) -> None:
+    async def on_ready(app: App) -> None:
         if process.slot == 0 and not process.is_replacement:
             say_bindings(app.rows, app.config.unsupported)
             say_state(serving.start.folder)

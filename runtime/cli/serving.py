@@ -12,7 +12,7 @@ from ..serve import open_local_app
 
 if TYPE_CHECKING:
     import socket
-    from collections.abc import Callable, Coroutine, Sequence
+    from collections.abc import Awaitable, Callable, Coroutine, Sequence
     from typing import Any
 
     from ..adapters.aiohttp_server import HttpServer
@@ -51,7 +51,7 @@ async def serve_until_stopped(
     serving: Serving,
     *,
     stop: StopSignals,
-    on_ready: Callable[[App], None],
+    on_ready: Callable[[App], Awaitable[None]],
     beside: Callable[[App], Coroutine[Any, Any, None]] | None = None,
 ) -> None:
     """Open the Worker, answer requests, and drain when `stop` says so.
@@ -82,7 +82,7 @@ async def serve_until_stopped(
             server = HttpServer(host, settings.limits, settings.server, decode_json=loads)
             await server.start(RequestLog(app, host.log, is_shown=serving.shows_requests), serving.sockets)
             running = host.spawn(beside(app), name="beside") if beside else None
-            on_ready(app)
+            await on_ready(app)
             await stop.wait()
             if running is not None:
                 running.cancel()

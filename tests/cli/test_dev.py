@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import threading
 from contextlib import suppress
@@ -252,3 +253,17 @@ def test_breakpoint_reads_the_terminal(start: Start, project: Path, worker: Any)
     assert server.ask() == (200, "x")
     assert server.stop() == 0
     assert any("42" in line for line in server.lines)
+
+
+def test_it_says_how_long_workflows_keep_instances_and_when_the_next_run_is(
+    start: Start, project: Path, worker: Any
+) -> None:
+    workflow = {"binding": "ORDERS", "name": "orders", "class_name": "Order", "schedules": ["0 0 1 1 *", "0 0 30 1 *"]}
+    plain = {"binding": "SHORT", "name": "s", "class_name": "Order", "default_retention": {"error_retention": 60_000}}
+    worker.config(project, f', "workflows": {json.dumps([workflow, plain])}')
+    server = start(project, "dev")
+    shown = "\n".join(server.lines)
+    assert "Workflows, and how long they keep finished instances:" in shown
+    assert re.search(r'^  orders  30 d  next run \d{4}-01-(01|30) 00:00 UTC by "0 0 \d+ 1 \*"$', shown, re.MULTILINE)
+    assert "\n  s       30 d, 1 min after an error\n" in shown
+    assert server.stop() == 0
