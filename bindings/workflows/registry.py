@@ -134,11 +134,6 @@ class Registry:
         await self.refresh()
         return owned
 
-    async def restore(self, row: WorkflowRow) -> None:
-        """Put a workflow back as it was."""
-        await self._journal.put_workflow(row)
-        await self.refresh()
-
     async def refresh(self) -> None:
         """Take over what other callers and processes did to the rows."""
         rows = {row.name: row for row in await self._journal.workflows()}

@@ -123,9 +123,8 @@ class WorkflowService:
 
     async def delete_all_instances(self, name: str) -> None:
         """Forget what a workflow did, and keep the workflow."""
-        row = await self._registry.require(name)
-        await self.delete_workflow(name)
-        await self._registry.restore(row)
+        while (found := await self.instances(name, per_page=PER_PAGE_MAX)).items:
+            await self.delete_instances(name, [one.id for one in found.items])
 
     async def create(
         self, name: str, options: Mapping[str, Any] | None = None, trigger: Trigger = Trigger.API

@@ -52,6 +52,7 @@ WANTS = {
     ("GET", "/accounts/{account_id}/workflows"): SCRIPTS_READ,
     ("GET", WORKFLOW): SCRIPTS_READ,
     ("PUT", WORKFLOW): SCRIPTS_WRITE,
+    ("PUT", f"{WORKFLOW}/manifest"): SCRIPTS_WRITE,
     ("DELETE", WORKFLOW): SCRIPTS_WRITE,
     ("GET", f"{WORKFLOW}/versions"): SCRIPTS_READ,
     ("GET", f"{WORKFLOW}/versions/{{version_id}}"): SCRIPTS_READ,
