@@ -17,8 +17,10 @@ from .output import confirm, say_fields, say_json, say_table
 from .progress import with_bar
 from .workflow_text import duration_text, plural
 from .workflows_instances import instances
+from .workflows_manifests import apply, graph
 from .workflows_state import (
     count_of,
+    declared_names,
     json_option,
     moment_option,
     page_options,
@@ -34,6 +36,8 @@ if TYPE_CHECKING:
     from ...bindings.workflows.answers import WorkflowDetail
     from ...bindings.workflows.service import WorkflowService
 
+MANIFEST = "(a manifest)"
+"""In place of a class."""
 FINISHED = tuple(str(status) for status in Status if status.is_final)
 
 
@@ -42,7 +46,8 @@ def command() -> None:
     pass
 
 
-command.add_command(instances)
+for each in (apply, graph, instances):
+    command.add_command(each)
 
 
 @command.command(name="list")
@@ -61,7 +66,8 @@ def list_workflows(page: int, per_page: int, *, is_json: bool, **where: Any) -> 
         click.echo(f"No workflows found on page {page}. Please try a smaller page number.", err=True)
     else:
         rows = [
-            (one.name, one.script_name, one.class_name, str(sum(one.counts.values())), _counts(one)) for one in shown
+            (one.name, one.script_name, one.class_name or MANIFEST, str(sum(one.counts.values())), _counts(one))
+            for one in shown
         ]
         say_table(("name", "script name", "class name", "instances", ""), rows)
 
@@ -82,7 +88,7 @@ def describe(name: str, *, is_json: bool, **where: Any) -> None:
             ("Name", found.name),
             ("Id", found.id),
             ("Script name", found.script_name),
-            ("Class name", found.class_name),
+            ("Class name", found.class_name or MANIFEST),
             ("Version", found.version),
             ("Created", time_text(found.created_ms) or ""),
             ("Modified", time_text(found.modified_ms) or ""),
@@ -131,7 +137,8 @@ def delete(name: str, *, is_sure: bool, **where: Any) -> None:
 
     with_service(work, where)
     click.echo(f'Workflow "{name}" removed successfully.', err=True)
-    click.echo("One that the config declares is there again, without instances, when it is next used.", err=True)
+    if name in declared_names(**where):
+        click.echo("It is there again, without instances, when it is next used: the config declares it.", err=True)
 
 
 @command.command(name="purge")

@@ -130,6 +130,15 @@ def count_of(workflow: WorkflowDetail, statuses: Iterable[Status]) -> int:
     return sum(workflow.counts.get(status, 0) for status in statuses)
 
 
+def declared_names(path: Path | None, environment: str | None, **_where: Any) -> set[str]:
+    """The workflows of the config: classes, and manifests of edge.toml."""
+    config = load_config(choice_of(path, environment))
+    manifests = config.settings.products.get(SECTION, {})
+    return {entry.name for entry in config.bindings.get(SECTION, ())} | {
+        name for name, one in manifests.items() if one.manifest is not None
+    }
+
+
 @asynccontextmanager
 async def _open_service(
     path: Path | None, environment: str | None, persist_to: Path | None
@@ -157,11 +166,10 @@ def _complete_name(ctx: click.Context, _argument: click.Parameter, incomplete: s
     from click.shell_completion import CompletionItem  # noqa: PLC0415 - only a shell that completes needs it
 
     try:
-        config = load_config(choice_of(ctx.params.get("path"), ctx.params.get("environment")))
+        names = declared_names(ctx.params.get("path"), ctx.params.get("environment"))
     except EdgeError:  # a shell has nowhere to show it
         return []
-    names = sorted({entry.name for entry in config.bindings.get(SECTION, ())})
-    return [CompletionItem(name) for name in names if name.startswith(incomplete)]
+    return [CompletionItem(name) for name in sorted(names) if name.startswith(incomplete)]
 
 
 def _parse_moment(_ctx: click.Context, option: click.Parameter, value: str | None) -> int | None:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import os
+import re
+import subprocess
 import threading
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -17,6 +20,8 @@ from edge.runtime.hosts.local import LocalMachine
 from edge.runtime.hosts.state_folder import prepare_state_folder
 from edge.runtime.serve import ConfigChoice, load_config, open_local_app
 from edge.runtime.testing.fake_host import RecordingLog
+
+from .conftest import EDGE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -112,18 +117,18 @@ def cli(
     structlog.reset_defaults()
 
 
-def advance(project: Path, **wanted: str) -> None:
+def advance(project: Path, name: str = "orders", **wanted: str) -> None:
     """Run the Worker until each instance has its status: `advance(project, a="complete")`."""
-    asyncio.run(_advance(project, wanted))
+    asyncio.run(_advance(project, name, wanted))
 
 
-async def _advance(project: Path, wanted: dict[str, str]) -> None:
+async def _advance(project: Path, name: str, wanted: dict[str, str]) -> None:
     choice = ConfigChoice(project / "wrangler.jsonc")
     host = LocalMachine(prepare_state_folder(project / ".edge"), RecordingLog())
     async with open_local_app(choice, host, load_config(choice)) as app, asyncio.timeout(PATIENCE_S):
         service = app.admins["workflows"]
         for instance_id, status in wanted.items():
-            while (await service.instance("orders", instance_id, with_steps=False)).instance.status != status:  # noqa: ASYNC110 - nobody tells
+            while (await service.instance(name, instance_id, with_steps=False)).instance.status != status:  # noqa: ASYNC110 - nobody tells
                 await asyncio.sleep(0.005)
     await host.aclose()
 
@@ -318,5 +323,79 @@ def test_many_are_terminated_purged_and_deleted(cli: Callable[..., Told]) -> Non
     assert cli("purge", "orders", "--before", "1 hour", "-y", "--json").json == {"purged": 0}
     assert cli("purge", "orders", "--status", "complete", "-y", "--json").json == {"purged": 0}
     assert cli("purge", "orders", "-y").err == "Purged 3 instances of orders.\n"
-    assert cli("delete", "orders", "-y").err.startswith('Workflow "orders" removed successfully.\n')
+    assert cli("delete", "orders", "-y").err == (
+        'Workflow "orders" removed successfully.\n'
+        "It is there again, without instances, when it is next used: the config declares it.\n"
+    )
     assert cli("instances", "list", "orders", "--json").json == []
+
+
+MANIFEST = """
+kind: Workflow/v1
+name: film
+steps:
+  probe: {uses: "./media.py:probe", with: {key: "${params.key}"}}
+  approve: {wait_for_event: reviewed, needs: [probe]}
+output: {codec: "${steps.probe.out.codec}"}
+"""
+
+
+@pytest.fixture
+def film(project: Path) -> Path:
+    (project / "media.py").write_text("def probe(key):\n    return {'codec': 'h264', 'key': key}\n")
+    (project / "film.yaml").write_text(MANIFEST)
+    return project / "film.yaml"
+
+
+def test_a_manifest_is_applied_run_and_deleted(cli: Callable[..., Told], project: Path, film: Path) -> None:
+    applied = cli("apply", "film.yaml").out
+    assert re.fullmatch(r'Workflow "film" is version \w{32} now\.\n', applied)
+    (again,) = cli("apply", "film.yaml", "--json").json
+    assert again["version_id"] in applied
+    assert "film    demo         (a manifest)  0" in cli("list").lines
+    cli("trigger", "film", '{"key": "a"}', "--id", "a")
+    cli("instances", "send-event", "film", "a", "--type", "reviewed")
+    advance(project, "film", a="complete")
+    assert cli("instances", "describe", "film", "--json").json["output"] == {"codec": "h264"}
+    assert cli("delete", "film", "-y").err == 'Workflow "film" removed successfully.\n'
+    assert [one["name"] for one in cli("list", "--json").json] == ["orders"]
+
+
+def test_every_problem_of_a_manifest_is_told_with_its_place(cli: Callable[..., Told], film: Path) -> None:
+    film.write_text(MANIFEST.replace("[probe]", "[prob]").replace("media.py:probe", "media.py:nope"))
+    refused = cli("apply", "film.yaml")
+    assert refused.code == 1
+    assert "film.yaml:5:17: media.py has no function nope." in refused.err
+    assert 'film.yaml:6:47: There is no step "prob". Did you mean "probe"?' in refused.err
+    assert 'There is no step "prob"' in cli("graph", "film.yaml").err
+    assert cli("apply", "gone.yaml").code == 2
+    assert cli("apply", "film.yaml", "film.yaml", "--name", "x").code == 2
+
+
+def test_a_graph_is_drawn_of_a_file_and_of_what_was_applied(
+    cli: Callable[..., Told], project: Path, film: Path
+) -> None:
+    drawn = cli("graph", "film.yaml").out
+    assert "  - approve  wait for reviewed  after probe\n" in drawn
+    cli("apply", "film.yaml")
+    assert cli("graph", "film").out == drawn
+    (version,) = [one["version_id"] for one in cli("apply", "film.yaml", "--json").json]
+    assert cli("graph", "film", "--version", version).out == drawn
+    assert cli("graph", "film", "--format", "mermaid").out.startswith("flowchart TD\n")
+    assert cli("graph", "film", "--format", "svg", "-o", "film.svg").out == ""
+    assert (project / "film.svg").read_text().startswith("<svg")
+    assert cli("graph", "film", "--format", "json").json["workflow"]["class_name"] == "film"
+    refused = cli("graph", "orders")
+    assert refused.err == (
+        'error: Workflow "orders" is the class Order: only workflows made of a manifest have a graph.\n'
+    )
+    assert "cannot be written" in cli("graph", "film", "-o", "no/where.svg").err
+    assert cli("graph", "film", "--version", "x").err == 'error: Workflow "film" has no version "x".\n'
+
+
+def test_names_of_workflows_are_completed(cli: Callable[..., Told], project: Path) -> None:
+    environment = {
+        **os.environ, "_EDGE_COMPLETE": "bash_complete", "COMP_WORDS": "edge workflows trigger o", "COMP_CWORD": "3"
+    }  # fmt: skip
+    found = subprocess.run([EDGE], cwd=project, env=environment, capture_output=True, text=True, check=False)
+    assert found.stdout == "plain,orders\n"
