@@ -210,9 +210,11 @@ class WorkflowInstanceIntrospector:
 
     async def _ended(self, status: Status, what: str, told: str) -> Instance:
         __tracebackhide__ = True
-        instance, steps = await self._look()
-        if instance.status is status:
-            return instance
+        for patience_s in USER_CODE_PATIENCE_S:
+            await self._engine.settle(patience_s)
+            instance, steps = await self._look()
+            if instance.status is status:
+                return instance
         text = (
             f'Cannot retrieve {what}: Workflow instance is in status "{instance.status}" but must be "{status}" to '
             f"have {told} available"
