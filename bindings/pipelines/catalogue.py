@@ -276,6 +276,8 @@ def _add(connection: Connection, kind: Kind, one: StreamObject | SinkObject | Pi
     if connection.execute(same, (kind, one.name, one.id)).fetchone():
         msg = f'There is a {kind} "{one.name}" already. Choose another name, or delete that one first.'
         raise ObjectExistsError(msg, http_status=409)
+    if kind != "pipeline" and one.origin == "api":  # what edge.toml declares was checked with the whole file
+        _require_one_meaning(connection, kind, one.name)
     made = "SELECT COUNT(*) FROM objects WHERE kind = ? AND origin != 'binding'"
     if not is_bindings and connection.execute(made, (kind,)).fetchone()[0] >= OBJECT_COUNT_MAX:
         msg = f'The {kind} "{one.name}" was not made: there are {OBJECT_COUNT_MAX} {kind}s, the most there may be.'
@@ -283,6 +285,20 @@ def _add(connection: Connection, kind: Kind, one: StreamObject | SinkObject | Pi
     row = (kind, one.id, one.name, one.origin, msgspec.json.encode(one))
     connection.execute("INSERT INTO objects VALUES (?, ?, ?, ?, ?)", row)
     _count_change(connection)
+
+
+def _require_one_meaning(connection: Connection, kind: Kind, name: str) -> None:
+    """Raise ObjectExistsError when SQL could not tell a new table from one there is."""
+    query = "SELECT kind, name FROM objects WHERE kind != 'pipeline' AND name = ? COLLATE NOCASE"
+    for other_kind, other in connection.execute(query, (name,)):
+        if other == name:
+            msg = f'"{name}" is the name of a {other_kind} already; in SQL it would mean both. Choose another name.'
+        else:
+            msg = (
+                f'The {kind} "{name}" and the {other_kind} "{other}" would differ in case alone, which SQL does not '
+                f"see in names without quotes. Choose another name."
+            )
+        raise ObjectExistsError(msg, http_status=409)
 
 
 def _change(connection: Connection, kind: Kind, one: StreamObject | SinkObject | PipelineObject) -> None:

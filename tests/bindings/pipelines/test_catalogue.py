@@ -151,6 +151,19 @@ def test_a_name_is_taken_once_per_kind(wired: Catalogue) -> None:
     wired.add_sink(sink("flights"))
 
 
+def test_what_is_made_at_run_time_has_a_name_that_sql_can_tell(wired: Catalogue) -> None:
+    """As what edge.toml declares, which is checked with the whole file and comes here as it is."""
+    text = 'The stream "Flights" and the stream "flights" would differ in case alone'
+    with pytest.raises(ObjectExistsError, match=text) as refused:
+        wired.add_stream(stream("Flights", origin="api"))
+    assert refused.value.http_status == 409
+    with pytest.raises(ObjectExistsError, match='The sink "FLIGHTS" and the stream "flights" would differ in case'):
+        wired.add_sink(sink("FLIGHTS", origin="api"))
+    with pytest.raises(ObjectExistsError, match='"flights" is the name of a stream already; in SQL it would mean both'):
+        wired.add_sink(sink("flights", origin="api"))
+    wired.add_stream(stream("Flights"))
+
+
 def test_the_twenty_first_of_a_kind_is_refused(catalogue: Catalogue) -> None:
     for number in range(20):
         catalogue.add_stream(stream(f"s{number}"))
