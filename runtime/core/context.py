@@ -9,7 +9,7 @@ from .errors import HandlerError, UnsupportedNameError
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Awaitable
+    from collections.abc import Awaitable, Mapping
 
     from .env import Env
     from .host import Host
@@ -111,3 +111,5 @@ class Invocation:
 
 current_invocation: ContextVar[Invocation | None] = ContextVar("edge_invocation", default=None)
 request_id: ContextVar[str] = ContextVar("edge_request_id", default="")
+logged_about: ContextVar[Mapping[str, Any] | None] = ContextVar("edge_logged_about", default=None)
+"""What every log line says besides its own values: the workflow, instance and step that a piece of code works for."""

@@ -17,7 +17,7 @@ from contextlib import suppress
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, Literal, TextIO, cast
 
-from ..core.context import request_id
+from ..core.context import logged_about, request_id
 from .redaction import Redactor
 
 # Where rich is installed, structlog loads it for tracebacks, which Edge writes itself: 50 ms of every start.
@@ -70,6 +70,8 @@ class Logs:
         """Write one event; `exc_info` among the values is its error."""
         is_request = event == REQUEST_ANSWERED and values.keys() == _REQUEST_KEYS
         error = None if is_request else values.pop("exc_info", None)
+        if not is_request and (about := logged_about.get()):
+            values = {**values, **{key: value for key, value in about.items() if key not in values}}
         line = self._render(level, event, values)
         if error is not None and error is not False:
             line = self._with_error(line, error)

@@ -13,7 +13,7 @@ from urllib.parse import quote
 import pytest
 import structlog
 
-from edge.runtime.core.context import request_id
+from edge.runtime.core.context import logged_about, request_id
 from edge.runtime.hosts.logs import LogFormat, configure, printable
 from edge.runtime.hosts.redaction import REDACTED, Redactor
 
@@ -255,3 +255,23 @@ def test_a_broken_str_does_not_break_the_log(output: Output) -> None:
 
     output.configure().logger.info("seen", value=Broken())
     assert "cannot be shown" in output.lines[0]
+
+
+@pytest.mark.parametrize("log_format", ["json", "pretty"])
+def test_a_line_says_what_its_code_works_for(output: Output, log_format: LogFormat) -> None:
+    logs = output.configure(log_format)
+    token = logged_about.set({"instance": "a", "step": "charge-1"})
+    try:
+        logs.logger.info("card_charged", instance="b", amount=5)
+        logging.getLogger("shop").warning("slow bank")
+    finally:
+        logged_about.reset(token)
+    logs.logger.info("after")
+    if log_format == "json":
+        own, foreign, after = output.records
+        assert (own["instance"], own["step"], own["amount"]) == ("b", "charge-1", 5)
+        assert (foreign["event"], foreign["instance"], foreign["step"]) == ("slow bank", "a", "charge-1")
+        assert "step" not in after
+    else:
+        assert "card_charged instance=b amount=5 step=charge-1" in output.lines[0]
+        assert "slow bank logger=shop instance=a step=charge-1" in output.lines[1]

@@ -15,6 +15,7 @@ from datetime import UTC, datetime
 from enum import Enum
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, TypeVar
 
+from ....runtime.core.context import logged_about
 from ....runtime.core.errors import BackendError
 from .. import values
 from ..errors import ErrorRecord, Interrupted, WorkflowError, WorkflowFatalError, WorkflowTimeoutError, recorded
@@ -223,7 +224,7 @@ class InstancePass:
                 self._rest_when_quiet()
 
     @contextmanager
-    def callback(self, timeout_ms: int) -> Iterator[None]:
+    def callback(self, record: StepRecord, timeout_ms: int) -> Iterator[None]:
         """While user code of a step runs; WorkflowTimeoutError when it takes longer."""
         task = asyncio.current_task()
         assert task is not None, "steps run in tasks"
@@ -236,6 +237,8 @@ class InstancePass:
 
         self._callback_count += 1
         depth = _depth.set(_depth.get() + 1)
+        step = f"{record.key.name}-{record.key.occurrence}"
+        about = logged_about.set({**self._named(), "step": step, "attempt": record.attempt})
         timer = self._tools.timers.at(self.host.now() + timeout_ms / 1000, expire)
         try:
             yield
@@ -246,6 +249,7 @@ class InstancePass:
         finally:
             timer.cancel()
             _depth.reset(depth)
+            logged_about.reset(about)
             self._callback_count -= 1
 
     async def boundary(self) -> None:
@@ -336,6 +340,7 @@ class InstancePass:
     # The pass itself.
 
     async def _call(self) -> bytes:
+        logged_about.set(self._named())
         event: dict[str, Any] = {
             "payload": values.decode(self.instance.params),
             "timestamp": datetime.fromtimestamp(self.instance.created_ms / 1000, UTC),

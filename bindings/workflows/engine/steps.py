@@ -220,7 +220,7 @@ class WorkflowStep:
         try:
             test = self._pass.introspection
             mocked = test and test.outcome(record.key, record.attempt, config.timeout_ms)
-            with self._pass.callback(config.timeout_ms):
+            with self._pass.callback(record, config.timeout_ms):
                 returned = mocked.value if mocked else await callback.call(context)
                 result = await self._pass.results.stored(record, returned)
             record = decisions.succeeded(record, result)
@@ -261,7 +261,7 @@ class WorkflowStep:
         if callable(delay):
             step = f"{record.key.name}-{record.key.occurrence}"
             try:
-                with self._pass.callback(DELAY_FUNCTION_MS_MAX):
+                with self._pass.callback(record, DELAY_FUNCTION_MS_MAX):
                     answer = delay({"ctx": self._context(record, config), "error": error})
                     answer = await answer if inspect.isawaitable(answer) else answer
                 delay = parse_duration_ms(answer, "The delay")
