@@ -6,14 +6,13 @@ writes no colour then, and the lines of the tree are ASCII where the encoding ha
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ...bindings.workflows.durations import parse_duration_ms
 from ...bindings.workflows.engine.retries import retry_wait_ms
 from ...bindings.workflows.rest_values import json_text, json_value, time_text
 from ..hosts.logs import printable
-from .workflow_text import duration_text, time_of_day
+from .workflow_text import duration_text, plural, time_of_day
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -25,6 +24,8 @@ if TYPE_CHECKING:
 
 NAME_CHARS_MAX = 40
 """Longer names of steps stand out of their column."""
+ATTEMPTS_MAX = 10
+"""Of a step, the last ones; `--json` has them all."""
 BESIDE_NAME_CHARS = 46
 """Of a line: the tree, the mark, start, duration and a word."""
 PIPED_WIDTH = 1_000_000
@@ -123,7 +124,7 @@ class _Drawing:
 
     def _step(self, tree: Tree, step: Mapping[str, Any], width: int) -> None:
         mark = _mark(step)
-        start_ms, end_ms = _ms(step.get("start")), _ms(step.get("end"))
+        start_ms, end_ms = step.get("start"), step.get("end")
         is_going_on = mark in {_RUNNING, _WAITING}
         line = self._text.assemble(
             (mark.sign if self._console.encoding.startswith("utf") else mark.plain, mark.style),
@@ -142,13 +143,16 @@ class _Drawing:
             node.add(self._text.assemble(("output ", "dim"), self._cut(step["output"])))
 
     def _attempts(self, node: Tree, step: Mapping[str, Any]) -> None:
-        retries = step["config"]["retries"]
-        for number, attempt in enumerate(step["attempts"], start=1):
-            start_ms, end_ms, error = _ms(attempt["start"]), _ms(attempt["end"]), attempt["error"]
+        retries, attempts = step["config"]["retries"], step["attempts"]
+        hidden_count = max(len(attempts) - ATTEMPTS_MAX, 0)
+        if hidden_count:
+            node.add(self._text(f"{plural(hidden_count, 'earlier attempt')}", "dim"))
+        for number, attempt in enumerate(attempts[hidden_count:], start=hidden_count + 1):
+            start_ms, end_ms, error = attempt["start"], attempt["end"], attempt["error"]
             told = _error_text(error) if error else "done" if attempt["success"] else "running"
             took = f"  {self._took(start_ms, end_ms):>8}  "
             line = self._text.assemble((f"attempt {number}", "dim"), took, (told, "red" if error else ""))
-            if number == len(step["attempts"]) and _is_to_be_tried_again(step) and end_ms is not None:
+            if number == len(attempts) and _is_to_be_tried_again(step) and end_ms is not None:
                 line.append(self._next_attempt(retries, end_ms, number), "yellow")
             node.add(line)
         delay, timeout = _span_text(retries["delay"]), _span_text(step["config"].get("timeout"))
@@ -217,10 +221,3 @@ def _error_text(error: Mapping[str, Any]) -> str:
 
 def _span_text(span: Any) -> str:
     return duration_text(span) if isinstance(span, int | float) else printable(str(span or ""))
-
-
-def _ms(time: str | None) -> int | None:
-    """Milliseconds of a time as the REST API writes it."""
-    if time is None:
-        return None
-    return round(datetime.fromisoformat(time).astimezone(UTC).timestamp() * 1000)

@@ -275,9 +275,6 @@ def _is_in_vain(action: Action, before: Status, after: Status) -> bool:
 def _raw_shape(found: InstanceDetail) -> dict[str, Any]:
     """As the REST API shows it, but values are what they are. Decision 24."""
     shape = detail_shape(found, is_descending=False)
-    return {
-        "id": found.instance.id,
-        **shape,
-        "output": json_value(found.output),
-        "steps": json_value(list(found.steps)),
-    }
+    raw = zip(shape["steps"], found.steps, strict=True)
+    steps = [{**shown, "output": json_value(step["output"])} if "output" in step else shown for shown, step in raw]
+    return {"id": found.instance.id, **shape, "output": json_value(found.output), "steps": steps}

@@ -23,8 +23,8 @@ RETRIES = {"retries": {"limit": 5, "delay": 1000, "backoff": "exponential"}, "ti
 DOWN = {"name": "RuntimeError", "message": "the bank is down"}
 
 
-def at(seconds: float) -> str:
-    return f"2026-11-21T12:00:{seconds:06.3f}Z"
+def at(seconds: float) -> int:
+    return NOON_MS + round(seconds * 1000)
 
 
 def step(name: str, start: float, end: float | None, **more: Any) -> dict[str, Any]:
@@ -36,6 +36,7 @@ def step(name: str, start: float, end: float | None, **more: Any) -> dict[str, A
         "success": None if end is None else True,
         "output": None,
         "config": RETRIES,
+        "error": None,
         "attempts": [],
         **more,
     }
@@ -120,6 +121,14 @@ def test_a_step_that_waits_to_be_tried_again_tells_when(draw: Draw) -> None:
     dynamic = {"retries": {**RETRIES["retries"], "delay": "[dynamic]"}}  # type: ignore[dict-item]
     lines = draw([step("charge-1", 1, None, attempts=failed, config=dynamic)], now=2.5)
     assert "    ├── attempt 2     70 ms  RuntimeError: the bank is down" in lines
+
+
+def test_of_many_attempts_the_last_are_shown(draw: Draw) -> None:
+    lines = draw([step("charge-1", 1, 3, success=False, attempts=[attempt(1, 2, DOWN)] * 1012)])
+    shown = lines[lines.index("Steps") + 2 :]
+    assert shown[0] == "    ├── 1,002 earlier attempts"
+    assert shown[1].startswith("    ├── attempt 1003  ")
+    assert len(shown) == 12
 
 
 def test_sleeps_waits_and_what_failed_for_good(draw: Draw) -> None:

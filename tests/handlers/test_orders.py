@@ -146,6 +146,14 @@ class Shop:
                 steps = {step.key.name: step for step in await journal.steps("orders", order_id)}
                 state = steps["cool off"].state if "cool off" in steps else None
 
+    async def send_decision(self, order_id: str, decision: dict[str, Any]) -> None:
+        """As somebody at a terminal does."""
+        child = await asyncio.create_subprocess_exec(
+            EDGE, "workflows", "instances", "send-event", "orders", order_id,
+            "--type", "decision", "--payload", json.dumps(decision), cwd=self.folder,
+        )  # fmt: skip
+        assert await child.wait() == 0
+
     async def ask(self, method: str, path: str, body: object = None) -> tuple[int, str]:
         return await asyncio.to_thread(self._ask, method, path, None if body is None else json.dumps(body))
 
@@ -216,7 +224,7 @@ async def test_a_refused_order_is_refunded_once_although_it_is_killed_meanwhile(
 async def test_what_cannot_be_shipped_is_refunded(folder: Path, world: World) -> None:
     async with shop_of(folder, world) as shop:
         order_id = await shop.order({"item": "moon", "cents": 9})
-        await shop.decide(order_id, YES)
+        await shop.send_decision(order_id, YES)
         found = await shop.reach(order_id, "errored")
     assert found["error"]["message"] == '{"error": "the moon is out of stock"}'
     assert world.done == ["charges", "refunds"]
