@@ -1,28 +1,29 @@
 """A process that runs orders until it is killed, or until all are complete.
 
-    run_until_killed.py STATE_FOLDER LEDGER COUNT [--forget]
+    run_until_killed.py STATE_FOLDER LEDGER COUNT [--forget] [--no-fence] [--lease-s S] [--work-s S]
 
-Each step writes a line to the ledger, a file outside: `start ID STEP` before its work, `done ID STEP` when user code
-has its result, `end ID` at the end; `sent ID` is written once its event was accepted, and it is never sent again.
-`--forget` is the control: an engine that loses what it was told, for its state is
-removed at the start.
+What user code sees is written to the ledger, a file outside, one line each, by `tell` (see `ledger.py`). Two controls:
+`--forget` is an engine that loses what it was told, for its state is removed at the start; `--no-fence` is one that
+lets anybody write who once held an instance.
 """
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import os
 import shutil
-import sys
-from contextlib import suppress
+import sqlite3
+import time
+from contextlib import closing, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from edge.bindings.workflows.definition import Definition
 from edge.bindings.workflows.engine.doorbell import Doorbells
-from edge.bindings.workflows.engine.runner import WorkflowRunner
+from edge.bindings.workflows.engine.runner import LEASE_SECONDS, WorkflowRunner
 from edge.bindings.workflows.errors import WorkflowError
-from edge.bindings.workflows.journal.sqlite_journal import open_journal
+from edge.bindings.workflows.journal.sqlite_journal import SqliteJournal, open_journal
 from edge.bindings.workflows.workflow import Workflow, WorkflowTools
 from edge.runtime.core.entrypoints import WorkflowEntrypoint
 from edge.runtime.core.env import Env
@@ -32,64 +33,133 @@ from edge.runtime.live_worker import Generation, LiveWorker
 from edge.runtime.plain_answer import plain_answer
 from edge.runtime.testing.fake_host import RecordingLog
 
-STEPS = 5
-KILLS_MAX = 10_000
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+STEPS = 3
+NAP_MS = 4
+EVENTS = 2
+KILLS_MAX = 1_000_000
 """Kills are the test's doing, not an order's: none of them is to be parked for it."""
+AT_MOST_ONCE = {"semantics": "at_most_once", "retries": {"limit": 2, "delay": 1}}
 
 
 class Order(WorkflowEntrypoint):
     async def run(self, event: dict[str, Any], step: Any) -> int:
-        instance, write = event["instanceId"], self.env.WRITE
+        order, tell = event["instanceId"], self.env.TELL
         for number in range(STEPS):
 
-            async def work(number: int = number) -> int:
-                write(f"start {instance} {number}")
-                await asyncio.sleep(0)
-                return number
+            async def work(ctx: dict[str, Any], number: int = number) -> str:
+                tell("start", order, f"work{number}", ctx["attempt"])
+                await asyncio.sleep(self.env.WORK_S / 2)
+                tell("halfway", order, f"work{number}")
+                await asyncio.sleep(self.env.WORK_S / 2)
+                return f"{os.getpid()}-{time.monotonic_ns()}"
 
-            assert await step.do("work", work) == number
-            write(f"done {instance} {number}")
-            await step.sleep("nap", 2)
-        payload = (await step.wait_for_event("wait", "go"))["payload"]
-        assert payload == instance
-        write(f"end {instance}")
+            tell("done", order, f"work{number}", await step.do("work", work))
+            tell("sleep", order, f"nap{number}", time.time_ns() + NAP_MS * 1_000_000)
+            await step.sleep("nap", NAP_MS)
+            tell("woke", order, f"nap{number}", time.time_ns())
+
+        async def charge(ctx: dict[str, Any]) -> str:
+            tell("once", order, "charge", ctx["attempt"])
+            await asyncio.sleep(self.env.WORK_S)
+            return "charged"
+
+        with suppress(Exception):  # each attempt may have been interrupted
+            await step.do("charge", charge, config=AT_MOST_ONCE)
+        for number in range(EVENTS):
+            payload = (await step.wait_for_event("wait", "go"))["payload"]
+            tell("took", order, f"wait{number}", payload)
+        tell("end", order)
         return STEPS
 
 
-async def main(state: Path, ledger: Path, count: int, before: set[str]) -> None:
-    out = os.open(ledger, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-    host = LocalMachine(state, RecordingLog())
+async def main(options: argparse.Namespace, before: set[str]) -> None:
+    out = os.open(options.ledger, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+
+    def tell(*words: object) -> None:
+        os.write(out, f"{os.getpid()} {' '.join(map(str, words))}\n".encode())
+
+    host = LocalMachine(options.state, RecordingLog())
     live = LiveWorker(host, plain_answer)
-    generation = Generation(Env({"WRITE": lambda line: os.write(out, f"{line}\n".encode())}), host)
+    generation = Generation(Env({"TELL": tell, "WORK_S": options.work_s}), host)
     generation.worker = Worker("x.py", "class", {}, {"Order": Order})
     live.swap(generation)
-    async with open_journal(state / "workflows.sqlite") as journal:
+    async with open_journal(options.state / "workflows.sqlite") as journal:
+        if options.no_fence:
+            write_without_fence(journal, options.state / "workflows.sqlite")
+        doorbells = Doorbells(options.state / "runners")
         definition = Definition("orders", "Order")
         runner = WorkflowRunner(
-            journal, [definition], live, host, Doorbells(state / "runners"), crash_count_max=KILLS_MAX
+            journal, [definition], live, host, doorbells, crash_count_max=KILLS_MAX, lease_s=options.lease_s
         )
         workflow = Workflow(definition, WorkflowTools(journal, host, runner.tell))
         running = host.spawn(runner.run(), name="runner")
-        for number in range(count):
-            with suppress(WorkflowError):
-                await workflow.create(id=f"o{number}")
-            if f"sent o{number}" not in before:
-                await (await workflow.get(f"o{number}")).send_event({"type": "go", "payload": f"o{number}"})
-                os.write(out, f"sent o{number}\n".encode())
-        os.write(1, b"ready\n")
-        for number in range(count):
+        for number in range(options.count):
+            await place(workflow, f"o{number}", tell, before)
+        tell("placed")
+        for number in range(options.count):
             instance = await workflow.get(f"o{number}")
             while (await instance.status())["status"] != "complete":  # noqa: ASYNC110 - a user has nothing else
                 await asyncio.sleep(0.005)
+        while runner._passes:  # noqa: ASYNC110 - one that was stalled may still try to write
+            await asyncio.sleep(0.005)
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
 
 
+async def place(workflow: Workflow, order: str, tell: Callable[..., None], before: set[str]) -> None:
+    """Create an order, and send it each event that nobody is known to have sent."""
+    with suppress(WorkflowError):
+        await workflow.create(id=order)
+        tell("created", order)
+    for number in range(EVENTS):
+        if f"{order} {number}" not in before:
+            payload = f"{number}.{os.getpid()}"
+            tell("sending", order, payload)
+            await (await workflow.get(order)).send_event({"type": "go", "payload": payload})
+            tell("sent", order, payload)
+
+
+def write_without_fence(journal: SqliteJournal, path: Path) -> None:
+    """The control: a lease that was lost counts as much as the one that holds."""
+    save = journal.save
+
+    async def saved(lease: Any, *arguments: Any) -> Any:
+        with closing(sqlite3.connect(path)) as connection:
+            (fence,) = connection.execute("SELECT fence FROM instance WHERE number = ?", (lease.number,)).fetchone()
+        return await save(lease._replace(fence=fence), *arguments)
+
+    async def held(_: Any) -> bool:
+        return True
+
+    journal.save = saved  # type: ignore[method-assign]
+    journal.is_held = held  # type: ignore[method-assign]
+
+
+def read_options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("state", type=Path)
+    parser.add_argument("ledger", type=Path)
+    parser.add_argument("count", type=int)
+    parser.add_argument("--forget", action="store_true")
+    parser.add_argument("--no-fence", action="store_true")
+    parser.add_argument("--lease-s", type=float, default=LEASE_SECONDS)
+    parser.add_argument("--work-s", type=float, default=0.0)
+    return parser.parse_args()
+
+
+def sent_before(ledger: Path) -> set[str]:
+    """`ORDER NUMBER` of every event that was accepted."""
+    lines = (line.split() for line in ledger.read_text().splitlines())
+    return {f"{words[2]} {words[3].partition('.')[0]}" for words in lines if words[1] == "sent"}
+
+
 if __name__ == "__main__":
-    folder = Path(sys.argv[1])
-    if "--forget" in sys.argv:
-        shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(exist_ok=True)
-    told = Path(sys.argv[2])
-    lines = set(told.read_text().splitlines()) if (folder / "workflows.sqlite").exists() else set()
-    asyncio.run(main(folder, told, int(sys.argv[3]), lines))
+    chosen = read_options()
+    if chosen.forget:
+        shutil.rmtree(chosen.state, ignore_errors=True)
+    chosen.state.mkdir(exist_ok=True)
+    is_begun = (chosen.state / "workflows.sqlite").exists() and chosen.ledger.exists()
+    asyncio.run(main(chosen, sent_before(chosen.ledger) if is_begun else set()))

@@ -89,6 +89,7 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         try:
             self.run_until_complete(main)
         finally:
+            self.set_exception_handler(lambda *_: None)  # what is cut off now is nobody's error
             at_end()
             while living := [task for task in self._living if not task.done()]:
                 for task in living:

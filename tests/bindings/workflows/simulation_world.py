@@ -242,7 +242,9 @@ class Site:
         self._runner = WorkflowRunner(
             journal, [definition], self._live, self._host, doorbells, crash_count_max=CRASHES_MAX
         )
-        self.workflow = Workflow(definition, WorkflowTools(journal, self._host, self._runner.tell))
+        self.workflow = Workflow(
+            definition, WorkflowTools(journal, self._host, self._runner.tell, self._runner.versions.current)
+        )
         self._running: asyncio.Task[Any] | None = None
         self.process.context.copy().run(self.load)
         self.process.spawn(self._keep_running())
@@ -259,7 +261,7 @@ class Site:
                 return output
 
         made = Generation(Env({}), self._host)
-        made.worker = Worker("entry.py", "class", {"Order.run": lambda event, env, ctx: Order(ctx, env).run(*event)})
+        made.worker = Worker("entry.py", "class", {}, {"Order": Order})
         old = self._live.swap(made)
         if old is not None:
             self._host.spawn(old.drain(), name="retire")
