@@ -10,7 +10,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 from uuid import UUID
 
-from ...runtime.core.errors import BindingError, UnsupportedError
+from ...runtime.core.errors import BindingError
 from . import values
 from .admission import BATCH_COUNT_MAX
 from .durations import parse_duration_ms
@@ -19,6 +19,7 @@ from .engine.timers import now_ms
 from .errors import WorkflowError
 from .event_types import require_event_type
 from .journal.records import Kind, NewInstance, StepKey, Trigger
+from .subscription import Subscription, events_of, read_options
 from .versions import UNKNOWN
 
 if TYPE_CHECKING:
@@ -287,10 +288,16 @@ class WorkflowInstance:
             _not_found()
         self._tools.tell(acted)
 
-    async def subscribe(self, *_options: Any) -> NoReturn:
-        """Not there yet."""
-        msg = "subscribe() is there on Cloudflare, and Edge does not have it yet: ask status() in a loop."
-        raise UnsupportedError(msg)
+    def subscribe(self, options: Mapping[str, Any] | None = None, /, **named: Any) -> Subscription:
+        """Its events, `async for`: first those that were, then those that come, until it ends or is deleted.
+
+        `{cursor?, filter?}`: only events behind an `eventId`, only those of some types.
+
+        Raises:
+            BindingError: an option is malformed.
+        """
+        wanted = read_options(options or {}, named)
+        return Subscription(events_of(self._tools.journal, self._tools.host, (self._workflow, self.id), wanted))
 
     async def _act(self, decide: Callable[[Instance, Sequence[StepRecord]], Change | None]) -> None:
         acted = await self._tools.journal.act(self._workflow, self.id, decide, self._tools.now_ms())

@@ -123,6 +123,8 @@ class WorkflowRunner:
 
     def tell(self, acted: Acted | None) -> None:
         """Somebody of this process changed the journal: wake who works on that instance, or would."""
+        for child in () if acted is None else acted.also:
+            self.tell(child)
         if acted is None or acted.owner is None:
             if self._owner is not None:
                 self._bell.set()

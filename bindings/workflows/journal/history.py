@@ -44,6 +44,14 @@ class HistoryEvent(NamedTuple):
     data: dict[str, Any]
 
 
+class HistoryPage(NamedTuple):
+    """Some events, whether there may be more, and whether the instance has ended."""
+
+    events: Sequence[HistoryEvent]
+    has_more: bool
+    is_over: bool
+
+
 class Entry(NamedTuple):
     """Events that are kept as one row: they share what they tell. Those that start something have their own time."""
 

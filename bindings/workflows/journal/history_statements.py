@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .. import values
-from .history import Entry, events_of
-from .records import Kind, StepKey
+from .history import Entry, HistoryPage, events_of
+from .records import Kind, Status, StepKey
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping, Sequence
 
     from ..._shared.sqlite_facts import Connection
     from .history import HistoryEvent
@@ -19,6 +19,13 @@ _INSERT = (
     " VALUES (?1, ?2 + ifnull((SELECT max(number) FROM history WHERE instance = ?1), 0), ?3, ?4, ?5, ?6, ?7, ?8, ?9,"
     " ?10)"
 )
+
+
+class News(NamedTuple):
+    """What somebody may have written: the journal's version then, and the newest events; none when it is the same."""
+
+    version: int
+    newest: Mapping[int, int | None]
 
 
 def append(connection: Connection, number: int, entries: Iterable[Entry | None]) -> None:
@@ -38,6 +45,15 @@ def history(
         "SELECT number FROM instance WHERE workflow = ? AND id = ?", (workflow, instance_id)
     ).fetchone()
     return None if found is None else history_of(connection, found[0], after, count_max)
+
+
+def history_page(connection: Connection, number: int, after: int, count_max: int) -> HistoryPage | None:
+    """The status is read first: when it is final, the last event is among those that are read then."""
+    row = connection.execute("SELECT status FROM instance WHERE number = ?", (number,)).fetchone()
+    if row is None:
+        return None
+    events = history_of(connection, number, after, count_max)
+    return HistoryPage(events, len(events) == count_max, Status(row[0]).is_final)
 
 
 def history_of(connection: Connection, number: int, after: int, count_max: int) -> list[HistoryEvent]:
@@ -70,7 +86,7 @@ def _add_content(connection: Connection, number: int, event: HistoryEvent) -> No
 
 def _add(connection: Connection, event: HistoryEvent, name: str, query: str, found_by: tuple[Any, ...]) -> None:
     row = connection.execute(query, found_by).fetchone()
-    if row is not None and row[0] is not None:
+    if row is not None and row[0] is not None and values.stream_of(row[0]) is None:
         event.data[name] = values.decode(row[0])
 
 
@@ -84,7 +100,10 @@ def forget_before_restart(connection: Connection, number: int) -> None:
     )
 
 
-def last_number(connection: Connection, number: int) -> int | None:
-    """Of the newest event; None when the instance is gone."""
-    row = connection.execute("SELECT max(number) FROM history WHERE instance = ?", (number,)).fetchone()
-    return cast("int | None", row[0])
+def news(connection: Connection, numbers: Sequence[int], version: int | None) -> News:
+    """The number of the newest event of each instance (None: it is gone), unless nobody wrote since `version`."""
+    (found,) = connection.execute("PRAGMA data_version").fetchone()
+    if found == version:
+        return News(found, {})
+    query = "SELECT max(number) FROM history WHERE instance = ?"
+    return News(found, {number: connection.execute(query, (number,)).fetchone()[0] for number in numbers})

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from .. import values
 from ..errors import ErrorRecord
-from .records import Event, Finish, Status, ended_event_type
+from .records import Acted, Event, Finish, Status, ended_event_type
 
 if TYPE_CHECKING:
     from ..._shared.sqlite_facts import Connection
@@ -71,3 +71,15 @@ def cascading_children(connection: Connection, parent: int) -> list[tuple[int, S
         (parent,),
     )
     return [(number, Status(status)) for number, status in rows.fetchall()]
+
+
+def held_descendants(connection: Connection, parent: int) -> tuple[Acted, ...]:
+    """Those of its unfinished children that are terminated with it, and of theirs, that somebody holds."""
+    rows = connection.execute(
+        "WITH RECURSIVE family (number, owner) AS (VALUES (?, NULL) UNION"
+        " SELECT child.number, child.owner FROM family JOIN instance AS child ON child.parent = family.number"
+        " WHERE child.is_cascading AND child.status NOT IN ('complete', 'errored', 'terminated'))"
+        " SELECT number, owner FROM family WHERE owner IS NOT NULL",
+        (parent,),
+    )
+    return tuple(Acted(owner, number) for number, owner in rows.fetchall())

@@ -13,10 +13,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Callable, Mapping, Sequence
+    from contextlib import AbstractContextManager
 
+    from ....runtime.core.host import Host
     from ..errors import ErrorRecord
-    from .history import HistoryEvent
+    from .history import HistoryEvent, HistoryPage
     from .records import (
         Acted,
         Change,
@@ -149,6 +152,15 @@ class Journal(Protocol):
         self, workflow: str, instance_id: str, *, after: int, count_max: int
     ) -> Sequence[HistoryEvent] | None:
         """What happened to an instance since event `after` (0: from the beginning); None when there is none."""
+
+    async def history_of(self, number: int, *, after: int, count_max: int) -> HistoryPage | None:
+        """The same of the instance with this number."""
+
+    def listen(self, number: int, host: Host) -> AbstractContextManager[asyncio.Event]:
+        """An event that is set whenever something may have happened to the instance with this number.
+
+        By this process: at once; by another one: within 250 ms.
+        """
 
     async def put_workflow(self, row: WorkflowRow) -> None:
         """Keep a workflow as it is now; the time its name was first seen stays."""

@@ -194,6 +194,8 @@ class Acted(NamedTuple):
 
     owner: str | None
     number: int
+    also: tuple[Acted, ...] = ()
+    """Children that were terminated with it, and were held."""
 
 
 class TakenOver(NamedTuple):

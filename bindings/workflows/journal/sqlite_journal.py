@@ -12,16 +12,19 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, cast
 
 from ..._shared.sqlite import Database, Lane
 from . import catalogue_statements, chunk_statements, history_statements, statements
+from .listeners import Listeners
 from .records import Acted, Event, Fire
 from .schema import MIGRATIONS
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
+    from ....runtime.core.host import Host
     from ..._shared.sqlite_facts import Connection
     from ..errors import ErrorRecord
-    from .history import HistoryEvent
+    from .history import HistoryEvent, HistoryPage
     from .records import (
         Change,
         ChunkKey,
@@ -72,6 +75,7 @@ class SqliteJournal:
     def __init__(self, database: Database) -> None:
         self._writes: Lane[Job, Any] = Lane(database, _run_jobs, is_writer=True)
         self._reads: Lane[Job, Any] = Lane(database, _run_jobs, is_writer=False)
+        self._listeners = Listeners(lambda numbers, version: self._read(history_statements.news, numbers, version))
 
     @property
     def is_busy(self) -> bool:
@@ -106,10 +110,13 @@ class SqliteJournal:
         outcome = await self._write(statements.act, workflow, instance_id, decide, now_ms)
         if isinstance(outcome, Exception):
             raise outcome
+        self._tell(outcome)
         return outcome
 
     async def delete(self, workflow: str, instance_id: str, now_ms: int) -> Acted | None:
-        return await self._write(statements.delete, workflow, instance_id, now_ms)
+        acted = await self._write(statements.delete, workflow, instance_id, now_ms)
+        self._tell(acted)
+        return acted
 
     async def send_event(
         self, workflow: str, instance_id: str, event_type: str, payload: bytes, now_ms: int
@@ -120,7 +127,10 @@ class SqliteJournal:
         )
 
     async def claim(self, owner: str, workflow: str, count_max: int, now_ms: int) -> Claims:
-        return await self._write(statements.claim, owner, workflow, count_max, now_ms)
+        claims = await self._write(statements.claim, owner, workflow, count_max, now_ms)
+        for one in claims.claimed:
+            self._listeners.tell(one.lease.number)
+        return claims
 
     async def park(self, workflow: str, reason: ErrorRecord, count_max: int, now_ms: int) -> Sequence[str]:
         return await self._write(statements.park, workflow, reason, count_max, now_ms)
@@ -130,12 +140,12 @@ class SqliteJournal:
 
     async def save(self, lease: Lease, progress: Progress, now_ms: int) -> Status | None:
         size_bytes = sum(len(step.result or b"") for step in progress.steps)
-        return await self._write(statements.save, lease, progress, now_ms, size_bytes=size_bytes)
+        return await self._write_as(lease, statements.save, progress, now_ms, size_bytes=size_bytes)
 
     async def take_event(
         self, lease: Lease, step: StepRecord, *, otherwise: StepRecord, now_ms: int
     ) -> StepRecord | None:
-        return await self._write(statements.take_event, lease, step, otherwise, now_ms)
+        return await self._write_as(lease, statements.take_event, step, otherwise, now_ms)
 
     async def put_chunk(self, lease: Lease, key: ChunkKey, content: bytes) -> Status | None:
         return await self._write(chunk_statements.put_chunk, lease, key, content, size_bytes=len(content))
@@ -144,10 +154,10 @@ class SqliteJournal:
         return await self._read(chunk_statements.chunk, number, key)
 
     async def release(self, lease: Lease, pause: Pause, now_ms: int) -> bool:
-        return await self._write(statements.release, lease, pause, now_ms)
+        return await self._write_as(lease, statements.release, pause, now_ms)
 
     async def finish(self, lease: Lease, finish: Finish, now_ms: int) -> bool:
-        return await self._write(statements.finish, lease, finish, now_ms, size_bytes=len(finish.output or b""))
+        return await self._write_as(lease, statements.finish, finish, now_ms, size_bytes=len(finish.output or b""))
 
     async def is_held(self, lease: Lease) -> bool:
         return await self._read(statements.status_of, lease) is not None
@@ -189,6 +199,12 @@ class SqliteJournal:
     ) -> Sequence[HistoryEvent] | None:
         return await self._read(history_statements.history, workflow, instance_id, after, count_max)
 
+    async def history_of(self, number: int, *, after: int, count_max: int) -> HistoryPage | None:
+        return await self._read(history_statements.history_page, number, after, count_max)
+
+    def listen(self, number: int, host: Host) -> AbstractContextManager[asyncio.Event]:
+        return self._listeners.listen(number, host)
+
     async def put_workflow(self, row: WorkflowRow) -> None:
         await self._write(catalogue_statements.put_workflow, row)
 
@@ -206,6 +222,16 @@ class SqliteJournal:
 
     async def versions(self, workflow: str) -> Sequence[Version]:
         return await self._read(catalogue_statements.versions, workflow)
+
+    def _tell(self, acted: Acted | None) -> None:
+        if acted is not None:
+            for one in (acted, *acted.also):
+                self._listeners.tell(one.number)
+
+    async def _write_as(self, lease: Lease, job: Callable[..., T], *arguments: object, size_bytes: int = 0) -> T:
+        answer = await self._write(job, lease, *arguments, size_bytes=size_bytes)
+        self._listeners.tell(lease.number)
+        return answer
 
     async def _write(self, job: Callable[..., T], *arguments: object, size_bytes: int = 0) -> T:
         return cast(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 from ..engine.decisions import event_result
 from .history import instance_entry, step_entries
 from .history_statements import append, forget_before_restart
-from .inbox import cascading_children, has_event, put_event, tell_again, tell_parent
+from .inbox import cascading_children, has_event, held_descendants, put_event, tell_again, tell_parent
 from .records import (
     Acted,
     Change,
@@ -100,9 +100,12 @@ def act(
         change = decide(instance, _steps(connection, number))
     except Exception as error:  # noqa: BLE001 - a refusal is its caller's, not its neighbours' in this batch
         return error
+    also: tuple[Acted, ...] = ()
     if change is not None:
+        if change.status is Status.TERMINATED:
+            also = held_descendants(connection, number)
         _apply(connection, number, instance.status, change, now_ms)
-    return Acted(owner, number)
+    return Acted(owner, number, also)
 
 
 def _apply(connection: Connection, number: int, before: Status, change: Change, now_ms: int) -> None:
@@ -150,8 +153,10 @@ def delete(connection: Connection, workflow: str, instance_id: str, now_ms: int)
         return None
     if not found[1].status.is_final:
         tell_parent(connection, found[0], Finish(Status.TERMINATED), now_ms)
+    also = held_descendants(connection, found[0])
+    _terminate_children(connection, found[0], now_ms)
     forget(connection, [found[0]])
-    return Acted(found[2], found[0])
+    return Acted(found[2], found[0], also)
 
 
 def forget(connection: Connection, numbers: Sequence[int]) -> None:
@@ -348,8 +353,12 @@ def _end(connection: Connection, number: int, finish: Finish, now_ms: int) -> No
     connection.execute("DELETE FROM inbox WHERE instance = ?", (number,))
     tell_parent(connection, number, finish, now_ms)
     if finish.status is Status.TERMINATED:
-        for child, status in cascading_children(connection, number):
-            _apply(connection, child, status, Change(Status.TERMINATED), now_ms)
+        _terminate_children(connection, number, now_ms)
+
+
+def _terminate_children(connection: Connection, parent: int, now_ms: int) -> None:
+    for child, status in cascading_children(connection, parent):
+        _apply(connection, child, status, Change(Status.TERMINATED), now_ms)
 
 
 def renew(connection: Connection, owner: str, until_ms: int) -> None:
