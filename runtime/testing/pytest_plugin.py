@@ -1,6 +1,6 @@
 """Edge's pytest plugin: fixtures `env`, `worker` and `workflows`, each test with a project of its own.
 
-Every pytest that finds this package loads this file, so it imports nothing; a test that asks for a fixture pays for it.
+Every pytest that finds this package loads this file, so it imports nothing else: a test that asks for a fixture pays.
 `-p no:edge` leaves it out. See docs/testing.md.
 """
 
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from .worker import WorkerUnderTest
     from .workflows import WorkflowsUnderTest
 
+ASYNCIO_NAMES = ("asyncio", "pytest_asyncio", "pytest_asyncio.plugin")
+"""As pytest finds pytest-asyncio by itself, and as `-p` may name it."""
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addini("edge_config", "Wrangler file of the Worker under test, from the rootdir; else found upwards.")
@@ -27,7 +30,7 @@ def pytest_configure(config: pytest.Config) -> None:
         "edge(config=None, environment=None, vars=None): what the fixtures env, worker and workflows open.",
     )
     plugins = config.pluginmanager
-    if plugins.hasplugin("asyncio"):
+    if any(plugins.hasplugin(name) for name in ASYNCIO_NAMES):
         plugins.import_plugin(f"{__package__}.pytest_project")
     else:
         plugins.register(_WithoutAsyncio(), "edge_without_asyncio")

@@ -50,7 +50,7 @@ def _options(request: pytest.FixtureRequest) -> dict[str, Any]:
     return dict(marker.kwargs)
 
 
-def _config(config: pytest.Config, named: str | None) -> Path | None:
+def _config(config: pytest.Config, named: str | Path | None) -> Path | None:
     """The wrangler file that the marker or the ini option names, from the rootdir; None: neither does."""
     name = named or config.getini("edge_config")
     return config.rootpath / name if name else None
