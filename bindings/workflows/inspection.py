@@ -11,15 +11,16 @@ from typing import TYPE_CHECKING, Any
 from ...runtime.core.errors import BackendError
 from . import values
 from .answers import InstanceDetail, StepDetail
+from .describe import rollback_shown, steps_shown
 from .errors import ErrorRecord, WorkflowError
-from .journal.records import ChunkKey, Kind, StepKey, StepState
+from .journal.records import ChunkKey, Kind, StepKey
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
 
+    from .journal.history import HistoryEvent
     from .journal.journal import Journal
-    from .journal.records import Instance, StepRecord
-    from .workflow import WorkflowTools
+    from .journal.records import Instance
 
 HISTORY_COUNT_MAX = 1_000_000
 """More events than the steps that an instance may have can cause."""
@@ -30,49 +31,46 @@ STEP, WAIT = "step", "waitForEvent"
 async def instance_detail(instance: Instance, journal: Journal, *, with_steps: bool = True) -> InstanceDetail:
     """An instance with its steps, or only how many they are."""
     records = await journal.steps(instance.workflow, instance.id)
+    history = await _history(instance, journal)
     return InstanceDetail(
         instance,
         params=values.decode(instance.params),
         output=None if instance.output is None else values.decode(instance.output),
-        steps=await _steps(instance, records, journal) if with_steps else (),
+        steps=steps_shown(instance, records, history) if with_steps else (),
         step_count=len(records),
-        rollback=_rollback(instance, records),
+        rollback=rollback_shown(records, history),
     )
 
 
-async def step_detail(
-    instance: Instance, tools: WorkflowTools, name: str, kind: str, attempt: int | None
-) -> StepDetail:
+async def step_detail(instance: Instance, journal: Journal, name: str, kind: str, attempt: int | None) -> StepDetail:
     """The step of that name, with its counter, and kind; or one attempt of it.
 
     Raises:
         WorkflowError: there is none, or it has no such attempt.
     """
-    records = await tools.journal.steps(instance.workflow, instance.id)
-    found = _found(await _steps(instance, records, tools.journal), name, kind, attempt)
+    records = await journal.steps(instance.workflow, instance.id)
+    steps = steps_shown(instance, records, await _history(instance, journal))
+    found = _found(steps, name, kind, attempt)
     if not isinstance(found.output, values.StoredStream):
         return found
     base, _, occurrence = name.rpartition("-")
     return replace(
-        found, output=None, stream=_chunks(instance, StepKey(Kind.DO, base, int(occurrence)), found.output, tools)
+        found, output=None, stream=_chunks(instance, StepKey(Kind.DO, base, int(occurrence)), found.output, journal)
     )
 
 
-async def _steps(instance: Instance, records: Sequence[StepRecord], journal: Journal) -> Sequence[Mapping[str, Any]]:
-    from .describe import steps_shown  # noqa: PLC0415 - being written
-
-    history = await journal.history(instance.workflow, instance.id, after=0, count_max=HISTORY_COUNT_MAX)
-    return steps_shown(instance, records, history or ())
+async def _history(instance: Instance, journal: Journal) -> Sequence[HistoryEvent]:
+    found = await journal.history(instance.workflow, instance.id, after=0, count_max=HISTORY_COUNT_MAX)
+    return found or ()
 
 
 async def _chunks(
-    instance: Instance, key: StepKey, stream: values.StoredStream, tools: WorkflowTools
+    instance: Instance, key: StepKey, stream: values.StoredStream, journal: Journal
 ) -> AsyncIterator[bytes]:
-    # It changes nothing: it is how an instance's number in the journal is had.
-    acted = await tools.journal.act(instance.workflow, instance.id, lambda *_: None, tools.now_ms())
+    number = await journal.number_of(instance.workflow, instance.id)
     for place in range(stream.chunk_count):
         chunk = ChunkKey(key, stream.attempt, place)
-        content = None if acted is None else await tools.journal.chunk(acted.number, chunk)
+        content = None if number is None else await journal.chunk(number, chunk)
         if content is None:
             raise BackendError(f'The stream of step "{key.name}" is gone: its instance was deleted or restarted.')
         yield content
@@ -88,8 +86,7 @@ def _found(steps: Sequence[Mapping[str, Any]], name: str, kind: str, attempt: in
         return _wait_detail(shown)
     attempts = shown["attempts"]
     if attempt is None:
-        error = attempts[-1]["error"] if attempts else None
-        return _detail(shown["success"], shown["output"], error)
+        return _detail(shown["success"], shown["output"], shown["error"])
     if not 1 <= attempt <= len(attempts):
         raise WorkflowError(
             "step.not_found", f'Step "{name:.300}" has {len(attempts)} attempts, none of number {attempt}.'
@@ -113,13 +110,3 @@ def _wait_detail(shown: Mapping[str, Any]) -> StepDetail:
     if (error := shown["error"]) is not None:
         return StepDetail("errored", error=ErrorRecord(error["name"], error["message"]), event_type=event_type)
     return StepDetail("complete", shown["output"], event_type=event_type)
-
-
-def _rollback(instance: Instance, records: Sequence[StepRecord]) -> Mapping[str, Any] | None:
-    """How undoing went: a handler that failed for good ended it."""
-    undone = [record for record in records if record.key.kind is Kind.ROLLBACK]
-    if not undone or not instance.status.is_final:
-        return None
-    failed = next((record for record in undone if record.state is StepState.FAILED), None)
-    error = failed and failed.error and failed.error._asdict()
-    return {"outcome": "complete" if failed is None else "failed", "error": error}

@@ -12,7 +12,7 @@ from .journal.records import Status
 from .rest_values import json_value, output_text, output_value, time_text
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from .answers import InstanceDetail, StepDetail, WorkflowDetail
     from .journal.records import Instance, Version
@@ -139,5 +139,13 @@ def _version_head(version: Version, workflow: WorkflowDetail) -> dict[str, Any]:
 
 
 def _step_shape(step: Mapping[str, Any]) -> dict[str, Any]:
-    shown = {name: json_value(value) for name, value in step.items() if name != "output"}
-    return {**shown, "output": output_text(step["output"])} if "output" in step else shown
+    """A step as `describe.steps_shown` has it, with its times and its output as text."""
+    shown = {name: _MEMBERS.get(name, json_value)(value) for name, value in step.items()}
+    if "attempts" in shown:
+        shown["attempts"] = [
+            {**one, "start": time_text(one["start"]), "end": time_text(one["end"])} for one in shown["attempts"]
+        ]
+    return shown
+
+
+_MEMBERS: dict[str, Callable[[Any], Any]] = {"start": time_text, "end": time_text, "output": output_text}

@@ -190,7 +190,7 @@ class WorkflowService:
     ) -> StepDetail:
         """One step, untruncated. `step` carries its counter, as "charge-1"; `kind` is step or waitForEvent."""
         instance = await self._require(name, instance_id)
-        return await step_detail(instance, self._tools, step, kind, attempt)
+        return await step_detail(instance, self._tools.journal, step, kind, attempt)
 
     async def change_status(
         self,

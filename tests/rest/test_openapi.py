@@ -49,7 +49,8 @@ async def test_a_body_is_described_by_its_fields(api: Api) -> None:
 
 
 @pytest.mark.slow
-async def test_schemathesis_finds_no_server_error(api: Api) -> None:
+@pytest.mark.parametrize("product", ["pipelines", "workflows", ""], ids=["pipelines", "workflows", "others"])
+async def test_schemathesis_finds_no_server_error(api: Api, product: str) -> None:
     """What fits the description and what does not, for every operation, on objects that are there."""
     schemathesis = pytest.importorskip("schemathesis")
     from hypothesis import HealthCheck, given, settings
@@ -59,12 +60,24 @@ async def test_schemathesis_finds_no_server_error(api: Api) -> None:
     failures: list[str] = []
     stream = await api.call("POST", "{A}/pipelines/v1/streams", {"name": "flights"})
     sink = await api.call("POST", "{A}/pipelines/v1/sinks", {"name": "far", "type": "r2", "config": {"bucket": "far"}})
-    known = {"stream": stream["id"], "account_id": LOCAL_ACCOUNT_ID, "stream_id": stream["id"], "sink_id": sink["id"]}
+    await api.call("PUT", "{A}/workflows/orders", {"class_name": "Order", "script_name": "demo"})
+    await api.call("POST", "{A}/workflows/orders/instances", {"instance_id": "a"})
+    known = {
+        "stream": stream["id"],
+        "account_id": LOCAL_ACCOUNT_ID,
+        "stream_id": stream["id"],
+        "sink_id": sink["id"],
+        "workflow_name": "orders",
+        "instance_id": "a",
+    }
 
     def fuzz() -> int:
         count = 0
         for result in schema.get_all_operations():
             operation = result.ok()
+            named = next((one for one in ("pipelines", "workflows") if f"/{one}" in operation.path), "")
+            if named != product:
+                continue
             for mode in schemathesis.GenerationMode:
                 strategy = operation.as_strategy(generation_mode=mode)
 
@@ -74,7 +87,9 @@ async def test_schemathesis_finds_no_server_error(api: Api) -> None:
                     nonlocal count
                     count += 1
                     case.headers["authorization"] = f"Bearer {api.token}"
-                    case.path_parameters.update((k, v) for k, v in known.items() if k in case.path_parameters)
+                    if not case.path.endswith("/subscribe"):  # of an instance that is there it has no end
+                        case.path_parameters.update((k, v) for k, v in known.items() if k in case.path_parameters)
+                    case.path_parameters["account_id"] = LOCAL_ACCOUNT_ID
                     is_ingest = case.path.startswith("/cdn-cgi")
                     answer = case.call(base_url=api.url if is_ingest else api.base_url)
                     if answer.status_code >= 500 or answer.headers["content-type"] != ["application/json"]:
@@ -83,5 +98,5 @@ async def test_schemathesis_finds_no_server_error(api: Api) -> None:
                 check()
         return count
 
-    assert await asyncio.to_thread(fuzz) > 1000
+    assert await asyncio.to_thread(fuzz) > 100
     assert not failures
