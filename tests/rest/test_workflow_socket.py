@@ -139,3 +139,15 @@ async def test_a_client_that_leaves_lets_the_server_go_on(orders: Api) -> None:
     await orders.call("POST", f"{INSTANCES}/a/events/approved", "ada")
     await orders.reach("orders", "a", "complete")
     assert orders.host.log.events("error") == []
+
+
+async def test_a_changed_config_does_not_interrupt_who_listens(orders: Api) -> None:
+    await orders.call("POST", INSTANCES, {"instance_id": "a"})
+    async with subscribed(orders, "a") as socket:
+        while json.loads(await socket.receive_str())["type"] != "wait_started":
+            pass
+        await orders.app.reload({orders.app.config.path})
+        await orders.call("POST", f"{INSTANCES}/a/events/approved", "ada")
+        events, code = await read_all(socket)
+    assert events[-1]["type"] == "workflow_completed"
+    assert code == 1000
