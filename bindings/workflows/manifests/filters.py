@@ -26,7 +26,7 @@ def is_true(value: Any) -> bool:
 
 
 def _join(value: Any, separator: str = ", ") -> str:
-    items = [as_text(item) for item in _list(value)]
+    items, separator = [as_text(item) for item in _list(value)], _text(separator)
     if sum(map(len, items)) + len(separator) * len(items) > VALUE_BYTES_MAX:
         msg = "the text is larger than 1 MiB"
         raise ValueError(msg)
