@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import sys
 from contextlib import aclosing
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from ...bindings.workflows.journal.history import TYPES
 from ...bindings.workflows.rest_values import json_text, json_value
 from ..hosts.logs import printable
 from .workflow_text import duration_text, time_of_day
@@ -20,6 +20,10 @@ if TYPE_CHECKING:
     from ...bindings.workflows.service import WorkflowService
 
 VALUE_CHARS_MAX = 200
+TYPE_CHARS = 20
+_LEFT_OUT = {"instanceId", "eventId", "timestamp", "type", "config"}
+"""Of a line: the instance is the one that was asked for, the config is what the code says."""
+_WORDS = {"eventType": "event"}
 _COLOURS = {"errored": "red", "terminated": "red", "timed_out": "red", "completed": "green", "paused": "yellow"}
 
 
@@ -27,7 +31,14 @@ _COLOURS = {"errored": "red", "terminated": "red", "timed_out": "red", "complete
 @workflow_argument
 @click.argument("instance_id", metavar="[ID]", default="latest")
 @click.option("--cursor", type=click.IntRange(0), default=0, metavar="N", help="Begin behind the event of this id.")
-@click.option("--filter", "types", multiple=True, metavar="TYPE", help="Only events of this type; may be repeated.")
+@click.option(
+    "--filter",
+    "types",
+    type=click.Choice(sorted(TYPES)),
+    multiple=True,
+    metavar="TYPE",
+    help="Only events of this type; may be repeated.",
+)
 @click.option("--json", "is_json", is_flag=True, help="One JSON object per event.")
 @service_options
 def tail(name: str, instance_id: str, cursor: int, types: tuple[str, ...], *, is_json: bool, **where: Any) -> None:
@@ -45,22 +56,24 @@ def tail(name: str, instance_id: str, cursor: int, types: tuple[str, ...], *, is
 
 
 def _line(event: Mapping[str, Any]) -> str:
-    """As `12:00:01.200  14  attempt_errored  charge-1  attempt 2, RuntimeError: 503, again in 2 s`."""
-    rest = {key: value for key, value in event.items() if key not in {"eventId", "timestamp", "type"}}
-    at = datetime.fromisoformat(event["timestamp"])
-    what = next((colour for word, colour in _COLOURS.items() if event["type"].endswith(word)), None)
-    told = [printable(_told(key, value)) for key, value in rest.items() if value is not None]
-    head = f"{time_of_day(round(at.timestamp() * 1000))}  {event['eventId']:>4}  "
-    return head + click.style(f"{event['type']:<20}", fg=what) + "  " + ", ".join(told)
+    """As `12:00:01.200    14  attempt_errored       charge-1, attempt 2, RuntimeError: 503, again in 2 s`."""
+    colour = next((colour for word, colour in _COLOURS.items() if event["type"].endswith(word)), None)
+    told = [_told(key, value) for key, value in event.items() if key not in _LEFT_OUT and value is not None]
+    kind = f"{event['type']:<{TYPE_CHARS}}" if told else event["type"]
+    parts = [time_of_day(event["timestamp"]), f"{event['eventId']:>4}", click.style(kind, fg=colour)]
+    return "  ".join([*parts, printable(", ".join(told))] if told else parts)
 
 
 def _told(key: str, value: Any) -> str:
     """A part of an event, in few words."""
-    if key == "error":
-        return f"{value['name']}: {value['message']}"
-    if key == "retryDelayMs":
-        return f"again in {duration_text(value)}"
-    if key == "durationMs":
-        return duration_text(value)
+    match key:
+        case "stepName":
+            return str(value)
+        case "error":
+            return f"{value['name']}: {value['message']}"
+        case "retryDelayMs":
+            return f"again in {duration_text(value)}"
+        case "durationMs":
+            return duration_text(value)
     text = value if isinstance(value, str) else json_text(value)
-    return f"{key} {text[:VALUE_CHARS_MAX]}{'…' if len(text) > VALUE_CHARS_MAX else ''}"
+    return f"{_WORDS.get(key, key)} {text[:VALUE_CHARS_MAX]}{'…' if len(text) > VALUE_CHARS_MAX else ''}"

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from .conftest import Server
+
 
 PATIENCE_S = 20.0
 CONFIG = ', "workflows": [{"binding": "ORDERS", "name": "orders", "class_name": "Order"}]'
@@ -399,3 +401,91 @@ def test_names_of_workflows_are_completed(cli: Callable[..., Told], project: Pat
     }  # fmt: skip
     found = subprocess.run([EDGE], cwd=project, env=environment, capture_output=True, text=True, check=False)
     assert found.stdout == "plain,orders\n"
+
+
+def test_tail_shows_what_happened_behind_a_cursor_and_of_some_types(cli: Callable[..., Told], project: Path) -> None:
+    cli("trigger", "orders", '{"failures": 1, "limit": 1}', "--id", "a")
+    cli("instances", "send-event", "orders", "a", "--type", "decision", "--payload", YES)
+    advance(project, a="complete")
+
+    events = [json.loads(line) for line in cli("instances", "tail", "orders", "a", "--json").lines]
+    numbers = [event["eventId"] for event in events]
+    assert numbers == list(range(1, len(events) + 1))
+    assert (events[0]["type"], events[-1]["type"]) == ("workflow_queued", "workflow_completed")
+    assert "hunter2" not in json.dumps(events)
+
+    later = cli("instances", "tail", "orders", "a", "--json", "--cursor", "5").lines
+    assert [json.loads(line) for line in later] == events[5:]
+    (failed, done) = cli(
+        "instances", "tail", "orders", "--filter", "attempt_errored", "--filter", "workflow_completed"
+    ).lines
+    assert failed.endswith("  attempt_errored       charge-1, attempt 1, RuntimeError: the bank is down, again in 0 ms")
+    assert re.match(r"\d\d:\d\d:\d\d\.\d{3} +\d+  ", failed)
+    assert "workflow_completed    output {" in done
+    refused = cli("instances", "tail", "orders", "--filter", "lunch")
+    assert refused.code == 2
+    assert "'lunch' is not one of 'attempt_completed'" in refused.err
+
+
+def test_what_is_sensitive_is_nowhere_to_be_seen(cli: Callable[..., Told], project: Path) -> None:
+    cli("trigger", "orders", "--id", "a")
+    advance(project, a="waiting")
+    described = cli("instances", "describe", "orders", "a").out
+    assert 'output "[REDACTED]"' in described
+    assert "[REDACTED]" in cli("instances", "describe", "orders", "a", "--json").out
+    assert "hunter2" not in described + cli("instances", "describe", "orders", "a", "--json").out
+
+
+def test_describe_takes_wranglers_options(cli: Callable[..., Told], project: Path) -> None:
+    cli("trigger", "orders", '{"note": 6000}', "--id", "a")
+    advance(project, a="waiting")
+
+    def length(*options: str) -> int:
+        return cli("instances", "describe", "orders", "a", *options).out.count("x")
+
+    assert 4900 < length() < 5000
+    assert length("--truncate-output-limit", "50") < 50
+    assert length("--truncate-output-limit", "9000") == 6000
+    for option in (["--step-output=false"], ["--step-output", "false"], ["--no-step-output"]):
+        assert length(*option) == 0
+    assert len(cli("instances", "describe", "orders", "a", "--json").json["steps"][0]["output"]["note"]) == 6000
+
+
+def test_the_retry_delay_of_edge_dev_is_shown(
+    cli: Callable[..., Told], project: Path, start: Callable[..., Server]
+) -> None:
+    """Decision 23: one second in `edge dev` where the code names none, else ten."""
+    entry = (project / "entry.py").read_text()
+    (project / "entry.py").write_text(re.sub(r', config=\{"retries".*\)', ")", entry))
+    server = start(project, "dev")
+    cli("trigger", "orders", '{"failures": 9}', "--id", "a")
+    told: Told | None = None
+    while told is None or "again at" not in told.out:
+        told = cli("instances", "describe", "orders", "a")
+    assert "5 retries, delay 1 s, exponential; timeout 10 min" in told.out
+    assert server.stop() == 0
+
+
+def test_beside_a_server_it_is_woken_and_followed(project: Path, start: Callable[..., Server]) -> None:
+    def edge(*arguments: str) -> str:
+        return subprocess.run(
+            [EDGE, "workflows", *arguments], cwd=project, check=True, capture_output=True, text=True
+        ).stdout
+
+    server = start(project, "serve")
+    edge("trigger", "orders", '{"sleep": "50 ms"}', "--id", "a")
+    tail = subprocess.Popen(
+        [EDGE, "workflows", "instances", "tail", "orders", "a"], cwd=project, stdout=subprocess.PIPE, text=True
+    )
+    assert tail.stdout is not None
+    lines: list[str] = []
+    while not lines or "workflow_waiting" not in lines[-1]:
+        lines.append(tail.stdout.readline())
+        assert lines[-1], lines
+    edge("instances", "send-event", "orders", "a", "--type", "decision", "--payload", YES)
+    lines += tail.stdout.read().splitlines()
+    assert tail.wait() == 0
+    tail.stdout.close()
+    assert "workflow_completed" in lines[-1]
+    assert json.loads(edge("instances", "describe", "orders", "--json"))["output"]["by"] == "ada"
+    assert server.stop() == 0
