@@ -65,10 +65,7 @@ def encode(value: object, *, bytes_max: int = VALUE_BYTES_MAX, types: Mapping[st
         ValueTooLargeError: it takes more than `bytes_max`.
         BindingError: "DataCloneError", something else that cannot be stored is in it.
     """
-    encoded = json.dumps(
-        _plain(value, (), types or {}), ensure_ascii=False, separators=(",", ":"), check_circular=False
-    )
-    content = encoded.encode("utf-8", "surrogatepass")
+    content = _encode_json(_plain(value, (), types or {})).encode("utf-8", "surrogatepass")
     if len(content) > bytes_max:
         raise ValueTooLargeError(len(content))
     return content
@@ -76,8 +73,8 @@ def encode(value: object, *, bytes_max: int = VALUE_BYTES_MAX, types: Mapping[st
 
 def decode(content: bytes, *, types: Mapping[str, type] | None = None) -> Any:
     """The value that `encode` stored; a StoredStream for a stream."""
-    hook = partial(_untagged, types) if types else _untagged_plain
-    return json.loads(content.decode("utf-8", "surrogatepass"), object_hook=hook)
+    text = content.decode("utf-8", "surrogatepass")
+    return json.loads(text, object_hook=partial(_untagged, types)) if types else _decode_json(text)
 
 
 def stream_of(content: bytes) -> StoredStream | None:
@@ -166,6 +163,10 @@ _READ: dict[str, Callable[[Any], Any]] = {
     "stream": lambda facts: StoredStream(*facts),
     "object": lambda named: dict(named[1]),
 }
+
+
+_encode_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), check_circular=False).encode
+_decode_json = json.JSONDecoder(object_hook=_untagged_plain).decode
 
 
 def _hashable(value: Any) -> Any:

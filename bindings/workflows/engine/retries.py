@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, Literal, TypeAlias
 
 from ..durations import SECOND_MS, parse_duration_ms
@@ -41,8 +42,8 @@ class StepConfig:
     timeout_ms: int = TIMEOUT_MS_DEFAULT
     is_sensitive: bool = False
     is_at_most_once: bool = False
-    shown: Mapping[str, Any] | None = None
-    """As `ctx["config"]` has it."""
+    shown: Mapping[str, Any] = field(default_factory=dict)
+    """As `ctx["config"]` has it, which gets a copy: configs are shared by steps."""
 
 
 def read_config(step: str, config: object, *, delay_ms_default: int = DELAY_MS_DEFAULT) -> StepConfig:
@@ -52,7 +53,7 @@ def read_config(step: str, config: object, *, delay_ms_default: int = DELAY_MS_D
         WorkflowFatalError: a key or value that Cloudflare refuses, or Edge's `semantics` with a word it does not know.
     """
     if config is None:
-        config = {}
+        return _default_config(delay_ms_default)
     if not isinstance(config, Mapping) or not config.keys() <= {"retries", "timeout", "sensitive", "semantics"}:
         raise _invalid(step)
     limit, delay, backoff, shown_delay = _read_retries(step, config.get("retries"), delay_ms_default)
@@ -70,6 +71,11 @@ def read_config(step: str, config: object, *, delay_ms_default: int = DELAY_MS_D
 def retry_wait_ms(backoff: Backoff, delay_ms: float, failed_count: int) -> int:
     """How long to wait after the `failed_count`-th failed attempt; never over a year."""
     return min(math.ceil(_WAITS[backoff](delay_ms, failed_count)), RETRY_WAIT_MS_MAX)
+
+
+@cache
+def _default_config(delay_ms: int) -> StepConfig:
+    return read_config("", {}, delay_ms_default=delay_ms)
 
 
 def _read_retries(

@@ -18,6 +18,7 @@ import inspect
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
+from types import FunctionType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ....runtime.core.errors import UnsupportedError
@@ -189,7 +190,9 @@ class WorkflowStep:
         with self._pass.active():
             key, record = self._pass.enter(kind, name)
             if record is None:
-                known = self._pass.new_record(key, state=StepState.RUNNING, config=config.shown)
+                known = self._pass.new_record(
+                    key, state=StepState.RUNNING, attempt=1, started_ms=self._pass.now_ms(), config=config.shown
+                )
             else:
                 known = replace(record, config=config.shown)
             if undo is not None and (record is not None or not self._pass.instance.is_terminating):
@@ -207,9 +210,9 @@ class WorkflowStep:
                         record = await self._after_failure(record, config, raised(error))
                     case decisions.Attempt(number):
                         await self._pass.boundary()
-                        record = await self._attempt(
-                            decisions.started(known, number, self._pass.now_ms()), config, callback
-                        )
+                        if record is not None:
+                            known = decisions.started(known, number, self._pass.now_ms())
+                        record = await self._attempt(known, config, callback)
 
     async def _attempt(self, record: StepRecord, config: StepConfig, callback: _Callback) -> StepRecord:
         if config.is_at_most_once:
@@ -297,7 +300,7 @@ class WorkflowStep:
         return {
             "step": {"name": key.name, "count": key.occurrence},
             "attempt": record.attempt,
-            "config": config.shown,
+            "config": {**config.shown, "retries": dict(config.shown["retries"])},
             "idempotencyKey": digest[:32],
         }
 
@@ -325,6 +328,11 @@ _NOT_RETRIED = (
 
 def _takes_argument(function: Callable[..., Any]) -> bool:
     """A parameter with a default is the function's own, as in `lambda name=name: ...`, unless it is called `ctx`."""
+    if type(function) is FunctionType and not hasattr(function, "__wrapped__"):  # nearly all are: 20 times as fast
+        code = function.__code__
+        own_count = len(function.__defaults__ or ())
+        is_open = bool(code.co_flags & inspect.CO_VARARGS)
+        return is_open or code.co_argcount > own_count or CONTEXT in code.co_varnames[: code.co_argcount]
     try:
         parameters = inspect.signature(function).parameters.values()
     except ValueError:  # a builtin without a signature
