@@ -16,8 +16,10 @@ import asyncio
 import logging
 import time
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import TYPE_CHECKING, Any, NamedTuple
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
+from ...bindings.workflows.engine_settings import SECTION, engine_settings
 from ..hosts.state_folder import FOLDER_NAME, prepare_state_folder
 from ..serve import ConfigChoice, load_config, open_local_app
 from .fake_host import FakeHost, RecordingLog
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
     from pathlib import Path
 
+    from ...wrangler_config.worker_config import WorkerConfig
     from ..core.env import Env
     from ..core.request import Request
     from ..core.response import Response
@@ -53,6 +56,7 @@ async def open_project(
     state: Path,
     environment: str | None = None,
     vars: Mapping[str, str] | None = None,  # noqa: A002 - the name of the section in the wrangler file
+    replay: Literal["resident", "always"] | None = None,
 ) -> AsyncIterator[ProjectUnderTest]:
     """Open a project; everything of it is closed on exit, whatever runs.
 
@@ -63,6 +67,8 @@ async def open_project(
         state: a folder for what bindings keep; a new one for each test keeps tests apart.
         environment: of the wrangler file; None asks CLOUDFLARE_ENV.
         vars: put over those of the files.
+        replay: as in edge.toml, over what is there: "always" lets go of an instance at every wait, so that code which
+            counts on what it kept in memory shows.
 
     Raises:
         ConfigError: the files cannot be used; the text lists every problem.
@@ -70,7 +76,7 @@ async def open_project(
         BackendError, UnsupportedError: a binding cannot be opened.
     """
     choice = ConfigChoice(config, environment, vars or {})
-    loaded = await asyncio.to_thread(load_config, choice)
+    loaded = _on_test(await asyncio.to_thread(load_config, choice), replay)
     host = ProjectHost(prepare_state_folder(state / FOLDER_NAME))
     failed = FailedRequests()
     async with AsyncExitStack() as stack:
@@ -79,6 +85,13 @@ async def open_project(
         engine = HeldEngine(app, host)
         stack.callback(engine.abandon)
         yield ProjectUnderTest(app.environment.env, WorkerUnderTest(app, host, failed), WorkflowsUnderTest(engine))
+
+
+def _on_test(config: WorkerConfig, replay: Literal["resident", "always"] | None) -> WorkerConfig:
+    """The config with what is different under test: no power cut is to be survived, so no disk is waited for."""
+    engine = replace(engine_settings(config), durability="process")
+    products = {**config.settings.products, SECTION: replace(engine, replay=replay or engine.replay)}
+    return config._replace(settings=config.settings._replace(products=products))
 
 
 class ProjectHost(FakeHost):

@@ -27,7 +27,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line(
         "markers",
-        "edge(config=None, environment=None, vars=None): what the fixtures env, worker and workflows open.",
+        "edge(config, environment, vars, replay): what the fixtures env, worker and workflows open; all are optional.",
     )
     plugins = config.pluginmanager
     if any(plugins.hasplugin(name) for name in ASYNCIO_NAMES):

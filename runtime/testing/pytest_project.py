@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from .project import ProjectUnderTest
 
 MARKER = "edge"
-OPTIONS = {"config", "environment", "vars"}
+OPTIONS = {"config", "environment", "replay", "vars"}
 """Of the marker."""
 
 

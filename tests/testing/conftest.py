@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import textwrap
 from contextlib import AsyncExitStack
+from itertools import count
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -41,11 +42,14 @@ def write_project() -> Callable[..., Path]:
 
 @pytest.fixture
 async def opened(tmp_path: Path, write_project: Callable[..., Path]) -> AsyncIterator[Callable[..., Any]]:
-    """`await opened(entry)`: a project with this main file."""
+    """`await opened(entry)`: a project with this main file, until the next one."""
+    numbers = count(1)
     async with AsyncExitStack() as stack:
 
-        async def opened(entry: str, *, vars: dict[str, str] | None = None, **config: Any) -> ProjectUnderTest:  # noqa: A002
-            path = write_project(tmp_path / "project", entry, **config)
-            return await stack.enter_async_context(open_project(path, state=tmp_path / "state", vars=vars))
+        async def opened(entry: str, *, vars: Any = None, replay: Any = None, **config: Any) -> ProjectUnderTest:  # noqa: A002
+            await stack.aclose()  # one at a time
+            folder = tmp_path / str(next(numbers))
+            path = write_project(folder, entry, **config)
+            return await stack.enter_async_context(open_project(path, state=folder, vars=vars, replay=replay))
 
         yield opened

@@ -227,7 +227,7 @@ def test_what_cannot_be_opened_is_said_without_our_frames(
             '*entry.py", line 2*',
             "*JSONDecodeError: *",
             '*"name" to be of type string*',
-            "*@pytest.mark.edge takes config, environment, vars, each by name; got 'wrong.jsonc', confg.",
+            "*@pytest.mark.edge takes config, environment, replay, vars, each by name; got 'wrong.jsonc', confg.",
         ]
     )
     result.stdout.no_fnmatch_line("*runtime/loader.py*")

@@ -178,6 +178,27 @@ async def test_schedules_fire_as_the_clock_moves(opened: Callable[..., Any], not
     await orders[-1].wait_for_status("complete")
 
 
+async def test_code_that_counts_on_its_memory_shows_where_every_wait_lets_go(opened: Callable[..., Any]) -> None:
+    forgetful = """
+        from workers import WorkflowEntrypoint
+
+        class Order(WorkflowEntrypoint):
+            async def run(self, event, step):
+                begun.append(1)
+                await step.sleep("a moment", 500)
+                return len(begun)
+
+        begun = []
+    """
+    outputs = []
+    for replay in ("resident", "always"):
+        project = await opened(forgetful, replay=replay)
+        await project.env.ORDERS.create(id=replay)
+        await project.workflows.advance("1 second")
+        outputs.append(await project.workflows.introspect_workflow_instance(project.env.ORDERS, replay).get_output())
+    assert outputs == [1, 2]
+
+
 async def test_what_is_no_duration_is_refused(opened: Callable[..., Any]) -> None:
     project = await opened(SLEEPER)
     with pytest.raises(WorkflowFatalError, match=r"duration of advance.* is 'soon'"):
