@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from edge.bindings.workflows.errors import WorkflowError, WorkflowFatalError, WorkflowTimeoutError
-from edge.runtime.core.errors import BindingError, UnsupportedError
+from edge.runtime.core.errors import BindingError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -394,9 +394,3 @@ async def test_a_finished_instance_is_forgotten_after_its_retention(start: Calla
     assert await site.journal.purge(int(host.now() * 1000), 10) in {0, 1}
     assert await site.journal.find("orders", "gone") is None
     assert await site.output(kept) == {}
-
-
-async def test_subscribe_says_that_it_is_not_there(start: Callable[..., Any]) -> None:
-    site = await start(idle)
-    with pytest.raises(UnsupportedError, match="subscribe"):
-        await (await site.create()).subscribe()
