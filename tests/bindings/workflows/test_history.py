@@ -339,8 +339,8 @@ async def test_a_pause_that_was_asked_for_in_a_step(start: Callable[..., Any], h
         "step_completed slow-1",
         "workflow_paused",
     ]
-    slow = next(iter(await steps_of(site, instance)))
-    assert (slow["start"], slow["end"]) == (T0, T0 + 10_000)
+    (shown_step,) = await steps_of(site, instance)
+    assert (shown_step["start"], shown_step["end"]) == (T0, T0 + 10_000)
 
 
 async def test_a_restart_from_a_step_keeps_what_is_told_of_those_before(start: Callable[..., Any]) -> None:
