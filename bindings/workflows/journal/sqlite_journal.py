@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, TypeVar, cast
 
 from ..._shared.sqlite import Database, Lane
 from . import catalogue_statements, chunk_statements, history_statements, statements
@@ -62,19 +62,29 @@ async def open_journal(path: Path, durability: Durability = "power") -> AsyncIte
     """
     database = Database(path, MIGRATIONS, "FULL" if durability == "power" else "NORMAL")
     await asyncio.to_thread(database.prepare)
-    journal = SqliteJournal(database)
+    journal = SqliteJournal(Lane(database, _run_jobs, is_writer=True), Lane(database, _run_jobs, is_writer=False))
     try:
         yield journal
     finally:
         await journal.aclose()
 
 
+class Call(NamedTuple):
+    """A job: one of `statements`, and what it is called with."""
+
+    statement: Callable[..., Any]
+    arguments: tuple[object, ...]
+
+    def __call__(self, connection: Connection) -> Any:
+        return self.statement(connection, *self.arguments)
+
+
 class SqliteJournal:
     """Journal on one SQLite file. Reads see every write that returned, in this process or another."""
 
-    def __init__(self, database: Database) -> None:
-        self._writes: Lane[Job, Any] = Lane(database, _run_jobs, is_writer=True)
-        self._reads: Lane[Job, Any] = Lane(database, _run_jobs, is_writer=False)
+    def __init__(self, writes: Lane[Job, Any], reads: Lane[Job, Any]) -> None:
+        self._writes = writes
+        self._reads = reads
         self._listeners = Listeners(lambda numbers, version: self._read(history_statements.news, numbers, version))
 
     @property
@@ -234,12 +244,10 @@ class SqliteJournal:
         return answer
 
     async def _write(self, job: Callable[..., T], *arguments: object, size_bytes: int = 0) -> T:
-        return cast(
-            "T", await self._writes.submit(lambda connection: job(connection, *arguments), size_bytes=size_bytes)
-        )
+        return cast("T", await self._writes.submit(Call(job, arguments), size_bytes=size_bytes))
 
     async def _read(self, job: Callable[..., T], *arguments: object) -> T:
-        return cast("T", await self._reads.submit(lambda connection: job(connection, *arguments)))
+        return cast("T", await self._reads.submit(Call(job, arguments)))
 
 
 def _run_jobs(connection: Connection, jobs: Sequence[Job]) -> list[Any]:
