@@ -139,12 +139,13 @@ def opening() -> Callable[..., Any]:
     return open_site
 
 
-@pytest.fixture
-async def start(host: FakeHost) -> AsyncIterator[Callable[..., Any]]:
-    """`await start(run)`: a site that runs this function."""
+@pytest.fixture(params=["resident", pytest.param("always", marks=pytest.mark.slow)])
+async def start(host: FakeHost, request: pytest.FixtureRequest) -> AsyncIterator[Callable[..., Any]]:
+    """`await start(run)`: a site that runs this function. With `make slow` also one that never stays for a wait."""
     async with AsyncExitStack() as stack:
 
         async def start(run: Callable[..., Any], **options: Any) -> Site:
+            options.setdefault("is_resident", request.param == "resident")
             return await stack.enter_async_context(open_site(host, run, **options))
 
         yield start

@@ -143,27 +143,27 @@ def programs() -> st.SearchStrategy[Program]:
     )
 
 
-async def play(program: Program, step: Any, path: str) -> None:
+async def play(program: Program, step: Any, path: str) -> Any:
     """Steps have a name of their own in each branch, or the order of branches would choose whose result is whose."""
     kind, *rest = program
     name = f"{path}{rest[0]}"
     if kind == "seq":
-        for number, one in enumerate(rest):
-            await play(one, step, f"{path}{number}.")
-    elif kind == "par":
-        await asyncio.gather(*(play(one, step, f"{path}{number}.") for number, one in enumerate(rest)))
-    elif kind == "turns":
+        return [await play(one, step, f"{path}{number}.") for number, one in enumerate(rest)]
+    if kind == "par":
+        return await asyncio.gather(*(play(one, step, f"{path}{number}.") for number, one in enumerate(rest)))
+    if kind == "turns":
         for _ in range(rest[0]):
             await asyncio.sleep(0)
     elif kind == "nap":
-        await step.sleep(name, f"{rest[0] + 1} hours")
+        await step.sleep(name, [0.3, 0.5, "1 hour", "2 hours"][rest[0]])
     elif kind == "step":
-        await step.do(name, turning(rest[0]))
+        return await step.do(name, turning(rest[0]))
     else:
         try:
-            await step.do(name, failing, config={"retries": {"limit": 0, "delay": 0}})
+            await step.do(name, failing, config={"retries": {"limit": 1, "delay": 100 * rest[0]}})
         except ValueError:
-            await step.do(f"{name} mended", lambda: 1)
+            return await step.do(f"{name} mended", lambda: name)
+    return None
 
 
 def turning(count: int) -> Callable[[], Any]:
@@ -202,7 +202,7 @@ def folders(tmp_path: Path) -> Callable[[], Path]:
     return folder
 
 
-QUICK = settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+QUICK = settings(max_examples=10, deadline=None, suppress_health_check=list(HealthCheck))
 
 
 @QUICK
@@ -219,6 +219,20 @@ async def test_a_run_that_does_not_change_is_never_suspected(
     found, host = await finish(folders(), run, opening, strict_replay=True)
     assert found == {"status": "complete", "output": "done"}
     assert told(host) == []
+
+
+@QUICK
+@given(program=programs())
+async def test_a_run_gives_the_same_whether_it_stays_in_memory_or_not(
+    program: Program, folders: Callable[[], Path], opening: Any
+) -> None:
+    async def run(self: Any, event: Any, step: Any) -> Any:
+        return await play(program, step, "")
+
+    resident, _ = await finish(folders(), run, opening)
+    always, _ = await finish(folders(), run, opening, is_resident=False)
+    assert resident == always
+    assert resident["status"] == "complete"
 
 
 @QUICK
