@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, TypeVar, cast
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, cast
 
 from ..._shared.sqlite import Database, Lane
 from . import catalogue_statements, chunk_statements, history_statements, statements
@@ -69,7 +70,8 @@ async def open_journal(path: Path, durability: Durability = "power") -> AsyncIte
         await journal.aclose()
 
 
-class Call(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Call:
     """A job: one of `statements`, and what it is called with."""
 
     statement: Callable[..., Any]
