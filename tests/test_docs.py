@@ -15,8 +15,9 @@ import pytest
 from edge.bindings.pipelines.sink_types import sink_type_names
 from edge.runtime.testing.project import open_project
 from edge.runtime.testing.worker import WorkerUnderTest
+from edge.runtime.testing.workflow_introspectors import IntrospectionError, WorkflowInstanceIntrospector
 from edge.runtime.testing.workflow_modifier import WorkflowInstanceModifier
-from edge.runtime.testing.workflows import IntrospectionError, WorkflowInstanceIntrospector, WorkflowsUnderTest
+from edge.runtime.testing.workflows import WorkflowsUnderTest
 
 ROOT = Path(__file__).parent.parent
 PIPELINES = (ROOT / "docs/pipelines.md").read_text()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from edge.runtime.core.workflow_errors import NonRetryableError
-from edge.runtime.testing.workflows import IntrospectionError, WorkflowInstanceIntrospector
+from edge.runtime.testing.workflow_introspectors import IntrospectionError, WorkflowInstanceIntrospector
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -278,7 +278,7 @@ async def test_one_that_has_no_room_is_said(opened: Callable[..., Any]) -> None:
     await project.env.ORDERS.create(id="b")
     queued = project.workflows.introspect_workflow_instance(project.env.ORDERS, "b")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("edge.runtime.testing.workflows.USER_CODE_PATIENCE_S", (0.05,))
+        patch.setattr("edge.runtime.testing.workflow_introspectors.USER_CODE_PATIENCE_S", (0.05,))
         with pytest.raises(IntrospectionError, match="it has not begun: its workflow has no room"):
             await queued.wait_for_status("complete")
         with pytest.raises(IntrospectionError, match="it runs code outside of its steps"):
