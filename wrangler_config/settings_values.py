@@ -11,14 +11,14 @@ from __future__ import annotations
 import json
 import os
 from collections import abc
-from dataclasses import fields, is_dataclass
+from dataclasses import fields, is_dataclass, replace
 from types import NoneType, UnionType
 from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin
 
 from .shape import choices, expected, expected_one_of, plain, type_hints, warn_of_unknown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from .diagnostics import Diagnostics
     from .parse import Located
@@ -114,7 +114,8 @@ def salvaged(cls: type[Any], refused_value: Any) -> tuple[Any, frozenset[tuple[s
     """What is right of a value that `validated` refused: so that its other problems are told at once.
 
     Returns:
-        The value without its wrong members, None when they are required; and where those members were.
+        The value without its wrong members, None when they are required; and where those members were. Of an array of
+        objects the wrong ones are None, and the others keep their numbers.
     """
     from pydantic import TypeAdapter, ValidationError  # noqa: PLC0415 - as above
 
@@ -124,11 +125,31 @@ def salvaged(cls: type[Any], refused_value: Any) -> tuple[Any, frozenset[tuple[s
         return adapter.validate_json(text, strict=True), frozenset()
     except ValidationError as error:
         value = json.loads(text)
-        wrong = frozenset(_remove(value, one["loc"]) for one in error.errors(include_url=False))
+        places = [one["loc"] for one in error.errors(include_url=False)]
+        gaps = {item for place in places if (item := _object_in_array(value, place)) is not None}
+        wrong = frozenset({*gaps, *(_remove(value, place) for place in places if place[:2] not in gaps)})
+    arrays = {name: {number for array, number in gaps if array == name} for name, _ in gaps}
+    for name, numbers in arrays.items():
+        value[name] = [item for number, item in enumerate(value[name]) if number not in numbers]
     try:
-        return adapter.validate_json(json.dumps(value), strict=True), wrong
+        one = adapter.validate_json(json.dumps(value), strict=True)
     except ValidationError:
         return None, wrong
+    return replace(one, **{name: _with_gaps(getattr(one, name), numbers) for name, numbers in arrays.items()}), wrong
+
+
+def _object_in_array(value: Any, place: tuple[int | str, ...]) -> tuple[str, int] | None:
+    """Name and number of the `[[entry.name]]` that a place is in."""
+    match place:
+        case (str(name), int(number), *_) if isinstance(value, dict) and isinstance(value.get(name), list):
+            return (name, number) if isinstance(value[name][number], dict) else None
+    return None
+
+
+def _with_gaps(items: Sequence[Any], numbers: set[int]) -> tuple[Any, ...]:
+    """The items at the numbers they have with None at each of these."""
+    rest = iter(items)
+    return tuple(None if number in numbers else next(rest) for number in range(len(items) + len(numbers)))
 
 
 def _remove(value: Any, loc: tuple[int | str, ...]) -> tuple[int | str, ...]:

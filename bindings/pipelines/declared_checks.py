@@ -169,6 +169,8 @@ def _ingest_problems(ingest: Any, streams: set[str], sinks: set[str], place: Set
         streams = streams | {entry.stream_id for entry in place.bindings.get("pipelines", ())}
     with_rules: set[str] = set()
     for number, step in enumerate(ingest.steps):
+        if step is None:
+            continue
         at: tuple[str | int, ...] = ("ingest", "steps", number)
         yield from _step_problems(step, at, place.folder)
         if step.type == "rules":

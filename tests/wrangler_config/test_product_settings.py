@@ -315,6 +315,40 @@ def test_a_secret_written_under_the_name_env_is_refused(project: Project) -> Non
     assert "hush" not in report
 
 
+def test_a_wrong_type_in_one_step_hides_no_problem_of_the_others(project: Project) -> None:
+    project.config()
+    project.write(
+        "edge.toml",
+        """
+        [streams.a]
+        [[ingest.steps]]
+        type = "sample"
+        rate = 2
+        [[ingest.steps]]
+        type = "filter"
+        where = 5
+        [[ingest.steps]]
+        type = "sample"
+        rate = 0.5
+        streams = ["nope"]
+        [[ingest.steps]]
+        type = "made_up"
+        [[ingest.steps]]
+        type = "mask"
+        """,
+    )
+    report = project.refusal()
+    for text in (
+        'edge.toml:3:18: "rate" is 2.0; it is a share, from 0 to 1.',
+        'Expected "ingest.steps[1].where" to be of type string but got 5.',
+        'edge.toml:12:20: There is no stream "nope". Declared are: a.',
+        '"ingest.steps[3].type"',
+        'edge.toml:15:18: A mask step hides nothing without "paths", "detectors" or "pattern".',
+    ):
+        assert text in report
+    assert report.count("edge.toml:") == 5
+
+
 def test_a_wrong_type_hides_no_other_problem_of_its_entry(project: Project) -> None:
     project.config()
     project.write(
