@@ -5,7 +5,8 @@ The commands work on the state folder, whether or not a server runs on it; one t
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
@@ -17,7 +18,6 @@ from .output import confirm, say_fields, say_json, say_table
 from .progress import with_bar
 from .workflow_text import duration_text, plural
 from .workflows_instances import instances
-from .workflows_manifests import apply, graph
 from .workflows_state import (
     count_of,
     declared_names,
@@ -38,16 +38,28 @@ if TYPE_CHECKING:
 
 MANIFEST = "(a manifest)"
 """In place of a class."""
+MANIFEST_COMMANDS = ("apply", "graph")
 FINISHED = tuple(str(status) for status in Status if status.is_final)
 
 
-@click.group(name="workflows", help=__doc__)
+class WorkflowsGroup(click.Group):
+    """Loads what reads manifests only when one is read."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted([*super().list_commands(ctx), *MANIFEST_COMMANDS])
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in MANIFEST_COMMANDS:
+            return super().get_command(ctx, cmd_name)
+        return cast("click.Command", getattr(import_module(".workflows_manifests", __package__), cmd_name))
+
+
+@click.group(name="workflows", cls=WorkflowsGroup, help=__doc__)
 def command() -> None:
     pass
 
 
-for each in (apply, graph, instances):
-    command.add_command(each)
+command.add_command(instances)
 
 
 @command.command(name="list")
