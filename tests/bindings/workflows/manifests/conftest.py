@@ -49,6 +49,7 @@ async def serve(start: Callable[..., Any], root: Path) -> Callable[..., Any]:
 
     async def serve(text: str, others: dict[str, str] | None = None, **env: Any) -> Any:
         site = await start(None)
+        await site.stop()  # a turn that has begun would claim the first instance for the class, which is not there
         site.live.current.env = Env(env)
         site.config = config_of(root, env)
         site.manifests = AppliedManifests(site.workflow._tools, site.runner.definitions, site.config)
@@ -65,6 +66,7 @@ async def serve(start: Callable[..., Any], root: Path) -> Callable[..., Any]:
         await put("orders", text)
         definitions = site.runner.definitions
         site.workflow = Workflow(definitions["orders"], site.workflow._tools, live=definitions)
+        site.start()
         return site
 
     return serve

@@ -1,4 +1,4 @@
-"""A manifest in edge.toml, in the whole app: bound in env, loaded again when it is saved, applied by another process."""
+"""A manifest in edge.toml, in the whole app: bound in env, read again when saved, applied by another process."""
 
 from __future__ import annotations
 
@@ -124,7 +124,7 @@ async def test_what_another_process_applies_is_live_here(folder: Path) -> None:
         here = app.environment.admins["workflows"]
         made = await here.create("new", {})
         async with asyncio.timeout(20):
-            while (await here.instance("new", made.id)).instance.status != "complete":
+            while (await here.instance("new", made.id)).instance.status != "complete":  # noqa: ASYNC110 - a user has nothing else
                 await asyncio.sleep(0.01)
 
 
