@@ -1,6 +1,6 @@
 """What processes told in a file outside, compared with the promises of workflows (spec "Workflows", 8.1).
 
-Each line is `PID WHAT ORDER [STEP] [VALUE]`: `created`, `sending` and `sent` of who places an order; `start`, `halfway`,
+Each line is `PID WHAT ORDER [STEP] [VALUE]`: `created`, `sending`, `sent` of who places an order; `start`, `halfway`,
 `done`, `sleep`, `woke`, `once`, `took` and `end` of the code of `run`, which tells them again in every pass.
 """
 

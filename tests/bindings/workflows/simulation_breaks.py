@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         StepRecord,
         TakenOver,
     )
+    from edge.bindings.workflows.journal.sqlite_journal import Call
 
 
 class WithoutFence(SimulatedJournal):
@@ -69,11 +70,11 @@ class StartingUnrecorded(SimulatedJournal):
 class GivingTwice(SimulatedJournal):
     """An event that was taken stays where it was."""
 
-    def apply(self, job: Any, arguments: tuple[Any, ...]) -> Any:
-        if job.__name__ != "take_event":
-            return super().apply(job, arguments)
+    def apply(self, job: Call) -> Any:
+        if job.statement.__name__ != "take_event":
+            return super().apply(job)
         before = self._world.connection.execute("SELECT * FROM inbox").fetchall()
-        taken = super().apply(job, arguments)
+        taken = super().apply(job)
         for row in before:
             self._world.connection.execute(f"INSERT OR IGNORE INTO inbox VALUES ({','.join('?' * len(row))})", row)
         return taken
@@ -82,8 +83,8 @@ class GivingTwice(SimulatedJournal):
 class NewestFirst(SimulatedJournal):
     """An event overtakes those that were sent before it."""
 
-    def apply(self, job: Any, arguments: tuple[Any, ...]) -> Any:
-        done = super().apply(job, arguments)
+    def apply(self, job: Call) -> Any:
+        done = super().apply(job)
         self._world.connection.execute("UPDATE inbox SET number = -number WHERE number > 0")
         return done
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from edge.bindings.workflows.definition import Definition
 from edge.bindings.workflows.engine.runner import WorkflowRunner
-from edge.bindings.workflows.journal.sqlite_journal import MIGRATIONS, SqliteJournal
+from edge.bindings.workflows.journal.sqlite_journal import MIGRATIONS, Call, SqliteJournal
 from edge.bindings.workflows.workflow import Workflow, WorkflowTools
 from edge.runtime.core.entrypoints import WorkflowEntrypoint
 from edge.runtime.core.env import Env
@@ -92,55 +92,67 @@ def _empty_journal() -> sqlite3.Connection:
     return connection
 
 
-class SimulatedJournal(SqliteJournal):
-    """The journal as one process has it: its real statements, on a database in memory that all processes share.
+class SimulatedLane:
+    """A journal's way to the database in memory that all processes share.
 
     Writes of a process are done in the order of its calls, as its writer thread does; those of others come in between.
     Answers take their time, and overtake each other.
     """
 
-    def __init__(self, world: World, process: SimulatedProcess) -> None:
+    is_busy = False
+
+    def __init__(
+        self, world: World, process: SimulatedProcess, apply: Callable[[Call], Any], *, is_writer: bool
+    ) -> None:
         self._world = world
         self._process = process
-        self._written_at = 0.0
+        self._apply = apply
+        self._is_writer = is_writer
+        self._done_at = 0.0
 
-    async def _write(self, job: Callable[..., T], *arguments: Any, size_bytes: int = 0) -> T:
-        at = self._written_at = max(self._world.loop.time() + self._world.latency_s(), self._written_at + 1e-6)
-        return await self._call(at, job, arguments)
-
-    async def _read(self, job: Callable[..., T], *arguments: Any) -> T:
-        return await self._call(self._world.loop.time() + self._world.latency_s(), job, arguments, is_read=True)
-
-    async def _call(self, at: float, job: Callable[..., T], arguments: Any, *, is_read: bool = False) -> T:
+    def submit(self, job: Call, *, size_bytes: int = 0) -> asyncio.Future[Any]:
+        answer: asyncio.Future[Any] = self._world.loop.create_future()
+        at = self._world.loop.time() + self._world.latency_s()
+        if self._is_writer:
+            at = self._done_at = max(at, self._done_at + 1e-6)
         if self._world.is_over:
-            raise asyncio.CancelledError
-        answer: asyncio.Future[T] = self._world.loop.create_future()
-        self._world.loop.call_at(at, self._do, job, arguments, is_read, answer)
-        return await answer
+            answer.cancel()
+        else:
+            self._world.loop.call_at(at, self._do, job, answer)
+        return answer
 
-    def _do(self, job: Callable[..., T], arguments: Any, is_read: bool, answer: asyncio.Future[T]) -> None:
+    def _do(self, job: Call, answer: asyncio.Future[Any]) -> None:
         if self._world.is_over:
             return
         outcome: Any
         try:
-            if self._world.is_disk_full and not is_read:
+            if self._world.is_disk_full and self._is_writer:
                 raise BackendError("the disk is full")
-            outcome = self.apply(job, arguments)
+            outcome = self._apply(job)
         except Exception as error:  # noqa: BLE001 - the caller is told
             outcome = error
-        self._world.tell(self._process.name, job.__name__, type(outcome).__name__)
+        self._world.tell(self._process.name, job.statement.__name__, type(outcome).__name__)
         self._world.loop.call_later(self._world.latency_s(), _deliver, answer, outcome)
 
-    def apply(self, job: Callable[..., T], arguments: tuple[Any, ...]) -> T:
+
+class SimulatedJournal(SqliteJournal):
+    """The journal as one process has it: its real calls and statements."""
+
+    def __init__(self, world: World, process: SimulatedProcess) -> None:
+        self._world = world
+        lanes: Any = (SimulatedLane(world, process, self.apply, is_writer=is_writer) for is_writer in (True, False))
+        super().__init__(*lanes)
+
+    def apply(self, job: Call) -> Any:
         """Commit a job; now and then it is rolled back and done again, as a batch is with one bad job in it."""
         connection = self._world.connection
         connection.execute("BEGIN")
         if not self._world.is_calm and self._world.chance.random() < 0.03:
-            job(connection, *arguments)
+            job(connection)
             connection.execute("ROLLBACK")
             connection.execute("BEGIN")
         try:
-            done = self._world.promises.commit(job.__name__, arguments, lambda: job(connection, *arguments))
+            done = self._world.promises.commit(job.statement.__name__, job.arguments, lambda: job(connection))
         except BaseException:
             connection.execute("ROLLBACK")
             raise
@@ -275,6 +287,9 @@ class Site:
         """As the environment does with a source."""
         while not self._world.is_over:
             self._running = self._world.loop.create_task(self._runner.run())
-            with suppress(BackendError, asyncio.CancelledError):
-                await self._running
+            try:
+                with suppress(BackendError, asyncio.CancelledError):
+                    await self._running
+            except Exception as error:  # noqa: BLE001 - a defect of the engine, or of this world
+                self._world.promises.breaks(6, f"the runner of {self.process.name} failed: {error!r}")
             await asyncio.sleep(1)
