@@ -178,12 +178,15 @@ def send_event(connection: Connection, workflow: str, instance_id: str, event_ty
     return Acted(owner, number)
 
 
-def claim(connection: Connection, owner: str, workflow: str, count_max: int, now_ms: int) -> Claims:
+def claim(
+    connection: Connection, owner: str, workflow: str, count_max: int, now_ms: int, only_scheduled: bool
+) -> Claims:
     claimed: list[Claimed] = []
+    chosen = " AND cron IS NOT NULL" if only_scheduled else ""
     for is_queued in (0, 1):  # woken instances go before new ones
         rows = connection.execute(
-            f"SELECT number, fence, {INSTANCE} FROM instance WHERE workflow = ? AND (status = 'queued') = ?"  # noqa: S608 - column names
-            " AND owner IS NULL AND ready_ms IS NOT NULL AND ready_ms <= ? ORDER BY ready_ms LIMIT ?",
+            f"SELECT number, fence, {INSTANCE} FROM instance WHERE workflow = ? AND (status = 'queued') = ?"  # noqa: S608 - column names and a condition of ours
+            f" AND owner IS NULL AND ready_ms IS NOT NULL AND ready_ms <= ?{chosen} ORDER BY ready_ms LIMIT ?",
             (workflow, is_queued, now_ms, count_max - len(claimed)),
         ).fetchall()
         for number, fence, *rest in rows:
@@ -226,9 +229,11 @@ def park(connection: Connection, workflow: str, reason: ErrorRecord, count_max: 
     return [instance_id for _, instance_id in rows]
 
 
-def owned_count(connection: Connection, workflow: str) -> int:
-    query = "SELECT count(*) FROM instance WHERE owner IS NOT NULL AND workflow = ?"
-    return cast("int", connection.execute(query, (workflow,)).fetchone()[0])
+def owned_count(connection: Connection, workflow: str, scheduled_until_ms: int) -> int:
+    query = (
+        "SELECT count(*) FROM instance WHERE owner IS NOT NULL AND workflow = ? AND (cron IS NULL OR started_ms <= ?)"
+    )
+    return cast("int", connection.execute(query, (workflow, scheduled_until_ms)).fetchone()[0])
 
 
 def status_of(connection: Connection, lease: Lease) -> Status | None:
@@ -239,13 +244,15 @@ def status_of(connection: Connection, lease: Lease) -> Status | None:
 
 
 def save(connection: Connection, lease: Lease, progress: Progress, now_ms: int) -> Status | None:
-    status = status_of(connection, lease)
-    if status is None:
+    query = "SELECT status, crash_count FROM instance WHERE number = ? AND fence = ?"
+    row = connection.execute(query, lease).fetchone()
+    if row is None:
         return None
+    status, crash_count = Status(row[0]), row[1]
     for step in progress.steps:
         _put_step(connection, lease.number, step, now_ms)
-    if any(step.state is StepState.DONE for step in progress.steps):  # it gets further: it is not what kills processes
-        connection.execute("UPDATE instance SET crash_count = 0 WHERE number = ? AND crash_count > 0", (lease.number,))
+        if crash_count and step.state is StepState.DONE:  # it gets further: it is not what kills processes
+            connection.execute("UPDATE instance SET crash_count = 0 WHERE number = ?", (lease.number,))
     if progress.status is not None and status in {Status.RUNNING, Status.WAITING}:
         connection.execute(
             "UPDATE instance SET status = ?, ready_ms = ?, modified_ms = ? WHERE number = ?",
