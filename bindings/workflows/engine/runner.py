@@ -43,6 +43,8 @@ what kills it."""
 CLOSE_SECONDS_MAX = 10.0
 """How long user code may take to end when the runner is stopped."""
 PURGE_COUNT_MAX = 256
+SCHEDULED_FREE_MS = 60 * 60 * 1000
+"""So long an instance that a schedule made runs without taking a slot of its workflow's concurrency."""
 
 
 class WorkflowRunner:
@@ -177,12 +179,25 @@ class WorkflowRunner:
                 if claims.next_ready_ms is not None:
                     self._ready_ms.append(claims.next_ready_ms)
                 return claims.next_ready_ms
+        if definition.concurrency_max is not None:
+            await self._claim_scheduled(owner, definition, tools)
         return None
+
+    async def _claim_scheduled(self, owner: str, definition: Definition, tools: PassTools) -> None:
+        """Every slot is taken: start what needs none."""
+        room = min(CLAIM_COUNT_MAX, self._resident_count_max - len(self._passes))
+        if room > 0:
+            claims = await self._journal.claim(owner, definition.name, room, self._now_ms(), only_scheduled=True)
+            for claimed in claims.claimed:
+                self._start(claimed, definition, tools)
 
     async def _room(self, definition: Definition) -> int:
         room = min(CLAIM_COUNT_MAX, self._resident_count_max - len(self._passes))
         if definition.concurrency_max is not None:
-            room = min(room, definition.concurrency_max - await self._journal.owned_count(definition.name))
+            free_until_ms = self._now_ms() - SCHEDULED_FREE_MS
+            room = min(
+                room, definition.concurrency_max - await self._journal.owned_count(definition.name, free_until_ms)
+            )
         return room
 
     async def _park(self, definition: Definition) -> None:

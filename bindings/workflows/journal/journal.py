@@ -75,8 +75,13 @@ class Journal(Protocol):
     ) -> Acted | None:
         """Keep an event until a wait takes it; dropped when the instance is finished. None when there is none."""
 
-    async def claim(self, owner: str, workflow: str, count_max: int, now_ms: int) -> Claims:
-        """Give `owner` up to `count_max` instances that are ready: those that ran or waited before, then queued."""
+    async def claim(
+        self, owner: str, workflow: str, count_max: int, now_ms: int, *, only_scheduled: bool = False
+    ) -> Claims:
+        """Give `owner` up to `count_max` instances that are ready: those that ran or waited before, then queued.
+
+        `only_scheduled`: of those that a schedule made.
+        """
 
     async def park(self, workflow: str, reason: ErrorRecord, count_max: int, now_ms: int) -> Sequence[str]:
         """Pause up to `count_max` instances that are ready, because they cannot run; their ids.
@@ -84,8 +89,8 @@ class Journal(Protocol):
         The reason is their error until they are resumed.
         """
 
-    async def owned_count(self, workflow: str) -> int:
-        """How many instances of a workflow have an owner."""
+    async def owned_count(self, workflow: str, scheduled_until_ms: int) -> int:
+        """How many instances of a workflow have an owner; of those that a schedule made, which started until then."""
 
     async def save(self, lease: Lease, progress: Progress, now_ms: int) -> Status | None:
         """Record steps; the instance's status then, which tells of a pause that was asked for. None: lease lost."""

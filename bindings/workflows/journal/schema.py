@@ -41,6 +41,10 @@ MIGRATIONS = (
     CREATE INDEX instance_ready ON instance (workflow, status = 'queued', ready_ms)
         WHERE owner IS NULL AND ready_ms IS NOT NULL
     """,
+    """
+    CREATE INDEX instance_scheduled ON instance (workflow, status = 'queued', ready_ms)
+        WHERE cron IS NOT NULL AND owner IS NULL AND ready_ms IS NOT NULL
+    """,
     "CREATE INDEX instance_owned ON instance (owner, workflow) WHERE owner IS NOT NULL",
     "CREATE INDEX instance_expiring ON instance (expires_ms) WHERE expires_ms IS NOT NULL",
     "CREATE INDEX instance_child ON instance (parent) WHERE parent IS NOT NULL",

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, cast
 
 from ..._shared.sqlite import Database, Lane
@@ -138,8 +139,11 @@ class SqliteJournal:
             statements.send_event, workflow, instance_id, event_type, event, size_bytes=len(payload)
         )
 
-    async def claim(self, owner: str, workflow: str, count_max: int, now_ms: int) -> Claims:
-        claims = await self._write(statements.claim, owner, workflow, count_max, now_ms)
+    async def claim(
+        self, owner: str, workflow: str, count_max: int, now_ms: int, *, only_scheduled: bool = False
+    ) -> Claims:
+        claim = partial(statements.claim, only_scheduled=only_scheduled)
+        claims = await self._write(claim, owner, workflow, count_max, now_ms)
         for one in claims.claimed:
             self._listeners.tell(one.lease.number)
         return claims
@@ -147,8 +151,8 @@ class SqliteJournal:
     async def park(self, workflow: str, reason: ErrorRecord, count_max: int, now_ms: int) -> Sequence[str]:
         return await self._write(statements.park, workflow, reason, count_max, now_ms)
 
-    async def owned_count(self, workflow: str) -> int:
-        return await self._read(statements.owned_count, workflow)
+    async def owned_count(self, workflow: str, scheduled_until_ms: int) -> int:
+        return await self._read(statements.owned_count, workflow, scheduled_until_ms)
 
     async def save(self, lease: Lease, progress: Progress, now_ms: int) -> Status | None:
         size_bytes = sum(len(step.result or b"") for step in progress.steps)

@@ -179,7 +179,7 @@ def send_event(connection: Connection, workflow: str, instance_id: str, event_ty
 
 
 def claim(
-    connection: Connection, owner: str, workflow: str, count_max: int, now_ms: int, only_scheduled: bool
+    connection: Connection, owner: str, workflow: str, count_max: int, now_ms: int, *, only_scheduled: bool
 ) -> Claims:
     claimed: list[Claimed] = []
     chosen = " AND cron IS NOT NULL" if only_scheduled else ""

@@ -14,8 +14,8 @@ import pytest
 
 from edge.bindings._shared.cron import parse_cron
 from edge.bindings.spec import Site as BindingSite
-from edge.bindings.workflows import SCHEDULES_MAX, WorkflowEntry
-from edge.bindings.workflows.journal.records import InstanceFilter, Status, Trigger
+from edge.bindings.workflows import SCHEDULES_MAX, WorkflowEntry, values
+from edge.bindings.workflows.journal.records import Fire, InstanceFilter, NewInstance, Status, Trigger
 from edge.bindings.workflows.journal.sqlite_journal import open_journal
 from edge.bindings.workflows.local import open_binding
 from edge.bindings.workflows.manifests.applied import AppliedManifests
@@ -311,6 +311,34 @@ async def test_a_scheduled_instance_runs_and_sees_its_schedule(host: FakeHost, s
         for task in running:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
+
+
+async def test_a_scheduled_instance_takes_no_slot_for_an_hour(host: FakeHost, start: Callable[..., Any]) -> None:
+    entered: list[str] = []
+    doors: dict[str, asyncio.Event] = {}
+
+    async def run(self: Any, event: Any, step: Any) -> None:
+        name = event["instanceId"]
+        entered.append(name)
+        await doors.setdefault(name, asyncio.Event()).wait()
+
+    site = await start(run, concurrency_max=1)
+    await site.create(id="first")
+    await site.until(lambda: entered == ["first"])
+    fire = Fire(HOURLY, ms(1))
+    scheduled = NewInstance("scheduled", values.encode({}), DAY_S, DAY_S, trigger=Trigger.CRON, fire=fire)
+    assert await site.journal.fire("orders", *fire, scheduled, START_MS)
+    await site.create(id="second")
+    await site.until(lambda: entered == ["first", "scheduled"])
+    doors["first"].set()
+    await site.until(lambda: entered == ["first", "scheduled", "second"])
+    doors["second"].set()
+    await host.advance(HOUR_S + 1)
+    await site.create(id="third")
+    await host.advance(MINUTE_S)
+    assert await (await site.workflow.get("third")).status() == {"status": "queued", "output": None}
+    doors["scheduled"].set()
+    await site.until(lambda: entered[3:] == ["third"])
 
 
 async def test_schedules_beyond_an_accounts_limit_are_warned_of_once(site: Site) -> None:
