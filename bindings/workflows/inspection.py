@@ -86,7 +86,7 @@ def _found(steps: Sequence[Mapping[str, Any]], name: str, kind: str, attempt: in
         return _wait_detail(shown)
     attempts = shown["attempts"]
     if attempt is None:
-        return _detail(shown["success"], shown["output"], shown["error"])
+        return _detail(shown["success"], shown["output"], attempts[-1]["error"] if attempts else None)
     if not 1 <= attempt <= len(attempts):
         raise WorkflowError(
             "step.not_found", f'Step "{name:.300}" has {len(attempts)} attempts, none of number {attempt}.'

@@ -24,7 +24,7 @@ def json_value(value: Any) -> Any:
     if isinstance(value, str):
         return utf8(value).decode()
     if isinstance(value, dict):
-        return {str(json_value(key)): json_value(item) for key, item in value.items()}
+        return {json_value(str(key)): json_value(item) for key, item in value.items()}
     if isinstance(value, list | tuple | set | frozenset):
         return [json_value(item) for item in value]
     if isinstance(value, bytes):

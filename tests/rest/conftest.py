@@ -47,6 +47,7 @@ WORKFLOWS_CONFIG = {
 WORKFLOWS_ENTRY = (
     ENTRY
     + """
+from datetime import UTC, datetime
 from workers import WorkflowEntrypoint
 from workers.workflows import NonRetryableError
 
@@ -65,6 +66,34 @@ class Order(WorkflowEntrypoint):
 class Echo(WorkflowEntrypoint):
     async def run(self, event, step):
         return event["payload"]
+
+class Kinds(WorkflowEntrypoint):
+    async def run(self, event, step):
+        async def pieces():
+            for number in range(3):
+                yield b"%d" % number * 200_000
+
+        @step.do("stream")
+        async def stream():
+            return pieces()
+
+        @step.do("secret", config={"sensitive": "output"})
+        async def secret():
+            return "planted"
+
+        @step.do("odd")
+        async def odd():
+            return {"at": datetime(2026, 1, 2, tzinfo=UTC), "raw": b"hi", "set": {1}, ("a", 1): "\\ud800", "big": 2**70}
+
+        @step.do("refused", config={"retries": {"limit": 1, "delay": "1 hour"}})
+        async def refused():
+            raise ValueError("no")
+
+        await stream()
+        await secret()
+        await odd()
+        await step.sleep("nap", 1)
+        await refused()
 """
 )
 

@@ -131,6 +131,38 @@ async def test_a_step_is_shown_in_full(orders: Api) -> None:
         assert_refused(await orders.ask("GET", f"{step}?{query}"), 400, 10002)
 
 
+async def test_steps_of_every_kind_are_shown_as_json(orders: Api) -> None:
+    await orders.call("PUT", f"{WORKFLOWS}/kinds", {"class_name": "Kinds", "script_name": "demo"})
+    kinds = f"{WORKFLOWS}/kinds/instances/a"
+    await orders.call("POST", f"{WORKFLOWS}/kinds/instances", {"instance_id": "a"})
+    async with asyncio.timeout(20):
+        while (await orders.call("GET", f"{kinds}?simple=true"))["step_count"] < 4:
+            pass
+        await orders.host.advance(0.001)
+        while (await orders.call("GET", f"{kinds}?simple=true"))["step_count"] < 5:
+            pass
+    await orders.reach("kinds", "a", "waiting")
+    stream, secret, odd, nap, refused = (await orders.call("GET", kinds))["steps"]
+    assert stream["output"] == "[ReadableStream]"
+    assert secret["output"] == "[REDACTED]"
+    assert secret["config"]["sensitive"] == "output"
+    shown = {"at": "2026-01-02T00:00:00+00:00", "raw": "aGk=", "set": [1], "('a', 1)": "\ufffd", "big": 2**70}
+    assert json.loads(odd["output"]) == shown
+    assert (nap["type"], nap["finished"], nap["end"]) == ("sleep", True, "2026-01-01T00:00:00.001Z")
+    assert (refused["success"], refused["end"]) == (None, None)
+    assert refused["attempts"][0]["error"] == {"name": "ValueError", "message": "no"}
+    assert refused["config"]["retries"]["delay"] == "1 hour"
+    body = await orders.ask("GET", f"{kinds}/step?name=stream-1")
+    assert body.headers["content-type"] == "application/octet-stream"
+    assert body.body == b"".join(b"%d" % number * 200_000 for number in range(3))
+    assert (await orders.call("GET", f"{kinds}/step?name=secret-1"))["output"] == "[REDACTED]"
+    assert (await orders.call("GET", f"{kinds}/step?name=odd-1"))["output"] == shown
+    retrying = await orders.call("GET", f"{kinds}/step?name=refused-1")
+    assert retrying == {"status": "running", "output": None, "error": {"name": "ValueError", "message": "no"}}
+    failed = await orders.call("GET", f"{kinds}/step?name=refused-1&attempt=1")
+    assert (failed["status"], failed["error"]["message"]) == ("errored", "no")
+
+
 async def test_pause_resume_terminate_and_restart(orders: Api) -> None:
     async def act(status: str, **more: Any) -> Any:
         return await orders.call("PATCH", f"{INSTANCES}/a/status", {"status": status, **more})

@@ -67,7 +67,7 @@ def url(project: Path) -> Iterator[str]:
     server = subprocess.Popen(
         [EDGE, "dev", "--port", "0"], cwd=project, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     )
-    watchdog = threading.Timer(SECONDS_MAX * 8, server.kill)
+    watchdog = threading.Timer(SECONDS_MAX * 12, server.kill)
     watchdog.start()
     assert server.stdout is not None
     url = next(found[1] for line in server.stdout if (found := re.match(r"Ready on (http://\S+)$", line)))
