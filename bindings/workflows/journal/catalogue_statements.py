@@ -5,9 +5,9 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, cast
 
+from .instance_statements import create, forget
 from .records import Acted, InstancePage, Status, Version, WorkflowRow
 from .rows import INSTANCE_FACTS, read_instance
-from .statements import create, forget
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from .statements import status_of
+from .owner_statements import status_of
 
 if TYPE_CHECKING:
     from ..._shared.sqlite_facts import Connection

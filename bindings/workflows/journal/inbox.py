@@ -1,4 +1,4 @@
-"""Events on their way to a wait, and what parents are told of their children; functions as those of `statements.py`."""
+"""Events on their way to a wait, and what parents are told of children; functions as in `instance_statements.py`."""
 
 from __future__ import annotations
 

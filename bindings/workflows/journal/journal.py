@@ -1,4 +1,4 @@
-"""The port: what a workflow engine remembers. Which change is allowed when is in `engine.py`.
+"""The port: what a workflow engine remembers. Which change is allowed when is in `decisions.py`.
 
 Times are Unix milliseconds. Every call that changes something is durable on return; it may raise BackendError, then
 nothing was changed and it is safe to call again.
@@ -100,7 +100,7 @@ class Journal(Protocol):
     ) -> StepRecord | None:
         """Complete a wait with the oldest event of its type, or record `otherwise` when there is none.
 
-        The result of a completed wait is the encoded event, made by `engine.event_result`. None: lease lost.
+        The result of a completed wait is the encoded event, made by `decisions.event_result`. None: lease lost.
         """
 
     async def put_chunk(self, lease: Lease, key: ChunkKey, content: bytes) -> Status | None:

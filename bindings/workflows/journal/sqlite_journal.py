@@ -13,7 +13,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, cast
 
 from ..._shared.sqlite import Database, Lane
-from . import catalogue_statements, chunk_statements, history_statements, statements
+from . import (
+    catalogue_statements,
+    chunk_statements,
+    history_statements,
+    instance_statements,
+    owner_statements,
+)
 from .listeners import Listeners
 from .records import Acted, Event, Fire
 from .schema import MIGRATIONS
@@ -100,18 +106,18 @@ class SqliteJournal:
 
     async def create(self, workflow: str, instances: Sequence[NewInstance], now_ms: int) -> Sequence[bool]:
         size_bytes = sum(len(one.params) for one in instances)
-        return await self._write(statements.create, workflow, instances, now_ms, size_bytes=size_bytes)
+        return await self._write(instance_statements.create, workflow, instances, now_ms, size_bytes=size_bytes)
 
     async def find(self, workflow: str, instance_id: str) -> Instance | None:
-        found = await self._read(statements.find, workflow, instance_id)
+        found = await self._read(instance_statements.find, workflow, instance_id)
         return None if found is None else found[1]
 
     async def number_of(self, workflow: str, instance_id: str) -> int | None:
-        found = await self._read(statements.find, workflow, instance_id)
+        found = await self._read(instance_statements.find, workflow, instance_id)
         return None if found is None else found[0]
 
     async def steps(self, workflow: str, instance_id: str) -> Sequence[StepRecord]:
-        return await self._read(statements.steps_of, workflow, instance_id)
+        return await self._read(instance_statements.steps_of, workflow, instance_id)
 
     async def act(
         self,
@@ -120,14 +126,14 @@ class SqliteJournal:
         decide: Callable[[Instance, Sequence[StepRecord]], Change | None],
         now_ms: int,
     ) -> Acted | None:
-        outcome = await self._write(statements.act, workflow, instance_id, decide, now_ms)
+        outcome = await self._write(instance_statements.act, workflow, instance_id, decide, now_ms)
         if isinstance(outcome, Exception):
             raise outcome
         self._tell(outcome)
         return outcome
 
     async def delete(self, workflow: str, instance_id: str, now_ms: int) -> Acted | None:
-        acted = await self._write(statements.delete, workflow, instance_id, now_ms)
+        acted = await self._write(instance_statements.delete, workflow, instance_id, now_ms)
         self._tell(acted)
         return acted
 
@@ -136,32 +142,32 @@ class SqliteJournal:
     ) -> Acted | None:
         event = Event(payload, now_ms)
         return await self._write(
-            statements.send_event, workflow, instance_id, event_type, event, size_bytes=len(payload)
+            instance_statements.send_event, workflow, instance_id, event_type, event, size_bytes=len(payload)
         )
 
     async def claim(
         self, owner: str, workflow: str, count_max: int, now_ms: int, *, only_scheduled: bool = False
     ) -> Claims:
-        claim = partial(statements.claim, only_scheduled=only_scheduled)
+        claim = partial(owner_statements.claim, only_scheduled=only_scheduled)
         claims = await self._write(claim, owner, workflow, count_max, now_ms)
         for one in claims.claimed:
             self._listeners.tell(one.lease.number)
         return claims
 
     async def park(self, workflow: str, reason: ErrorRecord, count_max: int, now_ms: int) -> Sequence[str]:
-        return await self._write(statements.park, workflow, reason, count_max, now_ms)
+        return await self._write(owner_statements.park, workflow, reason, count_max, now_ms)
 
     async def owned_count(self, workflow: str, scheduled_until_ms: int) -> int:
-        return await self._read(statements.owned_count, workflow, scheduled_until_ms)
+        return await self._read(owner_statements.owned_count, workflow, scheduled_until_ms)
 
     async def save(self, lease: Lease, progress: Progress, now_ms: int) -> Status | None:
         size_bytes = sum(len(step.result or b"") for step in progress.steps)
-        return await self._write_as(lease, statements.save, progress, now_ms, size_bytes=size_bytes)
+        return await self._write_as(lease, owner_statements.save, progress, now_ms, size_bytes=size_bytes)
 
     async def take_event(
         self, lease: Lease, step: StepRecord, *, otherwise: StepRecord, now_ms: int
     ) -> StepRecord | None:
-        return await self._write_as(lease, statements.take_event, step, otherwise, now_ms)
+        return await self._write_as(lease, owner_statements.take_event, step, otherwise, now_ms)
 
     async def put_chunk(self, lease: Lease, key: ChunkKey, content: bytes) -> Status | None:
         return await self._write(chunk_statements.put_chunk, lease, key, content, size_bytes=len(content))
@@ -170,25 +176,27 @@ class SqliteJournal:
         return await self._read(chunk_statements.chunk, number, key)
 
     async def release(self, lease: Lease, pause: Pause, now_ms: int) -> bool:
-        return await self._write_as(lease, statements.release, pause, now_ms)
+        return await self._write_as(lease, owner_statements.release, pause, now_ms)
 
     async def finish(self, lease: Lease, finish: Finish, now_ms: int) -> bool:
-        return await self._write_as(lease, statements.finish, finish, now_ms, size_bytes=len(finish.output or b""))
+        return await self._write_as(
+            lease, owner_statements.finish, finish, now_ms, size_bytes=len(finish.output or b"")
+        )
 
     async def is_held(self, lease: Lease) -> bool:
-        return await self._read(statements.status_of, lease) is not None
+        return await self._read(owner_statements.status_of, lease) is not None
 
     async def renew(self, owner: str, until_ms: int) -> None:
-        await self._write(statements.renew, owner, until_ms)
+        await self._write(owner_statements.renew, owner, until_ms)
 
     async def owners(self) -> Sequence[tuple[str, int]]:
-        return await self._read(statements.owners)
+        return await self._read(owner_statements.owners)
 
     async def take_over(self, owner: str, crash_count_max: int, now_ms: int) -> Sequence[TakenOver]:
-        return await self._write(statements.take_over, owner, crash_count_max, now_ms)
+        return await self._write(owner_statements.take_over, owner, crash_count_max, now_ms)
 
     async def purge(self, now_ms: int, count_max: int) -> int:
-        return await self._write(statements.purge, now_ms, count_max)
+        return await self._write(instance_statements.purge, now_ms, count_max)
 
     async def purge_ended(self, workflow: str, before_ms: int, statuses: Sequence[Status], count_max: int) -> int:
         return await self._write(catalogue_statements.purge_ended, workflow, before_ms, statuses, count_max)

@@ -1,6 +1,6 @@
-"""What each call of the journal does to the database: functions of a connection inside a transaction.
+"""What the owner of an instance does to it, and who the owners are; functions as those of `instance_statements.py`.
 
-Each checks before it changes anything, so one that is refused does not undo its neighbours in the same commit.
+A write that comes with a lease changes nothing when the lease is lost.
 """
 
 from __future__ import annotations
@@ -10,18 +10,14 @@ from typing import TYPE_CHECKING, Any, cast
 
 from ..engine.decisions import event_result
 from .history import instance_entry, step_entries
-from .history_statements import append, forget_before_restart
-from .inbox import cascading_children, has_event, held_descendants, put_event, tell_again, tell_parent
+from .history_statements import append
+from .inbox import has_event
+from .instance_statements import end, steps_with
 from .records import (
-    Acted,
-    Change,
     Claimed,
     Claims,
-    Event,
     Finish,
-    Instance,
     Lease,
-    NewInstance,
     Pause,
     Progress,
     Status,
@@ -33,149 +29,10 @@ from .records import (
 from .rows import INSTANCE, STEP, read_instance, read_step
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from ..._shared.sqlite_facts import Connection
     from ..errors import ErrorRecord
-
-
-def create(connection: Connection, workflow: str, instances: Sequence[NewInstance], now_ms: int) -> list[bool]:
-    return [_create(connection, workflow, one, now_ms) for one in instances]
-
-
-def _create(connection: Connection, workflow: str, new: NewInstance, now_ms: int) -> bool:
-    made = connection.execute(
-        "INSERT OR IGNORE INTO instance (workflow, id, status, created_ms, modified_ms, ready_ms, success_retention_ms,"
-        " error_retention_ms, parent, is_cascading, version, created_by, cron, fired_ms, params)"
-        " VALUES (?, ?, 'queued', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (
-            workflow,
-            new.id,
-            *(now_ms, now_ms, now_ms),
-            *(new.success_retention_ms, new.error_retention_ms),
-            *(new.parent, new.is_cascading, new.version, new.trigger),
-            *(new.fire or (None, None)),
-            new.params,
-        ),
-    )
-    if made.rowcount != 1:
-        return False
-    append(connection, cast("int", made.lastrowid), [instance_entry(None, Status.QUEUED, now_ms)])
-    return True
-
-
-def find(connection: Connection, workflow: str, instance_id: str) -> tuple[int, Instance, str | None] | None:
-    row = connection.execute(
-        f"SELECT number, owner, {INSTANCE} FROM instance WHERE workflow = ? AND id = ?",  # noqa: S608 - column names
-        (workflow, instance_id),
-    ).fetchone()
-    return None if row is None else (row[0], read_instance(row[2:]), row[1])
-
-
-def steps_of(connection: Connection, workflow: str, instance_id: str) -> list[StepRecord]:
-    found = find(connection, workflow, instance_id)
-    return [] if found is None else _steps(connection, found[0])
-
-
-def _steps(connection: Connection, number: int) -> list[StepRecord]:
-    rows = connection.execute(
-        f"SELECT {STEP} FROM step WHERE instance = ? ORDER BY place",  # noqa: S608 - column names
-        (number,),
-    )
-    return [read_step(row) for row in rows.fetchall()]
-
-
-def act(
-    connection: Connection,
-    workflow: str,
-    instance_id: str,
-    decide: Callable[[Instance, Sequence[StepRecord]], Change | None],
-    now_ms: int,
-) -> Acted | Exception | None:
-    found = find(connection, workflow, instance_id)
-    if found is None:
-        return None
-    number, instance, owner = found
-    try:
-        change = decide(instance, _steps(connection, number))
-    except Exception as error:  # noqa: BLE001 - a refusal is its caller's, not its neighbours' in this batch
-        return error
-    also: tuple[Acted, ...] = ()
-    if change is not None:
-        if change.status is Status.TERMINATED:
-            also = held_descendants(connection, number)
-        _apply(connection, number, instance.status, change, now_ms)
-    return Acted(owner, number, also)
-
-
-def _apply(connection: Connection, number: int, before: Status, change: Change, now_ms: int) -> None:
-    status = change.status
-    connection.execute("UPDATE instance SET status = ?, modified_ms = ? WHERE number = ?", (status, now_ms, number))
-    is_again = change.restart_from is not None
-    # One that ends while it rolls back was cut short by this.
-    append(connection, number, [instance_entry(None if is_again else before, status, now_ms, is_undone=False)])
-    if change.keeps_owner:
-        return
-    is_ready = status in {Status.QUEUED, Status.RUNNING, Status.ROLLING_BACK}
-    connection.execute(
-        "UPDATE instance SET owner = NULL, fence = fence + 1, crash_count = 0, ready_ms = ?, paused_ms = ?,"
-        " is_terminating = ?, error_name = NULL, error_message = NULL WHERE number = ?",
-        (now_ms if is_ready else None, now_ms if status is Status.PAUSED else None, change.is_terminating, number),
-    )
-    if change.resumed_after_ms:
-        connection.execute(
-            "UPDATE step SET due_ms = due_ms + ? WHERE instance = ? AND state = 'pending'",
-            (change.resumed_after_ms, number),
-        )
-    if change.restart_from is not None:
-        connection.execute(
-            "UPDATE instance SET generation = generation + 1, output = NULL, error_name = NULL, error_message = NULL,"
-            " started_ms = NULL, ended_ms = NULL, expires_ms = NULL WHERE number = ?",
-            (number,),
-        )
-        connection.execute("DELETE FROM step WHERE instance = ? AND place >= ?", (number, change.restart_from))
-        connection.execute(
-            "DELETE FROM chunk WHERE instance = ? AND (kind, name, count) NOT IN"
-            " (SELECT kind, name, count FROM step WHERE step.instance = chunk.instance)",
-            (number,),
-        )
-        if change.restart_from == 0:
-            connection.execute("DELETE FROM inbox WHERE instance = ?", (number,))
-        tell_again(connection, number, now_ms)
-        forget_before_restart(connection, number)
-    if status.is_final:
-        _end(connection, number, Finish(status), now_ms)
-
-
-def delete(connection: Connection, workflow: str, instance_id: str, now_ms: int) -> Acted | None:
-    found = find(connection, workflow, instance_id)
-    if found is None:
-        return None
-    if not found[1].status.is_final:
-        tell_parent(connection, found[0], Finish(Status.TERMINATED), now_ms)
-    also = held_descendants(connection, found[0])
-    _terminate_children(connection, found[0], now_ms)
-    forget(connection, [found[0]])
-    return Acted(found[2], found[0], also)
-
-
-def forget(connection: Connection, numbers: Sequence[int]) -> None:
-    for number in numbers:
-        connection.execute("DELETE FROM step WHERE instance = ?", (number,))
-        connection.execute("DELETE FROM chunk WHERE instance = ?", (number,))
-        connection.execute("DELETE FROM inbox WHERE instance = ?", (number,))
-        connection.execute("DELETE FROM history WHERE instance = ?", (number,))
-        connection.execute("DELETE FROM instance WHERE number = ?", (number,))
-
-
-def send_event(connection: Connection, workflow: str, instance_id: str, event_type: str, event: Event) -> Acted | None:
-    found = find(connection, workflow, instance_id)
-    if found is None:
-        return None
-    number, instance, owner = found
-    if not instance.status.is_final:
-        put_event(connection, number, event_type, event)
-    return Acted(owner, number)
 
 
 def claim(
@@ -190,7 +47,7 @@ def claim(
             (workflow, is_queued, now_ms, count_max - len(claimed)),
         ).fetchall()
         for number, fence, *rest in rows:
-            steps = _steps(connection, number)
+            steps = steps_with(connection, number)
             claimed.append(Claimed(Lease(number, fence + 1), read_instance(rest), steps))
     connection.executemany(
         "UPDATE instance SET owner = ?, fence = ?, ready_ms = NULL, started_ms = coalesce(started_ms, ?),"
@@ -340,32 +197,13 @@ def finish(connection: Connection, lease: Lease, finish: Finish, now_ms: int) ->
     is_undone = status is Status.ROLLING_BACK and not _has_failed_rollback(connection, lease.number)
     entry = instance_entry(status, finish.status, now_ms, error=finish.error, is_undone=is_undone)
     append(connection, lease.number, [entry])
-    _end(connection, lease.number, finish, now_ms)
+    end(connection, lease.number, finish, now_ms)
     return True
 
 
 def _has_failed_rollback(connection: Connection, number: int) -> bool:
     query = "SELECT 1 FROM step WHERE instance = ? AND kind = 'rollback' AND state = 'failed' LIMIT 1"
     return connection.execute(query, (number,)).fetchone() is not None
-
-
-def _end(connection: Connection, number: int, finish: Finish, now_ms: int) -> None:
-    retention = "success_retention_ms" if finish.status is Status.COMPLETE else "error_retention_ms"
-    connection.execute(
-        f"UPDATE instance SET status = ?, output = ?, error_name = ?, error_message = ?, ended_ms = ?,"  # noqa: S608 - a column name
-        f" modified_ms = ?, expires_ms = ? + {retention}, ready_ms = NULL, paused_ms = NULL, owner = NULL,"
-        " fence = fence + 1 WHERE number = ?",
-        (finish.status, finish.output, *(finish.error or (None, None)), now_ms, now_ms, now_ms, number),
-    )
-    connection.execute("DELETE FROM inbox WHERE instance = ?", (number,))
-    tell_parent(connection, number, finish, now_ms)
-    if finish.status is Status.TERMINATED:
-        _terminate_children(connection, number, now_ms)
-
-
-def _terminate_children(connection: Connection, parent: int, now_ms: int) -> None:
-    for child, status in cascading_children(connection, parent):
-        _apply(connection, child, status, Change(Status.TERMINATED), now_ms)
 
 
 def renew(connection: Connection, owner: str, until_ms: int) -> None:
@@ -399,10 +237,3 @@ def take_over(connection: Connection, owner: str, crash_count_max: int, now_ms: 
         taken.append(TakenOver(workflow, instance_id, crashes, is_parked))
     connection.execute("DELETE FROM owner WHERE name = ?", (owner,))
     return taken
-
-
-def purge(connection: Connection, now_ms: int, count_max: int) -> int:
-    rows = connection.execute("SELECT number FROM instance WHERE expires_ms <= ? LIMIT ?", (now_ms, count_max))
-    numbers = [number for (number,) in rows.fetchall()]
-    forget(connection, numbers)
-    return len(numbers)
