@@ -15,10 +15,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from edge.bindings.workflows import values
 from edge.bindings.workflows.errors import WorkflowError
 from edge.bindings.workflows.journal.records import Status
+from edge.runtime.core.entrypoints import WorkflowEntrypoint
 from edge.runtime.core.errors import BackendError, BindingError
 
 from .simulation_loop import StuckError
-from .simulation_programs import EVENT_TYPES, Fail, draw_program, steps_of
+from .simulation_programs import EVENT_TYPES, Fail, draw_program, run_program, steps_of
 from .simulation_world import SimulatedHost, SimulatedJournal, Site, World
 
 if TYPE_CHECKING:
@@ -50,10 +51,26 @@ def simulate(
     host_type: type[SimulatedHost] = SimulatedHost,
 ) -> Life:
     """Run a seed; the types are those of a broken process, in controls."""
-    simulation = _Simulation(World(seed), lambda world, name: Site(world, name, journal_type, host_type))
+
+    def new_site(world: World, name: str) -> Site:
+        return Site(world, name, entrypoint(world), journal_type=journal_type, host_type=host_type)
+
+    simulation = _Simulation(World(seed), new_site)
     simulation.world.loop.run(simulation.live(), simulation.end)
     simulation.world.connection.close()
     return Life(simulation.world.promises.broken, simulation.world.trace)
+
+
+def entrypoint(world: World) -> type[WorkflowEntrypoint]:
+    """A class that runs the world's programs, and tells what its code sees."""
+
+    class Order(WorkflowEntrypoint):
+        async def run(self, event: dict[str, Any], step: Any) -> Any:
+            output = await run_program(world.programs[event["instanceId"]], event, step, world.promises)
+            world.promises.ended(step._pass, output)
+            return output
+
+    return Order
 
 
 class _Simulation:

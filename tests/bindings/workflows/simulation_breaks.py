@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from edge.bindings.workflows.journal.records import Kind, Status, StepState
 
-from .simulation_world import BEGINNING_S, SimulatedHost, SimulatedJournal
+from .simulation_world import BEGINNING_S, SimulatedHost, SimulatedJournal, name_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -51,8 +51,8 @@ class AnsweringEarly(SimulatedJournal):
 class Forgetful(SimulatedJournal):
     """Gives an instance without the results of its steps."""
 
-    async def claim(self, owner: str, workflow: str, count_max: int, now_ms: int) -> Claims:
-        claims = await super().claim(owner, workflow, count_max, now_ms)
+    async def claim(self, *arguments: Any, **options: Any) -> Claims:
+        claims = await super().claim(*arguments, **options)
         claimed = [
             replace(one, steps=[step for step in one.steps if step.key.kind is not Kind.DO]) for one in claims.claimed
         ]
@@ -71,7 +71,7 @@ class GivingTwice(SimulatedJournal):
     """An event that was taken stays where it was."""
 
     def apply(self, job: Call) -> Any:
-        if job.statement.__name__ != "take_event":
+        if name_of(job) != "take_event":
             return super().apply(job)
         before = self._world.connection.execute("SELECT * FROM inbox").fetchall()
         taken = super().apply(job)
@@ -119,10 +119,10 @@ class NeverTakingOver(SimulatedJournal):
 class UnlistedOwners(SimulatedJournal):
     """An owner that was taken over while it was stalled goes on claiming, and nobody knows of it."""
 
-    async def claim(self, owner: str, workflow: str, count_max: int, now_ms: int) -> Claims:
+    async def claim(self, owner: str, *arguments: Any, **options: Any) -> Claims:
         connection = self._world.connection
         is_listed = connection.execute("SELECT 1 FROM owner WHERE name = ?", (owner,)).fetchone()
-        claims = await super().claim(owner, workflow, count_max, now_ms)
+        claims = await super().claim(owner, *arguments, **options)
         if not is_listed:
             connection.execute("DELETE FROM owner WHERE name = ?", (owner,))
         return claims

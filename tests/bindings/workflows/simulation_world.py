@@ -13,7 +13,6 @@ from edge.bindings.workflows.definition import Definition
 from edge.bindings.workflows.engine.runner import WorkflowRunner
 from edge.bindings.workflows.journal.sqlite_journal import MIGRATIONS, Call, SqliteJournal
 from edge.bindings.workflows.workflow import Workflow, WorkflowTools
-from edge.runtime.core.entrypoints import WorkflowEntrypoint
 from edge.runtime.core.env import Env
 from edge.runtime.core.errors import BackendError
 from edge.runtime.core.worker import Worker
@@ -21,12 +20,12 @@ from edge.runtime.live_worker import Generation, LiveWorker
 from edge.runtime.plain_answer import plain_answer
 
 from .simulation_loop import SimulatedLoop, SimulatedProcess
-from .simulation_programs import run_program
 from .simulation_promises import Promises
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator
 
+    from edge.runtime.core.entrypoints import WorkflowEntrypoint
     from edge.runtime.core.host import Logger
 
     from .simulation_programs import Op
@@ -45,6 +44,7 @@ class World:
     def __init__(self, seed: int) -> None:
         self.chance = Random(seed)
         self.loop = SimulatedLoop()
+        self.loop.set_exception_handler(self._failed)
         self.connection = sqlite3.connect(":memory:", isolation_level=None)
         _empty_journal().backup(self.connection)
         self.trace: list[tuple[Any, ...]] = []
@@ -58,6 +58,10 @@ class World:
         self.latest_wall_s = BEGINNING_S
         self._clock_error_s = 0.0
         self._id_count = 0
+
+    def _failed(self, _: object, context: dict[str, Any]) -> None:
+        if "handle" in context:  # a callback, and not a task that nobody asks
+            self.promises.breaks(6, f"{context['message']}: {context.get('exception')!r}")
 
     def tell(self, what: str, *about: object) -> None:
         self.trace.append((round(self.loop.time(), 6), what, *about))
@@ -90,6 +94,12 @@ def _empty_journal() -> sqlite3.Connection:
     for statement in MIGRATIONS:
         connection.execute(statement)
     return connection
+
+
+def name_of(job: Call) -> str:
+    """The statement's name."""
+    name: str = getattr(job.statement, "func", job.statement).__name__
+    return name
 
 
 class SimulatedLane:
@@ -131,7 +141,7 @@ class SimulatedLane:
             outcome = self._apply(job)
         except Exception as error:  # noqa: BLE001 - the caller is told
             outcome = error
-        self._world.tell(self._process.name, job.statement.__name__, type(outcome).__name__)
+        self._world.tell(self._process.name, name_of(job), type(outcome).__name__)
         self._world.loop.call_later(self._world.latency_s(), _deliver, answer, outcome)
 
 
@@ -152,7 +162,7 @@ class SimulatedJournal(SqliteJournal):
             connection.execute("ROLLBACK")
             connection.execute("BEGIN")
         try:
-            done = self._world.promises.commit(job.statement.__name__, job.arguments, lambda: job(connection))
+            done = self._world.promises.commit(name_of(job), job.arguments, lambda: job(connection))
         except BaseException:
             connection.execute("ROLLBACK")
             raise
@@ -240,10 +250,17 @@ class Site:
     """A process that runs workflows."""
 
     def __init__(
-        self, world: World, name: str, journal_type: type[SimulatedJournal], host_type: type[SimulatedHost]
+        self,
+        world: World,
+        name: str,
+        entrypoint: type[WorkflowEntrypoint],
+        *,
+        journal_type: type[SimulatedJournal] = SimulatedJournal,
+        host_type: type[SimulatedHost] = SimulatedHost,
     ) -> None:
         self.process = SimulatedProcess(name, world.loop)
         self._world = world
+        self._entrypoint = entrypoint
         self._host: Any = host_type(world, _TracingLog(world, self.process))
         self._live = LiveWorker(self._host, plain_answer)
         journal = journal_type(world, self.process)
@@ -263,17 +280,8 @@ class Site:
 
     def load(self) -> None:
         """Load the code anew, as a save of its file does."""
-        world = self._world
-
-        class Order(WorkflowEntrypoint):
-            async def run(self, event: dict[str, Any], step: Any) -> Any:
-                program = world.programs[event["instanceId"]]
-                output = await run_program(program, event, step, world.promises)
-                world.promises.ended(step._pass, output)
-                return output
-
         made = Generation(Env({}), self._host)
-        made.worker = Worker("entry.py", "class", {}, {"Order": Order})
+        made.worker = Worker("entry.py", "class", {}, {"Order": self._entrypoint})
         old = self._live.swap(made)
         if old is not None:
             self._host.spawn(old.drain(), name="retire")

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from .simulation import entrypoint
 from .simulation_programs import Do, Sleep, Wait
-from .simulation_world import SimulatedHost, SimulatedJournal, Site, World
+from .simulation_world import SimulatedHost, Site, World
 
 if TYPE_CHECKING:
     from .simulation_programs import Op
@@ -23,7 +24,7 @@ def seconds_to_end(program: tuple[Op, ...], jump_s: float, host_type: type[Simul
     """How long an instance takes that ran for 5 s when the clock jumped; AssertionError when a promise is broken."""
     world = World(0)
     world.is_calm = True
-    site = Site(world, "p0", SimulatedJournal, host_type)
+    site = Site(world, "p0", entrypoint(world), host_type=host_type)
     world.programs["a"] = program
 
     async def live() -> None:
