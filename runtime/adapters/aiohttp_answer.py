@@ -8,7 +8,7 @@ from aiohttp.http_writer import HttpVersion10
 
 from ..core.response import Response, wire_body, wire_head
 from .http1_head import response_head
-from .response_head import EMPTY_STATUSES, asks_to_close, body_length
+from .response_head import EMPTY_STATUSES, asks_to_close, body_length, is_event_stream
 from .websocket_handshake import VERSION
 
 if TYPE_CHECKING:
@@ -51,6 +51,7 @@ async def send_answer(
     elif whole is None:
         assert body is not None, "a body is whole or in chunks"
         connection.write(head)
+        connection.has_no_end = is_event_stream(pairs)
         return await _stream(connection, body, length, is_chunked=length is None and not is_http_10) and is_kept
     elif len(whole) <= JOIN_BYTES_MAX:
         connection.write(head + whole)

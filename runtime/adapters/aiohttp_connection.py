@@ -69,6 +69,7 @@ class Connection(BaseProtocol):
         "_socket",
         "_task",
         "address",
+        "has_no_end",
         "server",
     )
 
@@ -90,6 +91,8 @@ class Connection(BaseProtocol):
             ),
         )
         self.address = ""
+        self.has_no_end = False
+        """Whether what is being answered goes on until somebody ends it: the server does when it stops."""
         self.server = server
         self._queue: deque[tuple[RawRequestMessage | RefusedError, StreamReader]] = deque()
         self._task: asyncio.Task[None] | None = None
@@ -179,6 +182,8 @@ class Connection(BaseProtocol):
             self.transport.close()
         elif self._socket is not None:
             self._socket.tick(now)
+        elif self.has_no_end and self.server.is_draining:
+            self.transport.close()
 
     def close(self) -> None:
         """End at once; a running handler is cancelled."""
@@ -289,7 +294,7 @@ class Connection(BaseProtocol):
             self.server.host.log.error("answer_failed", exc_info=error)
         finally:
             self._task = None
-            self._is_answering = False
+            self._is_answering = self.has_no_end = False
         if not self.is_alive:
             return
         if not is_kept:

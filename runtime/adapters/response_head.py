@@ -56,6 +56,11 @@ def body_length(
     return None if whole is None else 0
 
 
+def is_event_stream(pairs: Iterable[tuple[str, str]]) -> bool:
+    """True for server-sent events: such an answer has no end, and clients come again when it is cut."""
+    return any(name == "content-type" and value.lower().startswith("text/event-stream") for name, value in pairs)
+
+
 def asks_to_close(pairs: Iterable[tuple[str, str]]) -> bool:
     """True when the handler answered `connection: close`."""
     return any(name == "connection" and value.lower() == "close" for name, value in pairs)

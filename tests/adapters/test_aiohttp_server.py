@@ -555,6 +555,32 @@ async def test_drain_closes_idle_connections_at_the_next_tick(serving):
         assert await draining
 
 
+@pytest.mark.parametrize(
+    ("content_type", "is_cut"), [("text/event-stream", True), ("text/plain", False)], ids=["events", "a body"]
+)
+async def test_drain_ends_what_has_no_end_at_the_next_tick(serving, content_type, is_cut):
+    closed = asyncio.Event()
+
+    async def forever():
+        try:
+            yield b": open\n\n"
+            await asyncio.Event().wait()
+        finally:
+            closed.set()
+
+    async def answer(_request):
+        return Response(forever(), headers={"content-type": content_type})
+
+    async with serving(Handler(answer)) as server, await Client.to(server) as client:
+        await client.send(GET)
+        await client.until(b": open")
+        draining = asyncio.ensure_future(server.drain(10 if is_cut else 0))
+        await reached(lambda: server.is_draining)
+        server.tick(server.now)
+        assert await draining is is_cut
+        assert closed.is_set() is is_cut
+
+
 async def test_drain_gives_up_and_close_cancels(serving):
     cancelled = asyncio.Event()
 
