@@ -16,6 +16,7 @@ from edge.runtime.hosts.local import LocalMachine
 from edge.runtime.hosts.state_folder import prepare_state_folder
 from edge.runtime.serve import ConfigChoice, load_config, open_local_app
 from edge.runtime.testing.fake_host import RecordingLog
+from edge.runtime.testing.project import open_project
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
@@ -41,6 +42,25 @@ async def test_the_first_handler_runs_on_the_config_shown(tmp_path: Path) -> Non
         answers = [await app.fetch(incoming_request("GET", "http://localhost/", [])) for _ in range(2)]
         assert [await answer.json() for answer in answers] == [{"visits": 1}, {"visits": 2}]
     await host.aclose()
+
+
+async def test_the_workflow_shown_outlives_its_process_and_charges_once(tmp_path: Path) -> None:
+    code = block("python", "class Order")
+    counted = code.replace('return {"cents"', 'charged.append(1)\n            return {"cents"')
+    assert counted != code
+    (tmp_path / "entry.py").write_text(f"{counted}\n\ncharged = []\n")
+    config = {"name": "shop", "main": "entry.py", "compatibility_date": "2026-09-08"}
+    workflows = [{"binding": "ORDERS", "name": "orders", "class_name": "Order"}]
+    (tmp_path / "wrangler.json").write_text(json.dumps({**config, "workflows": workflows}))
+    async with open_project(tmp_path / "wrangler.json", state=tmp_path) as project:
+        order = await project.env.ORDERS.create({"params": {"cents": 1900}})
+        await project.workflows.settle()
+        await project.workflows.restart()
+        await order.send_event({"type": "approved"})
+        await project.workflows.advance("1 hour")
+        status = await order.status()
+        assert (status["status"], status["output"]) == ("complete", "shipped for 1900 cents")
+        assert sys.modules["entry"].charged == [1]
 
 
 def test_the_lambda_file_is_the_public_name() -> None:
