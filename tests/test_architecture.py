@@ -42,6 +42,8 @@ OWNERS = {
     "duckdb": r"runtime/cli/query\.py|bindings/pipelines/query\.py",
     "zstandard": r"bindings/pipelines/ingest/\w+\.py",
     "yaml": r"bindings/workflows/manifests/yaml_text\.py",
+    "grpc": r"bindings/workflows/rpc/grpc_server\.py",
+    "google": r"bindings/workflows/rpc/messages\.py|bindings/pipelines/ingest/otlp_messages\.py",
     "graphql": r"bindings/pipelines/observability/graphql_api\.py",
     "jwt": r"bindings/_shared/tokens\.py",
 }

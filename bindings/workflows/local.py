@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from ...runtime.core.host import LocalHost
     from ...wrangler_config.worker_config import WorkerConfig
-    from ..spec import Site
+    from ..spec import Site, Source
     from . import WorkflowEntry
     from .definition import WorkflowWorker
 
@@ -88,7 +88,7 @@ async def open_binding(entries: Sequence[WorkflowEntry], site: Site) -> AsyncIte
             yield Opened(
                 env={env_name: Workflow(live[name], tools, live=live) for env_name, name in bound.items()},
                 resources=bound,
-                sources=[] if site.worker is None else [runner, registry, schedules],
+                sources=[] if site.worker is None else [runner, registry, schedules, *_grpc(site, service)],
                 admin=service,
             )
         finally:
@@ -99,3 +99,20 @@ def _bound_manifests(config: WorkerConfig) -> dict[str, str]:
     """Name in `env` -> workflow, of the manifests of edge.toml."""
     settings = config.settings.products.get("workflows", {})
     return {one.binding: name for name, one in settings.items() if one.manifest is not None and one.binding is not None}
+
+
+def _grpc(site: Site, service: WorkflowService) -> list[Source]:
+    """The server that `[grpc]` of edge.toml asks for; of several processes the first one has it.
+
+    Raises:
+        UnsupportedError: grpcio is not installed.
+    """
+    settings = site.config.settings.products.get("grpc")
+    if settings is None or settings.port is None or site.host.process_slot != 0:
+        return []
+    try:
+        from .rpc.grpc_server import GrpcServer  # noqa: PLC0415 - an extra
+    except ImportError as error:
+        msg = "[grpc] in edge.toml needs grpcio: pip install 'edge-workers[grpc]', or remove the section."
+        raise UnsupportedError(msg) from error
+    return [GrpcServer(service, site.host, settings.port)]
