@@ -12,7 +12,7 @@ from .._shared.rest import PAGES, Answer, Query, Route, page_of
 from .rest_bodies import InstanceCreate, InstanceIds, ManifestPut, StatusChange, WorkflowPut
 from .rest_errors import EVENT_INSTANCE_NOT_FOUND, coded
 from .rest_explorer import explorer_routes
-from .rest_instances import InstanceCalls, notes_of, status_of
+from .rest_instances import InstanceCalls, messages_of, status_of
 from .rest_shapes import graph_shape, put_shape, version_shape, workflow_shape
 from .terminations import UNFINISHED
 
@@ -98,13 +98,13 @@ class WorkflowCalls:
         workflow = await self._service.put_workflow(
             call.params["workflow_name"], body.class_name, body.script_name, **body.options()
         )
-        return Answer(put_shape(workflow), messages=notes_of(workflow))
+        return Answer(put_shape(workflow), messages=messages_of(workflow.notes))
 
     async def put_manifest(self, call: Call) -> Answer:
         """Create or change a workflow by a manifest, in YAML or JSON; every problem of it has its place."""
         body: ManifestPut = call.body
         workflow = await self._service.apply_manifest(call.params["workflow_name"], body.manifest, body.file)
-        return Answer(put_shape(workflow), messages=notes_of(workflow))
+        return Answer(put_shape(workflow), messages=messages_of(workflow.notes))
 
     async def delete(self, call: Call) -> dict[str, Any]:
         """Delete a workflow with its instances."""

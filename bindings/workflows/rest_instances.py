@@ -26,8 +26,9 @@ from .subscribe_socket import event_socket
 from .workflow import ID_CHARS_MAX
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from .._shared.rest import Call
-    from .answers import WorkflowDetail
     from .rest_bodies import InstanceIds, StatusChange
     from .service import WorkflowService
 
@@ -78,7 +79,7 @@ class InstanceCalls:
         body: InstanceCreate = call.body or InstanceCreate()
         name = call.params["workflow_name"]
         instance = await self._service.create(name, body.options())
-        return Answer(created_shape(instance), messages=notes_of(await self._service.workflow(name)))
+        return Answer(created_shape(instance), messages=messages_of(await self._service.notes(name)))
 
     async def create_batch(self, call: Call) -> Answer:
         """Create up to 100 instances; messages name those that were there already."""
@@ -152,13 +153,12 @@ class InstanceCalls:
         text = f'Instance "{instance_id}" is finished: the event was dropped.'
         return Answer(
             {"instanceId": instance_id, "timestamp": time_text(receipt.sent_ms)},
-            messages=[{"code": NOTE, "message": text}] if receipt.is_dropped else [],
+            messages=messages_of([text] if receipt.is_dropped else []),
         )
 
 
-def notes_of(workflow: WorkflowDetail) -> list[dict[str, Any]]:
-    """What keeps a workflow from running, as messages."""
-    return [{"code": NOTE, "message": text} for text in workflow.notes]
+def messages_of(notes: Sequence[str]) -> list[dict[str, Any]]:
+    return [{"code": NOTE, "message": text} for text in notes]
 
 
 def status_of(call: Call, text: str) -> Status:

@@ -10,10 +10,8 @@ from __future__ import annotations
 import json
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
-from uuid import NAMESPACE_URL, uuid5
 
 from ...runtime.core.errors import BindingError
-from .._shared.cron import parse_cron
 from . import WorkflowEntry
 from .answers import (
     Action,
@@ -27,19 +25,19 @@ from .answers import (
     StepDetail,
     Termination,
     WorkflowDetail,
-    workflow_id,
 )
 from .errors import WorkflowError
 from .inspection import instance_detail, step_detail
-from .journal.records import InstanceFilter, Status, Trigger, Version
+from .journal.records import InstanceFilter, Status, Trigger
 from .terminations import UNFINISHED, Terminations
 from .workflow import Workflow, WorkflowInstance
+from .workflow_detail import versions_of, workflow_detail
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 
     from ...runtime.core.host import Host
-    from .journal.records import Instance, WorkflowRow
+    from .journal.records import Instance, Version, WorkflowRow
     from .registry import Registry
     from .workflow import WorkflowTools
 
@@ -80,6 +78,11 @@ class WorkflowService:
     async def workflow(self, name: str) -> WorkflowDetail:
         """One workflow."""
         return await self._detail(await self._registry.require(name))
+
+    async def notes(self, name: str) -> Sequence[str]:
+        """What keeps a workflow's instances from running, a sentence each."""
+        hindrance = self._registry.hindrance(await self._registry.require(name))
+        return () if hindrance is None else (hindrance,)
 
     async def put_workflow(
         self,
@@ -248,7 +251,7 @@ class WorkflowService:
 
     async def versions(self, name: str) -> Sequence[Version]:
         """The versions of a workflow's code, newest first; while none was loaded, one that stands for it."""
-        return await self._versions(await self._registry.require(name))
+        return await versions_of(await self._registry.require(name), self._tools, self._registry)
 
     async def version(self, name: str, version_id: str) -> Version:
         """One version."""
@@ -278,38 +281,8 @@ class WorkflowService:
         return (await self.workflow(name)).schedules
 
     async def _detail(self, row: WorkflowRow) -> WorkflowDetail:
-        journal = self._tools.journal
-        definition = self._registry.definition_of(row)
-        versions = await self._versions(row)
-        hindrance = self._registry.hindrance(row)
-        return WorkflowDetail(
-            id=workflow_id(row.name),
-            name=row.name,
-            class_name=row.class_name,
-            script_name=row.script_name,
-            version=versions[0].id,
-            created_ms=row.created_ms,
-            modified_ms=row.modified_ms,
-            triggered_ms=await journal.last_created_ms(row.name),
-            counts=await journal.counts(row.name),
-            schedules=[ScheduleTime(cron, parse_cron(cron).next_ms(self._tools.now_ms())) for cron in row.schedules],
-            steps_max=definition.steps_max,
-            concurrency_max=definition.concurrency_max,
-            success_retention_ms=definition.success_retention_ms,
-            error_retention_ms=definition.error_retention_ms,
-            is_terminating_all=self._terminations.is_running(row.name),
-            notes=() if hindrance is None else (hindrance,),
-        )
-
-    async def _versions(self, row: WorkflowRow) -> Sequence[Version]:
-        """Those that the journal knows, before them what is loaded now and did not run yet."""
-        known = await self._tools.journal.versions(row.name)
-        loaded = self._tools.version_of(self._registry.definition_of(row))
-        if known and loaded.id in {"", *(version.id for version in known)}:
-            return known
-        version_id = loaded.id or str(uuid5(NAMESPACE_URL, f"edge:workflow:{row.name}:{row.class_name}"))
-        newest = Version(version_id, row.name, row.class_name, "python", loaded.code_hash, created_ms=row.modified_ms)
-        return [newest, *known]
+        is_terminating = self._terminations.is_running(row.name)
+        return await workflow_detail(row, self._tools, self._registry, is_terminating_all=is_terminating)
 
     async def _workflow(self, name: str, trigger: Trigger = Trigger.API) -> Workflow:
         row = await self._registry.require(name)

@@ -54,6 +54,10 @@ class Terminations:
         try:
             for status in statuses:
                 count += await self._terminate(workflow, InstanceFilter(status, created_to_ms=until_ms))
+        except asyncio.CancelledError:
+            remedy = "ask again: the server stopped, or read its config again"
+            self._tools.host.log.warning("workflows_not_terminated", workflow=workflow, count=count, remedy=remedy)
+            raise
         except BackendError as error:
             self._tools.host.log.error("workflows_not_terminated", workflow=workflow, count=count, exc_info=error)
         else:

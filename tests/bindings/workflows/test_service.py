@@ -128,6 +128,21 @@ async def test_a_command_needs_no_server(command: Callable[..., Any]) -> None:
     assert (await service.instances("orders")).items[0].status is Status.TERMINATED
 
 
+async def test_a_termination_of_all_that_is_cut_short_is_told(host: FakeHost) -> None:
+    """The journal is a real part made to wait on demand."""
+    async with opened(host, ENTRY) as one:
+        service = one.service
+        await service.create("orders", {"id": "a"})
+
+        async def never(*_: Any, **__: Any) -> Any:
+            await asyncio.get_running_loop().create_future()
+
+        service._tools.journal.list = never
+        assert await service.terminate_all("orders") is Termination.STARTED
+        await host.settle()
+    assert "workflows_not_terminated" in host.log.events("warning")
+
+
 async def test_a_workflow_put_by_another_process_runs_within_a_second(
     server: Opened, command: Callable[..., Any]
 ) -> None:
