@@ -55,7 +55,7 @@ def simulate(
     def new_site(world: World, name: str) -> Site:
         return Site(world, name, entrypoint(world), journal_type=journal_type, host_type=host_type)
 
-    simulation = _Simulation(World(seed), new_site)
+    simulation = Simulation(World(seed), new_site)
     simulation.world.loop.run(simulation.live(), simulation.end)
     simulation.world.connection.close()
     return Life(simulation.world.promises.broken, simulation.world.trace)
@@ -73,7 +73,9 @@ def entrypoint(world: World) -> type[WorkflowEntrypoint]:
     return Order
 
 
-class _Simulation:
+class Simulation:
+    """A life while it is lived."""
+
     def __init__(self, world: World, new_site: Callable[[World, str], Site]) -> None:
         self.world = world
         self._chance = world.chance
