@@ -79,6 +79,29 @@ def _anywhere(tree: ast.Module) -> Iterator[tuple[ast.expr, str]]:
                 yield node, "Response takes no dict: write Response.json(...)."
             elif isinstance(body, ast.Call) and _last_name(body.func) in generators:
                 yield node, "note: an async generator as a body runs on Edge only."
+        elif isinstance(node, ast.Call) and (what := _edge_only_step(node)):
+            yield node, f"note: {what} runs on Edge only."
+        elif isinstance(node, ast.Subscript) and _is_key_of_ctx(node):
+            yield (
+                node,
+                'note: ctx["idempotencyKey"] is there on Edge only; event["instanceId"] makes a key that is not.',
+            )
+
+
+def _edge_only_step(node: ast.Call) -> str | None:
+    """What of a call of `step.do` Cloudflare's Python SDK does not have."""
+    if not isinstance(node.func, ast.Attribute) or node.func.attr != "do" or _last_name(node.func.value) != "step":
+        return None
+    if len(node.args) > 1 and not isinstance(node.args[1], ast.List | ast.Tuple):  # those are `depends`
+        return "step.do(name, function) as a call"
+    if {keyword.arg for keyword in node.keywords} & {"rollback", "rollback_config"}:
+        return "a step's rollback"
+    return None
+
+
+def _is_key_of_ctx(node: ast.Subscript) -> bool:
+    key = node.slice
+    return _last_name(node.value) == "ctx" and isinstance(key, ast.Constant) and key.value == "idempotencyKey"
 
 
 def _use_of(name: str, function: Function) -> ast.Attribute | None:

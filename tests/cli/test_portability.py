@@ -29,6 +29,18 @@ CASES = {
         "async def rows():\n  yield b''\ndef f(): return Response(rows())",
         "3:17 note: an async generator as a body runs on Edge only.",
     ),
+    "step as a call": (
+        "async def f(step): await step.do('a', g)",
+        "1:26 note: step.do(name, function) as a call runs on Edge only.",
+    ),
+    "rollback": (
+        "def f(step):\n  @step.do('a', rollback=undo)\n  def a(): pass",
+        "2:4 note: a step's rollback runs on Edge only.",
+    ),
+    "idempotency key": (
+        "def f(ctx): return ctx['idempotencyKey']",
+        '1:20 note: ctx["idempotencyKey"] is there on Edge only',
+    ),
 }
 
 
@@ -50,6 +62,9 @@ def test_portable_code_has_no_notes() -> None:
 
             async def scheduled(self, *event): pass
             async def queue(self, batch, env, ctx): pass
+            async def run(self, event, step):
+                @step.do("a", [b], config={"timeout": 5})
+                async def a(ctx): return ctx["attempt"]
             async def later(self):
                 async def inner(): yield 1
     """
