@@ -281,7 +281,9 @@ class Site:
     def load(self) -> None:
         """Load the code anew, as a save of its file does."""
         made = Generation(Env({}), self._host)
-        made.worker = Worker("entry.py", "class", {}, {"Order": self._entrypoint})
+        # Of no file: to read the version of its code would take longer than all else in a life.
+        order = type("Order", (self._entrypoint,), {"__module__": "simulated"})
+        made.worker = Worker("entry.py", "class", {}, {"Order": order})
         old = self._live.swap(made)
         if old is not None:
             self._host.spawn(old.drain(), name="retire")
