@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
 from typing import TYPE_CHECKING, TypeVar
 
 if TYPE_CHECKING:
@@ -26,9 +25,9 @@ async def with_bar(
     console = Console(stderr=True)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task(title, total=total_count)
-        while not doing.done():
-            with suppress(TimeoutError):
-                await asyncio.wait_for(asyncio.shield(doing), LOOK_SECONDS)
-            if console.is_terminal:
+        try:
+            while not (await asyncio.wait({doing}, timeout=LOOK_SECONDS))[0]:
                 bar.update(task, completed=total_count - await count_left())
+        finally:
+            doing.cancel()  # nothing, where it is done
     return await doing

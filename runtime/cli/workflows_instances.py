@@ -189,9 +189,10 @@ def terminate_all(name: str, status: str | None, *, is_sure: bool, is_json: bool
         before = await count()
         what = plural(before, f"{status or 'unfinished'} instance")
         confirm(f"Terminate {what} of {name}?", is_sure=is_sure, otherwise=NOT_TERMINATED)
+        ended_before = count_of(await service.workflow(name), [Status.TERMINATED])
         await service.terminate_all(name, wanted)
         await with_bar(service.terminated_all(), "Terminating", before, count)
-        return before
+        return count_of(await service.workflow(name), [Status.TERMINATED]) - ended_before
 
     terminated_count = with_service(work, where)
     if is_json:
