@@ -31,6 +31,7 @@ STILL_TURNS = 30
 SPIN_SECONDS = 0.01
 LOOK_SECONDS = 0.002
 """User code that takes longer than SPIN_SECONDS is looked at this often."""
+SETTLE_SECONDS_MAX = 60.0
 ADVANCE_PATIENCE_S = 1.0
 """How long user code may do nothing that is seen, in real time, before the clock moves on (and times it out)."""
 
@@ -98,10 +99,16 @@ class HeldEngine:
         return None
 
     async def settle(self, patience_s: float) -> None:
-        """Return when nothing moves any more by itself, or when user code has not moved for `patience_s`."""
+        """Return when nothing moves any more by itself, or when user code has not moved for `patience_s`.
+
+        Raises:
+            RuntimeError: it goes on and on.
+        """
         still_count = 0
-        moved_at = time.monotonic()
+        began_at = moved_at = time.monotonic()
         while still_count < STILL_TURNS:
+            if time.monotonic() - began_at > SETTLE_SECONDS_MAX:
+                raise self._restless()
             await asyncio.sleep(0)
             if self._runner is None or not self.journal.is_busy:
                 is_still = all(one.is_resting for one in self._passes)
@@ -136,6 +143,13 @@ class HeldEngine:
         """Let nothing of what runs hold up the end of a test."""
         if self._runner is not None:
             self._runner.abandon()
+
+    def _restless(self) -> RuntimeError:
+        named = [f"{one.instance.workflow}/{one.instance.id}" for one in self._passes] or ["none is in memory"]
+        return RuntimeError(
+            f"The workflows did not come to rest within {SETTLE_SECONDS_MAX:g} s of real time. "
+            f"Instances that run: {', '.join(named)}. Does one of them loop without an end?"
+        )
 
     @property
     def _passes(self) -> Sequence[InstancePass]:

@@ -199,6 +199,24 @@ async def test_code_that_counts_on_its_memory_shows_where_every_wait_lets_go(ope
     assert outputs == [1, 2]
 
 
+async def test_a_workflow_that_never_rests_is_named(
+    opened: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    endless = """
+        from workers import WorkflowEntrypoint
+
+        class Order(WorkflowEntrypoint):
+            async def run(self, event, step):
+                while True:
+                    await step.sleep("no time", 0)
+    """
+    project = await opened(endless)
+    monkeypatch.setattr("edge.runtime.testing.workflow_engine.SETTLE_SECONDS_MAX", 0.1)
+    await project.env.ORDERS.create(id="a")
+    with pytest.raises(RuntimeError, match=r"within 0\.1 s of real time\. Instances that run: orders/a\. Does one"):
+        await project.workflows.settle()
+
+
 async def test_what_is_no_duration_is_refused(opened: Callable[..., Any]) -> None:
     project = await opened(SLEEPER)
     with pytest.raises(WorkflowFatalError, match=r"duration of advance.* is 'soon'"):
