@@ -26,7 +26,7 @@ from .manifest import NodeKind, evaluate, roots_in
 from .problems import echo
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from ....runtime.core.env import Env
     from ..engine.steps import WorkflowStep
@@ -54,6 +54,10 @@ class DagRun:
         self._over: set[str] = set()
         self._errors: dict[str, Exception] = {}
         self._workers: dict[asyncio.Task[None], _Item] = {}
+        self._followers: dict[str, list[Step]] = {name: [] for name in manifest.steps}
+        for follower in manifest.steps.values():
+            for need in follower.needs:
+                self._followers[need].append(follower)
 
     @property
     def is_failing(self) -> bool:
@@ -76,7 +80,7 @@ class DagRun:
             if self.is_failing:
                 await self._enter_interrupted(group)
             else:
-                self._start_ready(group)
+                self._start_ready(group, self._manifest.steps.values())
         for name in self._manifest.steps:
             if name in self._errors:
                 raise self._errors[name]
@@ -112,19 +116,19 @@ class DagRun:
         await asyncio.sleep(0)
         self._cut_off()
 
-    def _start_ready(self, group: asyncio.TaskGroup) -> None:
-        """Begin every step whose needs are over, again and again while steps are over at once (skipped ones)."""
-        before = -1
-        while before != len(self._over) and not self.is_failing:
-            before = len(self._over)
-            for step in self._manifest.steps.values():
-                node = self._opened(step)
-                if node is None or node.is_started or self.is_failing:
-                    continue
-                node.is_started = True
-                for _ in range(min(step.max_parallel, len(node.waiting))):
-                    self._start(group, node, node.waiting)
-                self._close_when_over(node)
+    def _start_ready(self, group: asyncio.TaskGroup, steps: Iterable[Step]) -> None:
+        """Begin those of the steps whose needs are over; what follows one that is over at once, as a skipped one."""
+        looked_at = deque(steps)
+        while looked_at and not self.is_failing:
+            step = looked_at.popleft()
+            node = self._opened(step)
+            if node is None or node.is_started:
+                continue
+            node.is_started = True
+            for _ in range(min(step.max_parallel, len(node.waiting))):
+                self._start(group, node, node.waiting)
+            if self._close_when_over(node):
+                looked_at.extend(self._followers[step.name])
 
     def _opened(self, step: Step) -> _Node | None:
         """The step's items, once what it needs is over; None before, and after it is over itself."""
@@ -153,9 +157,8 @@ class DagRun:
                     await self._work_on(item)
                 finally:
                     del self._workers[task]
-            self._close_when_over(node)
-            if not self.is_failing:
-                self._start_ready(group)
+            if self._close_when_over(node):
+                self._start_ready(group, self._followers[node.step.name])
 
         group.create_task(work(), name=f"workflow_node:{node.step.name}")
 
@@ -167,10 +170,13 @@ class DagRun:
         else:
             item.node.left_count -= 1
 
-    def _close_when_over(self, node: _Node) -> None:
-        if node.left_count == 0 and node.step.name not in self._over:
-            self.scope["steps"][node.step.name] = {"out": node.out, "skipped": node.is_skipped}
-            self._over.add(node.step.name)
+    def _close_when_over(self, node: _Node) -> bool:
+        """Whether the step is over with this."""
+        if node.left_count > 0 or node.step.name in self._over:
+            return False
+        self.scope["steps"][node.step.name] = {"out": node.out, "skipped": node.is_skipped}
+        self._over.add(node.step.name)
+        return True
 
     def _fail(self, name: str, error: Exception) -> None:
         self._errors.setdefault(name, error)
