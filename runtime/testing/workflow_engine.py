@@ -71,7 +71,7 @@ class HeldEngine:
     def forget(self, workflow: str, instance_id: str | None = None) -> None:
         """Change nothing any more, of an instance or of all."""
         if instance_id is not None:
-            self._modified.pop((workflow, instance_id), None)
+            self.of_one(workflow, instance_id).own = Modifications()
             return
         self._of_all.pop(workflow, None)
         for key in [key for key in self._modified if key[0] == workflow]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from traceback import extract_tb
 from typing import TYPE_CHECKING, Any
@@ -104,6 +105,19 @@ async def test_the_internet_can_be_answered_for(opened: Callable[..., Any]) -> N
 
     worker.on_fetch = rates
     assert await (await worker.fetch("/outside")).text() == "for https://example.com/rates"
+
+
+async def test_without_that_it_is_asked(opened: Callable[..., Any]) -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\nconnection: close\r\n\r\nreal")
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"
+        worker = (await opened(WORKER.replace("https://example.com/rates", url))).worker
+        assert await (await worker.fetch("/outside")).text() == "real"
 
 
 async def test_keys_expire_by_the_clock_of_the_test(opened: Callable[..., Any]) -> None:

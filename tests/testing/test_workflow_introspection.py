@@ -208,6 +208,19 @@ async def test_what_was_changed_ends_with_the_introspector(opened: Callable[...,
         await order.wait_for_step_result(CHARGE)
 
 
+async def test_one_introspector_less_leaves_what_holds_for_all(opened: Callable[..., Any]) -> None:
+    project = await opened(ORDER)
+    orders = project.workflows.introspect_workflow(project.env.ORDERS)
+    second = {"name": "charge", "index": 2}
+    await orders.modify_all(lambda m: charged(m).mock_step_result(second, 9).mock_event(APPROVED))
+    async with project.workflows.introspect_workflow_instance(project.env.ORDERS, "a") as order:
+        await order.modify(lambda m: m.mock_step_result({"name": "charge"}, 8))
+        await project.env.ORDERS.create(id="a", params={"charges": 2})
+        assert await order.wait_for_step_result(second) == 9
+    await project.workflows.advance("30 days")
+    assert await order.get_output() == {"charged": [8, 9], "by": "ada"}
+
+
 async def test_queued_and_running_count_when_they_are_passed(opened: Callable[..., Any]) -> None:
     order = await created(await opened(ORDER), lambda m: charged(m).disable_sleeps().mock_event(APPROVED))
     for status in ("queued", "complete", "running", "queued"):
