@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 EXTRAS = (
     *("pyarrow", "datafusion", "obstore", "pyiceberg", "confluent_kafka", "snowflake", "opentelemetry", "duckdb"),
-    *("fsspec", "graphql", "maxminddb", "ua_parser", "zstandard"),
+    *("fsspec", "google.protobuf", "graphql", "grpc", "maxminddb", "ua_parser", "yaml", "zstandard"),
 )
 DECLARED = """
 [streams.flights]
@@ -92,6 +92,23 @@ def test_records_are_kept_and_the_pipeline_says_what_it_needs(edge: Edge, start:
     assert f"failed: Sinks of type local need pyarrow, {INSTALL}" in edge("pipelines", "get", "far", cwd=bare).stdout
     assert server.stop() == 0
     assert not [line for line in server.lines if "Traceback" in line]
+
+
+def test_workflows_need_none_but_yaml_and_grpc_theirs(edge: Edge, bare: Path) -> None:
+    (bare / "film.json").write_text('{"kind": "Workflow/v1", "name": "film", "steps": {"nap": {"sleep": "1 day"}}}')
+    (bare / "film.yaml").write_text("kind: Workflow/v1\nname: film\nsteps: {nap: {sleep: 1 day}}\n")
+    assert edge("workflows", "apply", "film.json", cwd=bare).returncode == 0
+    assert edge("workflows", "trigger", "film", "--id", "a", cwd=bare).returncode == 0
+    assert "queued" in edge("workflows", "instances", "describe", "film", cwd=bare).stdout
+    refused = edge("workflows", "apply", "film.yaml", cwd=bare)
+    assert refused.returncode == 1
+    assert "needs PyYAML: pip install 'edge-workers[manifests]', or write the manifest as JSON." in refused.stderr
+    (bare / "edge.toml").write_text("[grpc]\nport = 0\n")
+    refused = edge("serve", "--port", "0", cwd=bare)
+    assert refused.returncode == 1
+    assert (
+        "[grpc] in edge.toml needs grpcio: pip install 'edge-workers[grpc]', or remove the section." in refused.stderr
+    )
 
 
 def ask(server: Any, path: str, body: bytes, headers: dict[str, str]) -> tuple[int, str]:
