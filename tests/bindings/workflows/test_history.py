@@ -5,10 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-import pytest
-
 from edge.bindings.workflows.describe import rollback_shown, step_name, steps_shown
-from edge.bindings.workflows.journal.records import Change, NewInstance, Status
+from edge.bindings.workflows.journal.records import Change, Status
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -391,31 +389,6 @@ async def test_a_deleted_instance_leaves_nothing_behind(start: Callable[..., Any
     assert (await history_of(site, again))[0].number == 1
 
 
-@pytest.mark.parametrize("how", ["terminate", "delete"])
-async def test_children_that_cascade_end_with_their_parent(start: Callable[..., Any], how: str) -> None:
-    """And theirs; those that do not go on."""
-
-    async def run(self: Any, event: Any, step: Any) -> Any:
-        await step.wait_for_event("w", "go")
-
-    site = await start(run)
-    parent = await site.create(id="parent")
-    await site.reach(parent, "waiting")
-    number = await site.journal.number_of("orders", "parent")
-    await site.journal.create("orders", [child("child", number), child("free", number, is_cascading=False)], T0)
-    grandparent = await site.journal.number_of("orders", "child")
-    await site.journal.create("orders", [child("grandchild", grandparent)], T0)
-    await getattr(parent, how)()
-    statuses = {name: (await site.journal.find("orders", name)).status for name in ("child", "grandchild", "free")}
-    assert statuses.pop("free") is not Status.TERMINATED
-    assert set(statuses.values()) == {Status.TERMINATED}
-    assert (await told(site, await site.workflow.get("grandchild")))[-1] == "workflow_terminated"
-
-
-def child(instance_id: str, parent: int, *, is_cascading: bool = True) -> Any:
-    return NewInstance(instance_id, b"{}", 1000, 1000, parent=parent, is_cascading=is_cascading)
-
-
 async def test_a_termination_is_shown_as_a_step(start: Callable[..., Any]) -> None:
     async def run(self: Any, event: Any, step: Any) -> Any:
         await step.wait_for_event("w", "go")
@@ -448,3 +421,26 @@ async def test_a_delay_function_is_told_as_a_word(start: Callable[..., Any]) -> 
     await site.output(instance)
     (step,) = await steps_of(site, instance)
     assert step["config"]["retries"]["delay"] == "[dynamic]"
+
+
+async def test_a_termination_that_undoes_first(start: Callable[..., Any]) -> None:
+    async def run(self: Any, event: Any, step: Any) -> Any:
+        await step.do("reserve", lambda: 1, rollback=lambda: None)
+        await step.wait_for_event("w", "go")
+
+    site = await start(run)
+    instance = await site.create()
+    await until_told(site, instance, "workflow_waiting")
+    await instance.terminate(rollback=True)
+    await site.reach(instance, "terminated")
+    assert (await told(site, instance))[-7:] == [
+        "rollback_started",
+        "rollback_step_started reserve-1",
+        "rollback_attempt_started reserve-1 1",
+        "rollback_attempt_completed reserve-1 1",
+        "rollback_step_completed reserve-1",
+        "rollback_completed",
+        "workflow_terminated",
+    ]
+    assert [step["type"] for step in await steps_of(site, instance)][-2:] == ["rollback", "termination"]
+    assert await rollback_of(site, instance) == {"outcome": "complete", "error": None}
