@@ -138,16 +138,21 @@ def trigger(name: str, params: str, instance_id: str | None, *, is_json: bool, *
 @command.command(name="delete")
 @workflow_argument
 @delete_options
+@json_option
 @service_options
-def delete(name: str, *, is_sure: bool, **where: Any) -> None:
+def delete(name: str, *, is_sure: bool, is_json: bool, **where: Any) -> None:
     """Delete the workflow NAME with all its instances."""
 
     async def work(service: WorkflowService) -> None:
         found = await service.workflow(name)
-        confirm(f"Delete workflow {name} with its {sum(found.counts.values())} instances?", is_sure=is_sure)
+        what = plural(sum(found.counts.values()), "instance")
+        confirm(f"Delete workflow {name} with its {what}?", is_sure=is_sure)
         await service.delete_workflow(name)
 
     with_service(work, where)
+    if is_json:
+        say_json({"status": "ok"})
+        return
     click.echo(f'Workflow "{name}" removed successfully.', err=True)
     if name in declared_names(**where):
         click.echo("It is there again, without instances, when it is next used: the config declares it.", err=True)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ...bindings.workflows.admission import BATCH_COUNT_MAX
 from ...bindings.workflows.answers import Action
 from ...bindings.workflows.journal.records import InstanceFilter, Status
 from ...bindings.workflows.rest_shapes import detail_shape, instance_shape
@@ -31,8 +32,6 @@ from .workflows_state import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from ...bindings.workflows.answers import EventReceipt, InstanceDetail, InstanceList
     from ...bindings.workflows.journal.records import Instance
     from ...bindings.workflows.service import WorkflowService
@@ -40,7 +39,7 @@ if TYPE_CHECKING:
 UNFINISHED = tuple(str(status) for status in Status if not status.is_final)
 TRUNCATE_OUTPUT_LIMIT = 5000
 """Source: wrangler 4.86.0."""
-BATCH_COUNT_MAX = 100
+
 STEP_TYPES = ("do", "sleep", "waitForEvent")
 NOT_TERMINATED = "Nothing was terminated: there is no terminal to ask on. Pass -y to terminate them."
 
@@ -228,21 +227,27 @@ def send_event(name: str, instance_id: str, event_type: str, payload: str, *, is
 @workflow_argument
 @click.argument("instance_ids", metavar="ID...", nargs=-1, required=True)
 @delete_options
+@json_option
 @service_options
-def delete(name: str, instance_ids: tuple[str, ...], *, is_sure: bool, **where: Any) -> int:
+def delete(name: str, instance_ids: tuple[str, ...], *, is_sure: bool, is_json: bool, **where: Any) -> int:
     """Forget instances, running or not; their ids may be used again. Exits 1 when one of them is not there."""
 
-    async def work(service: WorkflowService) -> list[str]:
+    async def work(service: WorkflowService) -> tuple[list[str], list[str]]:
         ids = [await instance_id_of(service, name, one) for one in instance_ids]
         confirm(f"Delete {plural(len(ids), 'instance')} of {name}?", is_sure=is_sure)
+        deleted: list[str] = []
         missing: list[str] = []
         for first in range(0, len(ids), BATCH_COUNT_MAX):
             done = await service.delete_instances(name, ids[first : first + BATCH_COUNT_MAX])
+            deleted += done.deleted
             missing += [error.id for error in done.errors]
-        return missing
+        return deleted, missing
 
-    missing: Sequence[str] = with_service(work, where)
-    click.echo(f"Deleted {plural(len(instance_ids) - len(missing), 'instance')} of {name}.", err=True)
+    deleted, missing = with_service(work, where)
+    if is_json:
+        say_json({"deleted": deleted, "missing": missing})
+        return int(bool(missing))
+    click.echo(f"Deleted {plural(len(deleted), 'instance')} of {name}.", err=True)
     for one in missing:
         click.echo(f'There is no instance "{one}".', err=True)
     return int(bool(missing))

@@ -304,7 +304,7 @@ def test_an_event_is_sent_and_one_for_a_finished_instance_is_told(cli: Callable[
 def test_what_cannot_be_undone_asks_first(cli: Callable[..., Told]) -> None:
     cli("trigger", "orders", "--id", "a")
     for arguments, question in (
-        (("delete", "orders"), "Delete workflow orders with its 1 instances?"),
+        (("delete", "orders"), "Delete workflow orders with its 1 instance?"),
         (("purge", "orders"), "Forget the finished instances of orders (0 are finished)?"),
         (("instances", "delete", "orders", "a"), "Delete 1 instance of orders?"),
         (("instances", "terminate-all", "orders"), "Terminate 1 unfinished instance of orders?"),
@@ -321,7 +321,8 @@ def test_many_are_terminated_purged_and_deleted(cli: Callable[..., Told]) -> Non
         cli("trigger", "orders", "--id", f"i{number}")
     assert cli("instances", "terminate-all", "orders", "--status", "paused", "-y", "--json").json == {"terminated": 0}
     assert cli("instances", "terminate-all", "orders", "-y").err == "Terminated 5 instances of orders.\n"
-    assert cli("instances", "delete", "orders", "i0", "i1", "-y").err == "Deleted 2 instances of orders.\n"
+    assert cli("instances", "delete", "orders", "i0", "-y").err == "Deleted 1 instance of orders.\n"
+    assert cli("instances", "delete", "orders", "i1", "-y", "--json").json == {"deleted": ["i1"], "missing": []}
     assert cli("purge", "orders", "--before", "1 hour", "-y", "--json").json == {"purged": 0}
     assert cli("purge", "orders", "--status", "complete", "-y", "--json").json == {"purged": 0}
     assert cli("purge", "orders", "-y").err == "Purged 3 instances of orders.\n"
@@ -359,7 +360,7 @@ def test_a_manifest_is_applied_run_and_deleted(cli: Callable[..., Told], project
     cli("instances", "send-event", "film", "a", "--type", "reviewed")
     advance(project, "film", a="complete")
     assert cli("instances", "describe", "film", "--json").json["output"] == {"codec": "h264"}
-    assert cli("delete", "film", "-y").err == 'Workflow "film" removed successfully.\n'
+    assert cli("delete", "film", "-y", "--json").json == {"status": "ok"}
     assert [one["name"] for one in cli("list", "--json").json] == ["orders"]
 
 
