@@ -194,12 +194,12 @@ def _wait_entries(before: StepRecord | None, after: StepRecord, at_ms: int) -> S
 def events_of(entry: Entry, last_number: int) -> Iterable[HistoryEvent]:
     """The events of an entry whose last one has this number."""
     told: Mapping[str, Any] = {} if entry.told is None else json.loads(entry.told)
+    started_ms = entry.at_ms if entry.started_ms is None else entry.started_ms
     types = entry.types.split()
     number = last_number - len(types)
     for type_ in types:
         number += 1
-        is_start = type_.endswith("_started") and entry.started_ms is not None
-        at_ms = entry.started_ms if is_start and entry.started_ms is not None else entry.at_ms
+        at_ms = started_ms if type_.endswith("_started") else entry.at_ms
         data = {name: told[name] for name in TOLD.get(type_, ()) if told.get(name) is not None}
         attempt = entry.attempt if "attempt" in type_ else None
         yield HistoryEvent(number, at_ms, type_, entry.step, attempt, data)
