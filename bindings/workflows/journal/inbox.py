@@ -73,6 +73,16 @@ def cascading_children(connection: Connection, parent: int) -> list[tuple[int, S
     return [(number, Status(status)) for number, status in rows.fetchall()]
 
 
+def held_parent(connection: Connection, child: int) -> tuple[Acted, ...]:
+    """The parent of an instance, when somebody holds it."""
+    row = connection.execute(
+        "SELECT parent.owner, parent.number FROM instance AS child JOIN instance AS parent"
+        " ON parent.number = child.parent WHERE child.number = ? AND parent.owner IS NOT NULL",
+        (child,),
+    ).fetchone()
+    return () if row is None else (Acted(*row),)
+
+
 def held_descendants(connection: Connection, parent: int) -> tuple[Acted, ...]:
     """Those of its unfinished children that are terminated with it, and of theirs, that somebody holds."""
     rows = connection.execute(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, cast
 
 from .history import instance_entry
 from .history_statements import append, forget_before_restart
-from .inbox import cascading_children, held_descendants, put_event, tell_again, tell_parent
+from .inbox import cascading_children, held_descendants, held_parent, put_event, tell_again, tell_parent
 from .records import (
     Acted,
     Change,
@@ -92,7 +92,7 @@ def act(
     also: tuple[Acted, ...] = ()
     if change is not None:
         if change.status is Status.TERMINATED:
-            also = held_descendants(connection, number)
+            also = (*held_descendants(connection, number), *held_parent(connection, number))
         _apply(connection, number, instance.status, change, now_ms)
     return Acted(owner, number, also)
 
@@ -161,7 +161,7 @@ def delete(connection: Connection, workflow: str, instance_id: str, now_ms: int)
         return None
     if not found[1].status.is_final:
         tell_parent(connection, found[0], Finish(Status.TERMINATED), now_ms)
-    also = held_descendants(connection, found[0])
+    also = (*held_descendants(connection, found[0]), *held_parent(connection, found[0]))
     _terminate_children(connection, found[0], now_ms)
     forget(connection, [found[0]])
     return Acted(found[2], found[0], also)

@@ -49,6 +49,9 @@ class Journal(Protocol):
 
     async def find(self, workflow: str, instance_id: str) -> Instance | None: ...
 
+    async def held_parent(self, child: int) -> Sequence[Acted]:
+        """The parent of an instance (its number), when somebody holds it: none or one."""
+
     async def number_of(self, workflow: str, instance_id: str) -> int | None:
         """The number of an instance, which is never given twice; None when there is none."""
 

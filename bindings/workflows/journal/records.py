@@ -145,6 +145,8 @@ class Instance:
     """When it was first claimed."""
     ended_ms: int | None = None
     modified_ms: int = 0
+    parent: int | None = None
+    """The instance (its number) that is told of its end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -195,7 +197,7 @@ class Acted(NamedTuple):
     owner: str | None
     number: int
     also: tuple[Acted, ...] = ()
-    """Children that were terminated with it, and were held."""
+    """Children that were terminated with it, and its parent that was told of its end, as far as they are held."""
 
 
 class TakenOver(NamedTuple):

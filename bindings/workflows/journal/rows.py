@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 INSTANCE_FACTS = (
     "workflow, id, status, generation, created_ms, started_ms, ended_ms, modified_ms, paused_ms, is_terminating,"
-    " version, created_by, cron, fired_ms, error_name, error_message"
+    " version, created_by, cron, fired_ms, parent, error_name, error_message"
 )
 INSTANCE = f"{INSTANCE_FACTS}, params, output"
 STEP = "kind, name, count, place, state, attempt, is_nested, due_ms, event_type, error_name, error_message, result"
@@ -21,7 +21,7 @@ STEP = "kind, name, count, place, state, attempt, is_nested, due_ms, event_type,
 def read_instance(row: Sequence[Any]) -> Instance:
     """Of the columns INSTANCE, or INSTANCE_FACTS."""
     workflow, instance_id, status, generation, created_ms, started_ms, ended_ms, modified_ms, paused_ms = row[:9]
-    is_terminating, version, trigger, cron, fired_ms, error_name, error_message, *content = row[9:]
+    is_terminating, version, trigger, cron, fired_ms, parent, error_name, error_message, *content = row[9:]
     params, output = content or (b"", None)
     return Instance(
         workflow,
@@ -40,6 +40,7 @@ def read_instance(row: Sequence[Any]) -> Instance:
         started_ms=started_ms,
         ended_ms=ended_ms,
         modified_ms=modified_ms,
+        parent=parent,
     )
 
 

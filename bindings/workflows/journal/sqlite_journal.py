@@ -20,6 +20,7 @@ from . import (
     instance_statements,
     owner_statements,
 )
+from .inbox import held_parent
 from .listeners import Listeners
 from .records import Acted, Event, Fire
 from .schema import MIGRATIONS
@@ -111,6 +112,9 @@ class SqliteJournal:
     async def find(self, workflow: str, instance_id: str) -> Instance | None:
         found = await self._read(instance_statements.find, workflow, instance_id)
         return None if found is None else found[1]
+
+    async def held_parent(self, child: int) -> Sequence[Acted]:
+        return await self._read(held_parent, child)
 
     async def number_of(self, workflow: str, instance_id: str) -> int | None:
         found = await self._read(instance_statements.find, workflow, instance_id)

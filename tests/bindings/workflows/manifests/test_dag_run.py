@@ -326,6 +326,22 @@ async def test_a_child_is_waited_for_and_gives_its_output(serve: Callable[..., A
     assert await site.journal.counts("resting") == {Status.COMPLETE: 2}, "each was created once"
 
 
+async def test_a_parent_that_works_hears_at_once_that_its_child_ended(serve: Callable[..., Any], media: Any) -> None:
+    parent = """
+        kind: Workflow/v1
+        steps:
+          busy: {uses: "./media.py:gated", with: [busy]}
+          rest: {workflow: resting, with: {nap: 0}}
+          after: {uses: "./media.py:gated", with: [after], needs: rest}
+    """
+    site = await serve(parent, {"resting": REST})
+    instance = await site.create()
+    await site.until(lambda: {"busy", "after"} <= set(media.calls))
+    media.gates["busy"].set()
+    media.gates["after"].set()
+    await site.output(instance)
+
+
 PARENT = """
     kind: Workflow/v1
     steps: {rest: {workflow: resting, with: {nap: 1 hour}, cascade: CASCADE}}
