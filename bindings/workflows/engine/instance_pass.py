@@ -14,6 +14,7 @@ from contextvars import ContextVar
 from datetime import UTC, datetime
 from enum import Enum
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, TypeVar
+from weakref import WeakSet
 
 from ....runtime.core.context import logged_about
 from ....runtime.core.errors import BackendError
@@ -40,6 +41,10 @@ T = TypeVar("T")
 RESIDENT_WAIT_MS = 1000
 """A pass stays in memory for a wait that ends sooner; else the instance hibernates. A reload or a Ctrl-C waits for the
 passes in memory, so this is also the longest that they wait for one that does nothing."""
+LINGER_SECONDS = 1.0
+LINGER_COUNT_MAX = 30
+"""A pass whose code does something else than steps, while steps wait, stays this often for so long: what it does would
+be cut short."""
 QUIET_TURNS = 8
 """How often the event loop goes round without a step being called before all that is left is held to be waiting."""
 START_ROW_DELAY_S = 0.02
@@ -91,11 +96,15 @@ class InstancePass:
         self._waits: dict[asyncio.Future[None], int] = {}
         self._event_waits: dict[asyncio.Future[None], str] = {}
         self._is_shown_waiting = False
+        self._shown_due_ms = 0
         self._leaving: Pause | None = None
         self._is_undoing = False
         self._end: Pause | Finish | _Loss | None = None
         self._task: asyncio.Task[bytes] | None = None
         self._side_tasks: set[asyncio.Task[Any]] = set()
+        self._branches: WeakSet[asyncio.Task[Any]] = WeakSet()
+        self._main_count = 0
+        self._lingered: tuple[int, int] = (-1, 0)
         self._resting: asyncio.Task[None] | None = None
         self._generation = tools.worker.current
         cls = self._generation and self._generation.worker.workflows.get(definition.class_name)
@@ -211,11 +220,15 @@ class InstancePass:
         is_side = task is not None and task is not self._task and task not in self._side_tasks
         if is_side and task is not None:
             self._side_tasks.add(task)
+            self._branches.add(task)
+        is_main = task is self._task
+        self._main_count += is_main
         self._active_count += 1
         self._move_count += 1
         try:
             yield
         finally:
+            self._main_count -= is_main
             self._active_count -= 1
             self._move_count += 1
             if is_side and task is not None:
@@ -467,17 +480,37 @@ class InstancePass:
             return
         due_ms = min(self._waits.values())
         is_short = due_ms - self.now_ms() <= RESIDENT_WAIT_MS
-        if not is_short or not self.definition.is_resident or self.definition.concurrency_max is not None:
+        is_staying = is_short and self._may_stay
+        if not is_staying and not self._is_lingering():
             if self._replay.requested_step is not None:
                 self._tell_of_divergence()
             self.stop(Pause(Status.WAITING, due_ms, tuple(self._event_waits.values())))
             return
-        waiting = Progress(status=Status.WAITING, ready_ms=due_ms)
-        found = await self._held(self._tools.journal.save(self.lease, waiting, self.now_ms()))
-        if found is Status.WAITING_FOR_PAUSE:
-            self.stop(Pause(Status.PAUSED, None))
-        else:
-            self._is_shown_waiting = True
+        if not self._is_shown_waiting or self._shown_due_ms != due_ms:
+            waiting = Progress(status=Status.WAITING, ready_ms=due_ms)
+            found = await self._held(self._tools.journal.save(self.lease, waiting, self.now_ms()))
+            if found is Status.WAITING_FOR_PAUSE:
+                self.stop(Pause(Status.PAUSED, None))
+                return
+            self._is_shown_waiting, self._shown_due_ms = True, due_ms
+        if not is_staying:
+            self._tools.timers.at(self.host.now() + LINGER_SECONDS, self._rest_when_quiet)
+
+    @property
+    def _may_stay(self) -> bool:
+        return self.definition.is_resident and self.definition.concurrency_max is None
+
+    def _is_lingering(self) -> bool:
+        """Whether to stay a little longer, for code that is not in a step and may call one: it waits for an answer."""
+        if self.definition.run is not None:  # a manifest's, which does nothing but steps
+            return False
+        branches = (branch for branch in self._branches if branch not in self._side_tasks)
+        is_outside = not self._main_count or not all(branch.done() for branch in branches)
+        if not is_outside or (self._generation is not None and self._generation.is_retiring):
+            return False
+        seen, count = self._lingered
+        self._lingered = self._move_count, (count + 1 if seen == self._move_count else 1)
+        return self._lingered[1] <= (LINGER_COUNT_MAX if self._may_stay else 1)
 
     async def _let_branches_replay(self) -> None:
         """`run` is over, and a branch that nobody awaits may be on its way to what is recorded: nothing new begins."""

@@ -394,3 +394,39 @@ async def test_a_finished_instance_is_forgotten_after_its_retention(start: Calla
     assert await site.journal.purge(int(host.now() * 1000), 10) in {0, 1}
     assert await site.journal.find("orders", "gone") is None
     assert await site.output(kept) == {}
+
+
+@pytest.mark.parametrize("is_in_main", [True, False], ids=["in run", "in a branch"])
+async def test_work_outside_of_steps_goes_on_while_another_branch_waits(
+    start: Callable[..., Any], host: FakeHost, is_in_main: bool
+) -> None:
+    answered = asyncio.Event()
+    calls: list[str] = []
+
+    async def run(self: Any, event: Any, step: Any) -> Any:
+        async def ask() -> None:
+            await step.do("before", lambda: 1)
+            await answered.wait()
+            await step.do("after", lambda: calls.append("after"))
+
+        async def deadline() -> None:
+            await step.sleep("deadline", "1 hour")
+
+        first, second = (ask, deadline) if is_in_main else (deadline, ask)
+        other = asyncio.ensure_future(second())
+        await first()
+        await other
+
+    site = await start(run)
+    instance = await site.create()
+    await site.reach(instance, "waiting")
+    await host.settle()
+    answered.set()
+    await site.until(lambda: calls)
+    await site.reach(instance, "waiting")
+    async with asyncio.timeout(20):
+        while site.runner.passes:
+            await host.advance(1)
+    await host.advance(3600)
+    await site.output(instance)
+    assert calls == ["after"]
