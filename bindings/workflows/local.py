@@ -53,20 +53,21 @@ async def open_binding(entries: Sequence[WorkflowEntry], site: Site) -> AsyncIte
     worker = cast("WorkflowWorker", site.worker)
     settings = engine_settings(site.config)
     key = ("workflows", path, settings.durability)
+    doorbells = Doorbells(folder / "runners")
     async with host.lease(key, lambda: open_journal(path, settings.durability)) as journal:
         runner = WorkflowRunner(
             journal,
             definitions,
             worker,
             host,
-            Doorbells(folder / "runners"),
+            doorbells,
             crash_count_max=settings.crash_count_max,
             resident_count_max=settings.resident_count_max,
         )
         tools = WorkflowTools(journal, host, runner.tell, runner.versions.current, Admission(journal, host))
 
         def on_change() -> None:
-            runner.tell(None)
+            doorbells.ring_all()  # this process's runner, too
             schedules.look()
 
         registry = Registry(
@@ -80,6 +81,7 @@ async def open_binding(entries: Sequence[WorkflowEntry], site: Site) -> AsyncIte
             on_change=on_change,
         )
         schedules = WorkflowSchedules(tools, registry, missed=Missed(settings.missed_schedules))
+        runner.on_ring = registry.look
         await registry.declare(entries)
         bound = {entry.env_name: entry.name for entry in entries} | _bound_manifests(site.config)
         live = runner.definitions

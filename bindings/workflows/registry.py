@@ -1,12 +1,13 @@
 """The workflows there are: those of the config, and those made at run time, which the journal keeps.
 
 A row of the journal is what a workflow was last configured as; a Definition is what the runner does with it. Each
-process makes its definitions of the rows, and looks at them again every second: another process may have changed them.
-The config wins over what was put at run time whenever it is opened.
+process makes its definitions of the rows, and looks at them again when another process rings, which may have changed
+them. The config wins over what was put at run time whenever it is opened.
 """
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -29,7 +30,8 @@ if TYPE_CHECKING:
     from .manifests.applied import AppliedManifests
     from .manifests.manifest import Manifest
 
-LOOK_SECONDS = 1.0
+LOOK_SECONDS = 30.0
+"""The rows are looked at at least this often: whoever changed them may have died before it rang."""
 
 
 class Registry:
@@ -58,11 +60,22 @@ class Registry:
         self._is_dev = is_dev
         self._on_change = on_change
         self._rows: dict[str, WorkflowRow] = {}
+        self._bell = asyncio.Event()
 
     async def run(self) -> None:
-        while True:
-            await self._host.sleep(LOOK_SECONDS)
-            await self.refresh()
+        looking = self._host.spawn(self._look_often(), name="workflow_registry")
+        try:
+            while True:
+                await self._bell.wait()
+                self._bell.clear()
+                await self.refresh()
+        finally:
+            looking.cancel()
+            await asyncio.gather(looking, return_exceptions=True)
+
+    def look(self) -> None:
+        """Somebody may have changed the rows."""
+        self._bell.set()
 
     async def declare(self, entries: Iterable[WorkflowEntry]) -> None:
         """Put what the config says over what is there.
@@ -165,6 +178,11 @@ class Registry:
                 f"instances wait for it, and are paused when it stays away."
             )
         return None
+
+    async def _look_often(self) -> None:
+        while True:
+            await self._host.sleep(LOOK_SECONDS)
+            self.look()
 
     async def _put_manifest(self, manifest: Manifest) -> None:
         await self._manifests.put(manifest, self.script_name, now_ms(self._host))

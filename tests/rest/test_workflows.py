@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import pytest
 
@@ -128,6 +129,37 @@ async def test_a_step_is_shown_in_full(orders: Api) -> None:
         assert_refused(await orders.ask("GET", f"{step}?{query}"), 404, 10400)
     for query in ("", "name=", "name=price-1&type=sleep", "name=price-1&attempt=0", "name=price-1&attempt=x"):
         assert_refused(await orders.ask("GET", f"{step}?{query}"), 400, 10002)
+
+
+async def test_a_wait_is_shown_until_its_event_or_its_timeout(orders: Api) -> None:
+    step = "step?name=approval-1&type=waitForEvent"
+    for name in ("sent", "late"):
+        await create(orders, instance_id=name)
+        await orders.reach("orders", name, "waiting")
+    await orders.call("POST", f"{INSTANCES}/sent/events/approved", [1])
+    await orders.reach("orders", "sent", "complete")
+    done = await orders.call("GET", f"{INSTANCES}/sent/{step}")
+    assert (done["status"], done["error"]) == ("complete", None)
+    event = {"payload": [1], "timestamp": "2026-01-01T00:00:00+00:00", "type": "approved"}
+    assert done["output"] == event
+    await orders.host.advance(3600)
+    await orders.reach("orders", "late", "errored")
+    late = await orders.call("GET", f"{INSTANCES}/late/{step}")
+    assert (late["status"], late["output"]) == ("errored", None)
+    assert late["error"] == {"name": "WorkflowTimeoutError", "message": "Execution timed out after 3600000ms"}
+
+
+async def test_an_instance_of_a_schedule_is_shown_with_its_time_and_found_by_its_long_id(orders: Api) -> None:
+    body = {"class_name": "Echo", "script_name": "demo", "schedules": [{"cron": "*/5 * * * *"}]}
+    await orders.call("PUT", f"{WORKFLOWS}/echo", body)
+    async with asyncio.timeout(20):
+        while not (listed := await orders.call("GET", f"{WORKFLOWS}/echo/instances")):
+            await orders.host.advance(60)
+    (made,) = listed
+    assert made["trigger_source"] == "cron"
+    found = await orders.call("GET", f"{WORKFLOWS}/echo/instances/{quote(made['id'], safe='')}")
+    assert found["trigger"] == {"source": "cron"}
+    assert found["schedule"] == {"cron": "*/5 * * * *", "scheduledTime": 1_767_225_900_000}
 
 
 async def test_steps_of_every_kind_are_shown_as_json(orders: Api) -> None:

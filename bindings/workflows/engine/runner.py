@@ -69,6 +69,8 @@ class WorkflowRunner:
         self._journal = journal
         self.definitions = {definition.name: definition for definition in definitions}
         """By name. It may be changed while `run` runs; `tell(None)` has it looked at."""
+        self.on_ring: Callable[[], None] = lambda: None
+        """Called when another process rang."""
         self._worker = worker
         self.versions = Versions(worker)
         self._host = host
@@ -138,7 +140,8 @@ class WorkflowRunner:
             self._spawn(self._passes[acted.number].poke())
 
     def _rung(self) -> None:
-        """Another process rang: it may have been for any instance that is held here."""
+        """Another process rang: for any instance that is held here, or for what workflows there are."""
+        self.on_ring()
         self._bell.set()
         for one in self._passes.values():
             self._spawn(one.poke())
@@ -228,6 +231,10 @@ class WorkflowRunner:
             if self._passes.get(number) is one:
                 del self._passes[number]
             self._bell.set()
+        if one.instance.parent is not None:  # it may have ended: who holds its parent looks for the word of that
+            with suppress(BackendError):
+                for parent in await self._journal.held_parent(number):
+                    self.tell(parent)
 
     async def _keep_alive(self, owner: str) -> None:
         while True:

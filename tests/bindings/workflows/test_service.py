@@ -143,18 +143,31 @@ async def test_a_termination_of_all_that_is_cut_short_is_told(host: FakeHost) ->
     assert "workflows_not_terminated" in host.log.events("warning")
 
 
-async def test_a_workflow_put_by_another_process_runs_within_a_second(
+async def test_what_another_process_puts_runs_at_once_and_what_it_deletes_is_gone(
     server: Opened, command: Callable[..., Any]
 ) -> None:
     service = (await command(ENTRY)).service
     await service.put_workflow("more", "Order")
     await service.create("more", {"id": "a"})
+    await server.reach("a", "waiting", workflow="more")
+    await service.delete_workflow("orders")
+
+    async def create_for_ever() -> None:
+        while True:
+            await server.env["ORDERS"].create()
+
+    with pytest.raises(WorkflowError, match=r"workflow\.not_found"):
+        await asyncio.wait_for(create_for_ever(), 20)
+
+
+async def test_a_change_that_nobody_rang_for_is_seen_in_time(server: Opened, command: Callable[..., Any]) -> None:
+    """The other process is killed between its change and the ring: its doorbells are mute."""
+    other = await command(ENTRY)
+    other.service._registry._on_change = lambda: None
+    await other.service.put_workflow("more", "Order")
+    await server.service.create("more", {"id": "a"})
     await server.host.advance(LOOK_SECONDS)
     await server.reach("a", "waiting", workflow="more")
-    await service.delete_workflow("more")
-    await server.host.advance(LOOK_SECONDS)
-    with pytest.raises(WorkflowError, match=r"workflow\.not_found"):
-        await server.service.create("more")
 
 
 async def test_the_config_wins_over_what_was_put_when_it_is_read_again(
