@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 INSTANCES = 3
 TROUBLE_S = 25.0
 """How long things go wrong."""
-PATIENCE_S = 4 * 3600.0
+PATIENCE_S = 1800.0
 """How long everything may take to end once nothing goes wrong any more."""
 FAULTS = ("kill", "stall", "reload", "restart", "clock", "disk")
 ACTIONS = ("pause", "resume", "terminate", "undo", "restart", "restart_from", "delete")

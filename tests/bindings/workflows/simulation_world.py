@@ -134,15 +134,15 @@ class SimulatedLane:
     def _do(self, job: Call, answer: asyncio.Future[Any]) -> None:
         if self._world.is_over:
             return
-        outcome: Any
+        told: Callable[[Any], None]
         try:
             if self._world.is_disk_full and self._is_writer:
                 raise BackendError("the disk is full")
-            outcome = self._apply(job)
+            told, outcome = answer.set_result, self._apply(job)
         except Exception as error:  # noqa: BLE001 - the caller is told
-            outcome = error
+            told, outcome = answer.set_exception, error
         self._world.tell(self._process.name, name_of(job), type(outcome).__name__)
-        self._world.loop.call_later(self._world.latency_s(), _deliver, answer, outcome)
+        self._world.loop.call_later(self._world.latency_s(), _deliver, answer, told, outcome)
 
 
 class SimulatedJournal(SqliteJournal):
@@ -170,13 +170,9 @@ class SimulatedJournal(SqliteJournal):
         return done
 
 
-def _deliver(answer: asyncio.Future[Any], outcome: Any) -> None:
-    if answer.done():  # its caller was cancelled
-        return
-    if isinstance(outcome, BackendError):
-        answer.set_exception(outcome)
-    else:
-        answer.set_result(outcome)
+def _deliver(answer: asyncio.Future[Any], told: Callable[[Any], None], outcome: Any) -> None:
+    if not answer.done():  # its caller was not cancelled
+        told(outcome)
 
 
 class SimulatedDoorbells:
