@@ -16,8 +16,7 @@ if TYPE_CHECKING:
 
 _INSERT = (
     "INSERT INTO history (instance, number, types, at_ms, started_ms, kind, name, count, attempt, told)"
-    " VALUES (?1, ?2 + ifnull((SELECT max(number) FROM history WHERE instance = ?1), 0), ?3, ?4, ?5, ?6, ?7, ?8, ?9,"
-    " ?10)"
+    " VALUES (?, ? + ifnull((SELECT max(number) FROM history WHERE instance = ?), 0), ?, ?, ?, ?, ?, ?, ?, ?)"
 )
 
 
@@ -35,7 +34,7 @@ def append(connection: Connection, number: int, entries: Iterable[Entry | None])
             key = entry.step or (None, None, None)
             count = entry.types.count(" ") + 1
             about = (entry.types, entry.at_ms, entry.started_ms, *key, entry.attempt, entry.told)
-            connection.execute(_INSERT, (number, count, *about))
+            connection.execute(_INSERT, (number, count, number, *about))
 
 
 def history(
@@ -93,10 +92,10 @@ def _add(connection: Connection, event: HistoryEvent, name: str, query: str, fou
 def forget_before_restart(connection: Connection, number: int) -> None:
     """Forget all but the newest row and what is told of steps that are still there: a restart undid the rest."""
     connection.execute(
-        "DELETE FROM history WHERE instance = ?1 AND number < (SELECT max(number) FROM history WHERE instance = ?1)"
-        " AND NOT EXISTS (SELECT 1 FROM step WHERE step.instance = ?1 AND step.kind = history.kind"
+        "DELETE FROM history WHERE instance = ? AND number < (SELECT max(number) FROM history WHERE instance = ?)"
+        " AND NOT EXISTS (SELECT 1 FROM step WHERE step.instance = history.instance AND step.kind = history.kind"
         " AND step.name = history.name AND step.count = history.count)",
-        (number,),
+        (number, number),
     )
 
 
