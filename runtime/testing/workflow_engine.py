@@ -79,12 +79,10 @@ class HeldEngine:
 
     async def send_events(self, workflow: str, instance_id: str) -> None:
         """Send an instance the events that are kept for it, if it exists."""
-        if self._runner is None or await self.journal.find(workflow, instance_id) is None:
-            return
-        events = self.of_one(workflow, instance_id).own.events
-        while events:
-            event_type, payload = events.pop(0)
-            self._runner.tell(await self.journal.send_event(workflow, instance_id, event_type, payload, self.now_ms()))
+        kept = self.of_one(workflow, instance_id).own.events
+        if self._runner is not None and await self.journal.find(workflow, instance_id) is not None:
+            events, kept[:] = tuple(kept), ()
+            await self._send(workflow, instance_id, events)
 
     def running_steps(self, workflow: str, instance_id: str) -> Sequence[StepRecord]:
         """The steps of an instance whose functions run."""
@@ -171,9 +169,15 @@ class HeldEngine:
 
     def _introspect(self, instance: Instance) -> ModifiedInstance:
         found = self.of_one(instance.workflow, instance.id)
+        events, found.own.events[:] = tuple(found.own.events), ()
         if found.generation != instance.generation:
             found.generation = instance.generation
-            found.own.events.extend(self.of_all(instance.workflow).events)
-        if found.own.events:
-            self.host.spawn(self.send_events(instance.workflow, instance.id), name="mocked_events")
+            events += tuple(self.of_all(instance.workflow).events)
+        if events:
+            self.host.spawn(self._send(instance.workflow, instance.id, events), name="mocked_events")
         return found
+
+    async def _send(self, workflow: str, instance_id: str, events: Sequence[tuple[str, bytes]]) -> None:
+        assert self._runner is not None, "there is an instance, so there is who runs it"
+        for event_type, payload in events:
+            self._runner.tell(await self.journal.send_event(workflow, instance_id, event_type, payload, self.now_ms()))

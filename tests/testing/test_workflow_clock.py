@@ -209,10 +209,16 @@ async def test_a_workflow_that_never_rests_is_named(
             async def run(self, event, step):
                 while True:
                     await step.sleep("no time", 0)
+                    begun.set()
+
+        begun = None
     """
     project = await opened(endless)
+    begun = asyncio.Event()
+    monkeypatch.setattr("entry.begun", begun)
     monkeypatch.setattr("edge.runtime.testing.workflow_engine.SETTLE_SECONDS_MAX", 0.1)
     await project.env.ORDERS.create(id="a")
+    await begun.wait()
     with pytest.raises(RuntimeError, match=r"within 0\.1 s of real time\. Instances that run: orders/a\. Does one"):
         await project.workflows.settle()
 
