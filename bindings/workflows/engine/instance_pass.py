@@ -14,13 +14,13 @@ from contextvars import ContextVar
 from datetime import UTC, datetime
 from enum import Enum
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, TypeVar
-from weakref import WeakSet
 
 from ....runtime.core.context import logged_about
 from ....runtime.core.errors import BackendError
 from .. import values
 from ..errors import ErrorRecord, Interrupted, WorkflowError, WorkflowFatalError, WorkflowTimeoutError, recorded
 from ..journal.records import Finish, Kind, Pause, Progress, Status, StepKey, StepRecord, StepState
+from .branches import Branches
 from .replay import ReplayCheck
 from .results import Results, amount
 from .steps import WorkflowStep
@@ -28,6 +28,7 @@ from .timers import now_ms
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
+    from contextlib import AbstractContextManager
 
     from ....runtime.core.host import Host
     from ..definition import Definition, WorkflowWorker
@@ -45,8 +46,6 @@ LINGER_SECONDS = 1.0
 LINGER_COUNT_MAX = 30
 """A pass whose code does something else than steps, while steps wait, stays this often for so long: what it does would
 be cut short."""
-QUIET_TURNS = 8
-"""How often the event loop goes round without a step being called before all that is left is held to be waiting."""
 START_ROW_DELAY_S = 0.02
 """An attempt that takes longer is recorded when it starts, so that its number survives a crash."""
 RETRY_SECONDS = 1.0
@@ -90,20 +89,13 @@ class InstancePass:
         self._counts: dict[tuple[Kind, str], int] = {}
         self._step_count = 0
         self._unsaved: dict[StepKey, StepRecord] = {}
-        self._active_count = 0
         self._callback_count = 0
-        self._move_count = 0
-        self._waits: dict[asyncio.Future[None], int] = {}
-        self._event_waits: dict[asyncio.Future[None], str] = {}
+        self._branches = Branches(self._rest_when_quiet)
         self._is_shown_waiting = False
         self._shown_due_ms = 0
         self._leaving: Pause | None = None
         self._is_undoing = False
         self._end: Pause | Finish | _Loss | None = None
-        self._task: asyncio.Task[bytes] | None = None
-        self._side_tasks: set[asyncio.Task[Any]] = set()
-        self._branches: WeakSet[asyncio.Task[Any]] = WeakSet()
-        self._main_count = 0
         self._lingered: tuple[int, int] = (-1, 0)
         self._resting: asyncio.Task[None] | None = None
         self._generation = tools.worker.current
@@ -128,13 +120,12 @@ class InstancePass:
     @property
     def is_resting(self) -> bool:
         """Whether all that is left of it, in memory, is waiting for a time or an event."""
-        is_waiting = self._is_shown_waiting and self._active_count == len(self._waits)
-        return is_waiting and not any(wait.done() for wait in self._waits)
+        return self._is_shown_waiting and self._branches.is_still
 
     @property
     def waits_until_ms(self) -> Sequence[int]:
         """When each of its waits in memory is over."""
-        return tuple(self._waits.values())
+        return self._branches.waits_until_ms
 
     @property
     def running_steps(self) -> Sequence[StepRecord]:
@@ -143,8 +134,7 @@ class InstancePass:
 
     async def run(self) -> None:
         """Advance the instance until this pass ends; the journal knows then how it goes on."""
-        self._task = self._spawn(self._call(), "run")
-        task = self._task
+        task = self._branches.main = self._spawn(self._call(), "run")
         await asyncio.wait({task})
         if self._end is None and self._replay.is_behind:
             await self._let_branches_replay()
@@ -152,20 +142,17 @@ class InstancePass:
             self._end = self._outcome(task)
         elif not task.cancelled():
             task.exception()  # seen, so that asyncio does not report it: it is what ended the pass
-        for side in self._side_tasks:
-            side.cancel()
         if self._resting is not None:
             self._resting.cancel()
-        await asyncio.gather(*self._side_tasks, return_exceptions=True)
+        self._branches.cancel()
+        await asyncio.gather(*self._branches.in_steps, return_exceptions=True)
         await self._record_end(self._end)
 
     def stop(self, how: Pause | Finish | _Loss) -> None:
         """End this pass; the first reason holds."""
         if self._end is None:
             self._end = how
-            for task in (self._task, *self._side_tasks):
-                if task is not None:
-                    task.cancel()
+            self._branches.cancel()
 
     def abandon(self) -> None:
         """End this pass as a kill does: nothing is told to the journal."""
@@ -179,9 +166,7 @@ class InstancePass:
         """Look what became of the instance: taken away, or an event came."""
         if not await self._tools.journal.is_held(self.lease):
             self.stop(_Loss.LEASE)
-        for wait in tuple(self._event_waits):
-            if not wait.done():
-                wait.set_result(None)
+        self._branches.wake_for_events()
 
     # What steps use.
 
@@ -213,28 +198,9 @@ class InstancePass:
         """What is recorded of the first step with a name."""
         return self._records.get(StepKey(kind, name, 1))
 
-    @contextmanager
-    def active(self) -> Iterator[None]:
+    def active(self) -> AbstractContextManager[None]:
         """While a step is worked on. A step in a task of its own is cancelled when the pass ends."""
-        task = asyncio.current_task()
-        is_side = task is not None and task is not self._task and task not in self._side_tasks
-        if is_side and task is not None:
-            self._side_tasks.add(task)
-            self._branches.add(task)
-        is_main = task is self._task
-        self._main_count += is_main
-        self._active_count += 1
-        self._move_count += 1
-        try:
-            yield
-        finally:
-            self._main_count -= is_main
-            self._active_count -= 1
-            self._move_count += 1
-            if is_side and task is not None:
-                self._side_tasks.discard(task)
-            if self._waits:
-                self._rest_when_quiet()
+        return self._branches.active()
 
     @contextmanager
     def callback(self, record: StepRecord, timeout_ms: int) -> Iterator[None]:
@@ -269,9 +235,9 @@ class InstancePass:
         """Before anything new: where a pause that was asked for, a reload, or a termination ends the run."""
         if _depth.get():
             return
-        if self.instance.is_terminating and not self._is_undoing and self._task is not None:
+        if self.instance.is_terminating and not self._is_undoing and self._branches.main is not None:
             self._is_undoing = True
-            self._task.cancel()
+            self._branches.main.cancel()
             await asyncio.get_running_loop().create_future()
         if self._leaving is None and self._generation is not None and self._generation.is_retiring:
             self._leaving = Pause(Status.RUNNING, self.now_ms())
@@ -306,24 +272,7 @@ class InstancePass:
 
     async def wait(self, due_ms: int, *, event_type: str | None = None) -> None:
         """Return at that time, or earlier when an event came. The instance may hibernate meanwhile."""
-        woken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-
-        def wake() -> None:
-            if not woken.done():
-                woken.set_result(None)
-
-        timer = self._tools.timers.at(due_ms / 1000, wake)
-        self._waits[woken] = due_ms
-        if event_type is not None:
-            self._event_waits[woken] = event_type
-        self._rest_when_quiet()
-        try:
-            await woken
-        finally:
-            timer.cancel()
-            del self._waits[woken]
-            self._event_waits.pop(woken, None)
-            self._move_count += 1
+        await self._branches.wait(due_ms, self._tools.timers, event_type)
         self.check_open()
 
     async def begin_rollback(self, error: ErrorRecord) -> None:
@@ -410,8 +359,8 @@ class InstancePass:
         if error is not None:
             self.host.log.warning("workflow_errored", **self._named(), exc_info=error)
             return Finish(Status.ERRORED, error=self.definition.shown_error(recorded(error)))
-        if self._active_count:
-            self.host.log.warning("workflow_steps_not_awaited", **self._named(), step_count=self._active_count)
+        if count := self._branches.active_count:
+            self.host.log.warning("workflow_steps_not_awaited", **self._named(), step_count=count)
         return Finish(Status.COMPLETE, output=task.result())
 
     async def _record_end(self, end: Pause | Finish | _Loss) -> None:
@@ -475,16 +424,16 @@ class InstancePass:
 
     async def _rest(self) -> None:
         """Once everything waits: hibernate, or say `waiting` and stay."""
-        await self._quiet()
-        if self._end is not None or not self._waits or self._active_count > len(self._waits):
+        await self._branches.quiet()
+        if self._end is not None or not self._branches.is_waiting:
             return
-        due_ms = min(self._waits.values())
+        due_ms = min(self._branches.waits_until_ms)
         is_short = due_ms - self.now_ms() <= RESIDENT_WAIT_MS
         is_staying = is_short and self._may_stay
         if not is_staying and not self._is_lingering():
             if self._replay.requested_step is not None:
                 self._tell_of_divergence()
-            self.stop(Pause(Status.WAITING, due_ms, tuple(self._event_waits.values())))
+            self.stop(Pause(Status.WAITING, due_ms, self._branches.event_types))
             return
         if not self._is_shown_waiting or self._shown_due_ms != due_ms:
             waiting = Progress(status=Status.WAITING, ready_ms=due_ms)
@@ -504,18 +453,17 @@ class InstancePass:
         """Whether to stay a little longer, for code that is not in a step and may call one: it waits for an answer."""
         if self.definition.run is not None:  # a manifest's, which does nothing but steps
             return False
-        branches = (branch for branch in self._branches if branch not in self._side_tasks)
-        is_outside = not self._main_count or not all(branch.done() for branch in branches)
-        if not is_outside or (self._generation is not None and self._generation.is_retiring):
+        if not self._branches.is_outside or (self._generation is not None and self._generation.is_retiring):
             return False
         seen, count = self._lingered
-        self._lingered = self._move_count, (count + 1 if seen == self._move_count else 1)
+        moved = self._branches.move_count
+        self._lingered = moved, (count + 1 if seen == moved else 1)
         return self._lingered[1] <= (LINGER_COUNT_MAX if self._may_stay else 1)
 
     async def _let_branches_replay(self) -> None:
         """`run` is over, and a branch that nobody awaits may be on its way to what is recorded: nothing new begins."""
         self._is_over = True
-        await self._quiet()
+        await self._branches.quiet()
 
     def _tell_of_divergence(self) -> None:
         replay = self._replay
@@ -524,14 +472,6 @@ class InstancePass:
             self.host.log.warning(
                 "workflow_replay_diverged", **self._named(), recorded_step=step, requested_step=instead
             )
-
-    async def _quiet(self) -> None:
-        """Return when no step was called, and none ended, for some turns of the loop."""
-        seen = -1
-        while seen != self._move_count:
-            seen = self._move_count
-            for _ in range(QUIET_TURNS):
-                await asyncio.sleep(0)
 
     def _named(self) -> dict[str, str]:
         return {"workflow": self.instance.workflow, "instance": self.instance.id}
