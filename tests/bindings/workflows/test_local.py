@@ -290,3 +290,17 @@ async def test_a_workflow_that_is_added_while_others_run_is_run_too(start: Calla
     site.runner.tell(None)
     assert await site.output(instance) == ["added", "new"]
     assert added.of_version("1").run is earlier_run
+
+
+async def test_what_woke_goes_before_what_is_new(start: Callable[..., Any], host: FakeHost) -> None:
+    site = await start(sleeper)
+    slept = await site.create(id="slept")
+    await site.reach(slept, "waiting")
+    await site.until(lambda: not site.runner.passes)
+    await site.stop()
+    await site.create(id="new")
+    await host.advance(3601)
+    now_ms = int(host.now() * 1000)
+    (first,) = (await site.journal.claim("somebody", "orders", 1, now_ms)).claimed
+    assert first.instance.id == "slept"
+    await site.journal.take_over("somebody", 10, now_ms)

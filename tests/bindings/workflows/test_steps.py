@@ -443,3 +443,26 @@ async def test_a_delay_function_decides_the_wait(start: Callable[..., Any], host
     assert (await site.steps(instance))["x-1"].due_ms == int(host.now() * 1000) + 60_000
     await host.advance(61)
     assert await site.output(instance) == 2
+
+
+async def test_a_step_that_nobody_awaits_is_cut_at_the_end_and_told_of(start: Callable[..., Any]) -> None:
+    told: list[str] = []
+    tasks: list[asyncio.Future[Any]] = []
+
+    async def run(self: Any, event: Any, step: Any) -> Any:
+        async def endless() -> None:
+            told.append("began")
+            try:
+                await asyncio.get_running_loop().create_future()
+            finally:
+                told.append("cut")
+
+        tasks.append(asyncio.ensure_future(step.do("forgotten", endless)))
+        await step.do("awaited", lambda: 1)
+        return "done"
+
+    site = await start(run)
+    assert await site.output(await site.create()) == "done"
+    assert told == ["began", "cut"]
+    (warned,) = [values for _, event, values in site.host.log.lines if event == "workflow_steps_not_awaited"]
+    assert warned["step_count"] == 1
