@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from .conftest import Server
 
 
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 CONFIG = ', "workflows": [{"binding": "ORDERS", "name": "orders", "class_name": "Order"}]'
 ENTRY = """
 from workers import Response, WorkerEntrypoint, WorkflowEntrypoint
