@@ -32,6 +32,8 @@ TROUBLE_S = 25.0
 """How long things go wrong."""
 PATIENCE_S = 1800.0
 """How long everything may take to end once nothing goes wrong any more."""
+CLOCK_JUMPS_S = (-90, -7, 7, 600)
+"""A pause that is committed after a jump with a time read before it moves what waits by as much: within PATIENCE_S."""
 FAULTS = ("kill", "stall", "reload", "restart", "clock", "disk")
 ACTIONS = ("pause", "resume", "terminate", "undo", "restart", "restart_from", "delete")
 
@@ -120,7 +122,7 @@ class Simulation:
         elif fault == "restart":
             site.process.context.copy().run(site.restart_runner)
         elif fault == "clock":
-            self.world.move_clock(self._chance.choice((-90, -7, 7, 3_600, 365 * 86_400)))
+            self.world.move_clock(self._chance.choice(CLOCK_JUMPS_S))
         else:
             self.world.is_disk_full = True
             await asyncio.sleep(self._chance.random() * 6)
