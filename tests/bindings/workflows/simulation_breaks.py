@@ -34,6 +34,9 @@ class WithoutFence(SimulatedJournal):
     async def finish(self, lease: Lease, finish: Finish, now_ms: int) -> bool:
         return await super().finish(self._current(lease), finish, now_ms)
 
+    async def is_held(self, lease: Lease) -> bool:
+        return True
+
     def _current(self, lease: Lease) -> Lease:
         query = "SELECT fence FROM instance WHERE number = ?"
         row = self._world.connection.execute(query, (lease.number,)).fetchone()
