@@ -19,9 +19,11 @@ from .dag_run import DagRun
 from .graph import graph_json
 from .node import is_yaml_file
 from .read import Surroundings, read_manifest
+from .uses import Callables
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from ....runtime.core.env import Env
     from ....wrangler_config.worker_config import WorkerConfig
@@ -89,7 +91,8 @@ class AppliedManifests:
 
         async def run(event: dict[str, Any], step: WorkflowStep, env: Env) -> Any:
             chosen = await self._of_version(manifest, step.instance_version)
-            return await DagRun(chosen, event, step, env, self._children).run()
+            callables = Callables(env, folder_of(self._config))
+            return await DagRun(chosen, event, step, callables, self._children).run()
 
         def check_params(params: object) -> None:
             schema = manifest.params
@@ -135,4 +138,9 @@ def surroundings_of(config: WorkerConfig) -> Surroundings:
     bindings = {entry.env_name for section in config.bindings.values() for entry in section}
     manifests = config.settings.products.get("workflows", {}).values()
     bindings |= {one.binding for one in manifests if one.binding is not None}
-    return Surroundings(None if config.main is None else config.main.parent, frozenset(bindings))
+    return Surroundings(folder_of(config), frozenset(bindings))
+
+
+def folder_of(config: WorkerConfig) -> Path | None:
+    """The Worker's import root."""
+    return None if config.main is None else config.main.parent

@@ -8,25 +8,28 @@ from typing import TYPE_CHECKING, Any
 
 from ..engine.decorated_steps import CONTEXT
 from .manifest import FileFunction
-from .uses import check_call, find_callable
+from .uses import check_call
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from ....runtime.core.env import Env
     from .manifest import BindingMethod
+    from .uses import Callables
 
 
-async def call_uses(uses: FileFunction | BindingMethod, arguments: Any, env: Env, ctx: Mapping[str, Any]) -> Any:
+async def call_uses(
+    uses: FileFunction | BindingMethod, arguments: Any, callables: Callables, ctx: Mapping[str, Any]
+) -> Any:
     """What it returns. A plain function runs in a thread, so that one that computes for long holds up nobody.
 
     A thread cannot be stopped: after a timeout it goes on, and what it returns is dropped.
 
     Raises:
-        WorkflowFatalError: it is not there, or does not take these arguments.
+        WorkflowFatalError: it does not take these arguments.
+        BindingError: it is not there.
         Exception: what it raised.
     """
-    function = find_callable(uses, env)
+    function = callables.find(uses)
     positional = arguments if isinstance(arguments, list) else []
     named = {} if isinstance(arguments, list) else dict(arguments)
     if CONTEXT not in named and _takes_context(function):

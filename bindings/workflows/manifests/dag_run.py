@@ -28,10 +28,10 @@ from .problems import echo
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from ....runtime.core.env import Env
     from ..engine.steps import WorkflowStep
     from .children import Children
     from .manifest import Manifest, Step
+    from .uses import Callables
 
 _KINDS = {NodeKind.SLEEP: Kind.SLEEP, NodeKind.SLEEP_UNTIL: Kind.SLEEP, NodeKind.WAIT: Kind.WAIT}
 """What the engine records of a node; a task's call otherwise."""
@@ -42,12 +42,17 @@ class DagRun:
     """One pass over a manifest."""
 
     def __init__(
-        self, manifest: Manifest, event: Mapping[str, Any], step: WorkflowStep, env: Env, children: Children
+        self,
+        manifest: Manifest,
+        event: Mapping[str, Any],
+        step: WorkflowStep,
+        callables: Callables,
+        children: Children,
     ) -> None:
         self._manifest = manifest
         self.event = event
         self.engine = step
-        self.env = env
+        self.callables = callables
         self.children = children
         self.scope: dict[str, Any] = {}
         self._nodes: dict[str, _Node] = {}
@@ -273,7 +278,7 @@ class _Item:
         self.is_busy = True
         try:
             arguments = evaluate(self.node.step.arguments, self._scope)
-            return await call_uses(self.node.step.target, arguments, self._run.env, ctx)
+            return await call_uses(self.node.step.target, arguments, self._run.callables, ctx)
         except Exception as error:
             self.is_busy = False
             if self._run.is_failing:  # no other attempt is waited for
@@ -286,4 +291,4 @@ class _Item:
         error = about["error"]
         told = {"name": getattr(error, "name", type(error).__name__), "message": getattr(error, "message", str(error))}
         arguments = evaluate(undo.arguments, {**self._scope, "error": told, "output": about["output"]})
-        await call_uses(undo.uses, arguments, self._run.env, about["ctx"])
+        await call_uses(undo.uses, arguments, self._run.callables, about["ctx"])

@@ -6,7 +6,8 @@ import ast
 import importlib
 import inspect
 import re
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ....runtime.core.errors import BindingError
 from ..errors import WorkflowFatalError
@@ -15,7 +16,6 @@ from .problems import did_you_mean, echo
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
     from ....runtime.core.env import Env
 
@@ -68,22 +68,38 @@ def _top_names(tree: ast.Module) -> tuple[set[str], bool]:
     return names, is_open
 
 
-def find_callable(uses: FileFunction | BindingMethod, env: Env) -> Callable[..., Any]:
-    """What a task calls, of the code that is loaded now: the Worker's folder is the import root.
+class Callables(NamedTuple):
+    """Where what tasks call is found, of the code that is loaded now."""
 
-    Raises:
-        BindingError: it is not there; it may be once somebody saves the file, so it is tried again as any failure.
-        Exception: what the file raised while it was imported.
-    """
-    if isinstance(uses, BindingMethod):
-        found: Callable[..., Any] | None = getattr(getattr(env, uses.binding, None), uses.method, None)
-    else:
-        name = uses.path.removesuffix(".py").replace("/", ".")
-        found = getattr(importlib.import_module(name), uses.name, None)
-    if not callable(found):
-        what = "method" if isinstance(uses, BindingMethod) else "function"
-        raise BindingError(f"{uses}: there is no such {what}.", name="TypeError")
-    return found
+    env: Env
+    folder: Path | None
+    """The Worker's import root; None: it has no file."""
+
+    def find(self, uses: FileFunction | BindingMethod) -> Callable[..., Any]:
+        """What a task calls.
+
+        Raises:
+            BindingError: it is not there; it may be once somebody saves the file, so it is tried again as any failure.
+            Exception: what the file raised while it was imported.
+        """
+        if isinstance(uses, BindingMethod):
+            found = getattr(getattr(self.env, uses.binding, None), uses.method, None)
+        else:
+            found = self._function(uses)
+        if not callable(found):
+            what = "method" if isinstance(uses, BindingMethod) else "function"
+            raise BindingError(f"{uses}: there is no such {what}.", name="TypeError")
+        called: Callable[..., Any] = found
+        return called
+
+    def _function(self, uses: FileFunction) -> Any:
+        if self.folder is None or not (self.folder / uses.path).is_file():
+            return None
+        module = importlib.import_module(uses.path.removesuffix(".py").replace("/", "."))
+        if Path(module.__file__ or "") != self.folder / uses.path:
+            hidden = f"{uses.path} hides behind the module {module.__name__!r} that is loaded already: rename it."
+            raise BindingError(hidden, name="ImportError")
+        return getattr(module, uses.name, None)
 
 
 def check_call(uses: object, function: Callable[..., Any], arguments: Any, named: dict[str, Any]) -> None:

@@ -257,6 +257,16 @@ async def test_arguments_that_a_function_does_not_take_are_told(serve: Callable[
     assert error["message"].startswith("./media.py:probe cannot be called with ['kye']: ")
 
 
+async def test_a_file_that_hides_behind_a_loaded_module_is_not_mistaken_for_it(
+    serve: Callable[..., Any], write: Callable[[str, str], None]
+) -> None:
+    write("json.py", "def dumps(obj): return 'mine'\n")
+    text = 'kind: Workflow/v1\nsteps: {a: {uses: "./json.py:dumps", with: [1], retries: {limit: 0, delay: 0}}}'
+    site = await serve(text)
+    error = await site.error(await site.create())
+    assert error["message"] == "json.py hides behind the module 'json' that is loaded already: rename it."
+
+
 async def test_params_are_checked_when_an_instance_is_created(serve: Callable[..., Any]) -> None:
     site = await serve("""
         kind: Workflow/v1
