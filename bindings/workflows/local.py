@@ -1,120 +1,39 @@
-"""Workflows on this machine's disk: the journal in SQLite, and a runner that advances what is in it."""
+"""Workflows on this machine's disk. Where there are none, and never were, nothing is opened until there is one."""
 
 from __future__ import annotations
 
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
-from ...runtime.core.errors import UnsupportedError
 from ..spec import Opened
-from .admission import Admission
-from .definition import definition_of
-from .engine.doorbell import Doorbells
-from .engine.runner import WorkflowRunner
-from .engine_settings import engine_settings
-from .journal.sqlite_journal import open_journal
-from .manifests.applied import AppliedManifests
-from .registry import Registry
-from .schedules import Missed, WorkflowSchedules
-from .service import WorkflowService
-from .workflow import Workflow, WorkflowTools
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
-    from ...runtime.core.host import LocalHost
-    from ...wrangler_config.worker_config import WorkerConfig
-    from ..spec import Site, Source
+    from ..spec import Site
     from . import WorkflowEntry
-    from .definition import WorkflowWorker
+
+FOLDER_NAME = "workflows"
+"""Of the state folder."""
+JOURNAL_FILE = f"{FOLDER_NAME}/workflows.sqlite"
+DOORBELLS_NAME = "runners"
+"""In that folder: the doorbells of all processes."""
 
 
 @asynccontextmanager
 async def open_binding(entries: Sequence[WorkflowEntry], site: Site) -> AsyncIterator[Opened]:
-    """Open the journal; it stays open across config reloads, and instances go on after them.
+    """Open what `open_workflows` opens, raising as it does: now, or once somebody asks for workflows."""
+    has_settings = any(site.config.settings.products.get(section) for section in ("workflows", "grpc"))
+    if entries or has_settings or site.worker is None or (site.host.state_dir / JOURNAL_FILE).exists():
+        from .open_workflows import open_workflows  # noqa: PLC0415 - costs the start of a Worker without workflows 50 ms
 
-    Raises:
-        UnsupportedError: a workflow whose class is in another Worker.
-        ManifestError: a manifest that edge.toml names cannot be used.
-    """
-    for entry in entries:
-        if entry.script_name not in {None, site.config.name}:
-            msg = (
-                f'workflows "{entry.name}" names script_name "{entry.script_name}", another Worker, which Edge cannot '
-                f"reach yet. Move the class into this Worker and leave script_name out."
-            )
-            raise UnsupportedError(msg)
-    host: LocalHost = site.host
-    folder = host.state_dir / "workflows"
-    path = folder / "workflows.sqlite"
-    # Two bindings may name one workflow.
-    made = {entry.name: definition_of(entry, site.config, is_dev=site.is_preview) for entry in entries}
-    definitions = list(made.values())
-    worker = cast("WorkflowWorker", site.worker)
-    settings = engine_settings(site.config)
-    key = ("workflows", path, settings.durability)
-    doorbells = Doorbells(folder / "runners")
-    async with host.lease(key, lambda: open_journal(path, settings.durability)) as journal:
-        runner = WorkflowRunner(
-            journal,
-            definitions,
-            worker,
-            host,
-            doorbells,
-            crash_count_max=settings.crash_count_max,
-            resident_count_max=settings.resident_count_max,
-        )
-        tools = WorkflowTools(journal, host, runner.tell, runner.versions.current, Admission(journal, host))
+        async with open_workflows(entries, site) as opened:
+            yield opened
+        return
+    from .late_workflows import LateWorkflows  # noqa: PLC0415 - as above
 
-        def on_change() -> None:
-            doorbells.ring_all()  # this process's runner, too
-            schedules.look()
-
-        registry = Registry(
-            journal,
-            host,
-            site.config,
-            worker,
-            runner.definitions,
-            manifests=AppliedManifests(tools, runner.definitions, site.config),
-            is_dev=site.is_preview,
-            on_change=on_change,
-        )
-        schedules = WorkflowSchedules(tools, registry, missed=Missed(settings.missed_schedules))
-        runner.on_ring = registry.look
-        await registry.declare(entries)
-        bound = {entry.env_name: entry.name for entry in entries} | _bound_manifests(site.config)
-        live = runner.definitions
-        service = WorkflowService(tools, registry)
-        try:
-            yield Opened(
-                env={env_name: Workflow(live[name], tools, live=live) for env_name, name in bound.items()},
-                resources=bound,
-                sources=[] if site.worker is None else [runner, registry, schedules, *_grpc(site, service)],
-                admin=service,
-            )
-        finally:
-            await service.aclose()
-
-
-def _bound_manifests(config: WorkerConfig) -> dict[str, str]:
-    """Name in `env` -> workflow, of the manifests of edge.toml."""
-    settings = config.settings.products.get("workflows", {})
-    return {one.binding: name for name, one in settings.items() if one.manifest is not None and one.binding is not None}
-
-
-def _grpc(site: Site, service: WorkflowService) -> list[Source]:
-    """The server that `[grpc]` of edge.toml asks for; of several processes the first one has it.
-
-    Raises:
-        UnsupportedError: grpcio is not installed.
-    """
-    settings = site.config.settings.products.get("grpc")
-    if settings is None or settings.port is None or site.host.process_slot != 0:
-        return []
+    late = LateWorkflows(site)
     try:
-        from .rpc.grpc_server import GrpcServer  # noqa: PLC0415 - an extra
-    except ImportError as error:
-        msg = "[grpc] in edge.toml needs grpcio: pip install 'edge-workers[grpc]', or remove the section."
-        raise UnsupportedError(msg) from error
-    return [GrpcServer(service, site.host, settings.port)]
+        yield Opened(env={}, sources=[late], admin=late)
+    finally:
+        await late.aclose()
