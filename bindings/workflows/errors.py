@@ -86,10 +86,19 @@ _SAME_CLASS: dict[str, type[Exception]] = {
 def recorded(error: BaseException) -> ErrorRecord:
     """What the journal keeps of an error."""
     if isinstance(error, NonRetryableError):  # a subclass must stay non-retryable
-        return ErrorRecord(NonRetryableError.__name__, str(error)[:MESSAGE_CHARS_MAX])
+        return ErrorRecord(NonRetryableError.__name__, _message_of(error))
     if isinstance(error, BindingError):
-        return ErrorRecord(error.name, error.message[:MESSAGE_CHARS_MAX])
-    return ErrorRecord(type(error).__name__, str(error)[:MESSAGE_CHARS_MAX])
+        return ErrorRecord(error.name, _message_of(error))
+    return ErrorRecord(type(error).__name__, _message_of(error))
+
+
+def _message_of(error: BaseException) -> str:
+    """Its text as a database takes it: half a surrogate pair becomes a question mark."""
+    try:
+        text = error.message if isinstance(error, BindingError) else str(error)
+    except Exception as failure:  # noqa: BLE001 - user code too: __str__
+        text = f"(its text cannot be read: {type(failure).__name__})"
+    return text[:MESSAGE_CHARS_MAX].encode(errors="replace").decode()
 
 
 def raised(record: ErrorRecord) -> Exception:

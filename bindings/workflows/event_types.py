@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 from .errors import WorkflowFatalError
 
 EVENT_TYPE_CHARS_MAX = 100
+_HALF_PAIR = re.compile("[\ud800-\udfff]")
 
 
 def require_event_type(event_type: object) -> str:
@@ -13,7 +16,8 @@ def require_event_type(event_type: object) -> str:
     Raises:
         WorkflowFatalError: no text of 1 to 100 characters.
     """
-    if not isinstance(event_type, str) or not 1 <= len(event_type) <= EVENT_TYPE_CHARS_MAX:
+    is_text = isinstance(event_type, str) and (event_type.isascii() or not _HALF_PAIR.search(event_type))
+    if not isinstance(event_type, str) or not is_text or not 1 <= len(event_type) <= EVENT_TYPE_CHARS_MAX:
         msg = f"The type of an event is a text of 1 to {EVENT_TYPE_CHARS_MAX} characters, got {event_type!r:.200}."
         raise WorkflowFatalError(msg)
     return event_type

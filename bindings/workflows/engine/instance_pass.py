@@ -146,7 +146,7 @@ class InstancePass:
             self._resting.cancel()
         self._branches.cancel()
         await asyncio.gather(*self._branches.in_steps, return_exceptions=True)
-        await self._record_end(self._end)
+        await self.record_end(self._end)
 
     def stop(self, how: Pause | Finish | _Loss) -> None:
         """End this pass; the first reason holds."""
@@ -363,7 +363,7 @@ class InstancePass:
             self.host.log.warning("workflow_steps_not_awaited", **self._named(), step_count=count)
         return Finish(Status.COMPLETE, output=task.result())
 
-    async def _record_end(self, end: Pause | Finish | _Loss) -> None:
+    async def record_end(self, end: Pause | Finish | _Loss) -> None:
         """Tell the journal, however long the disk is full: what `run` returned must not be lost."""
         while end is not _Loss.LEASE:
             how = Pause(Status.RUNNING, self.now_ms()) if isinstance(end, _Loss) else end

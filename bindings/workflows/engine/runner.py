@@ -226,7 +226,7 @@ class WorkflowRunner:
         except Exception as error:  # a defect of ours: nothing of one instance may stop the others
             self._host.log.error("workflow_pass_failed", instance=one.instance.id, exc_info=error)
             pause = Pause(Status.RUNNING, self._now_ms() + int(LOOK_SECONDS * 1000))
-            await self._journal.release(one.lease, pause, self._now_ms())
+            await one.record_end(pause)
         finally:
             if self._passes.get(number) is one:
                 del self._passes[number]

@@ -345,10 +345,17 @@ def _takes_argument(function: Callable[..., Any]) -> bool:
 
 
 def _check_name(name: object) -> str:
-    is_short = isinstance(name, str) and len(name.encode("utf-16-le", "surrogatepass")) // 2 <= NAME_CHARS_MAX
-    if not isinstance(name, str) or not is_short or min(name, default=" ") < " ":
+    if not isinstance(name, str) or not _is_good_name(name):
         raise WorkflowFatalError(f'Step name "{name}" exceeds max length (256 chars) or invalid characters found')
     return name
+
+
+def _is_good_name(name: str) -> bool:
+    try:
+        length = len(name.encode("utf-16-le")) // 2
+    except UnicodeEncodeError:  # half a surrogate pair
+        return False
+    return length <= NAME_CHARS_MAX and min(name, default=" ") >= " "
 
 
 def _milliseconds(name: str, timestamp: object) -> int:

@@ -193,3 +193,13 @@ def test_a_finished_step_is_called_again_only_when_its_write_was_cut(crash_point
     simulation.run()
     repeated = sum(simulation.finished_calls.values()) - 3
     assert 0 <= repeated <= len(crash_points)
+
+
+class _Mute(Exception):
+    def __str__(self) -> str:
+        raise LookupError
+
+
+def test_an_error_whose_text_no_database_takes_is_recorded_all_the_same() -> None:
+    assert recorded(OSError("half \ud800")).message == "half ?"
+    assert recorded(_Mute()).message == "(its text cannot be read: LookupError)"

@@ -324,12 +324,23 @@ async def test_sleeping_until_the_past_is_refused(start: Callable[..., Any], hos
     [
         (lambda step: step.do("a" * 257, print), f'Step name "{"a" * 257}" exceeds max length'),
         (lambda step: step.do("a\n", print), 'Step name "a\n" exceeds max length'),
+        (lambda step: step.do("\ud800", print), 'Step name "\ud800" exceeds max length'),
+        (lambda step: step.wait_for_event("w", "\ud800"), "The type of an event is a text of 1 to 100 characters"),
         (lambda step: step.do("a", print, config={"retries": {"limit": 1}}), 'Step config for "a" is in a invalid'),
         (lambda step: step.do("a", print, config={"other": 1}), 'Step config for "a" is in a invalid'),
         (lambda step: step.sleep("a", "soon"), "The duration of sleep \"a\" is 'soon'"),
         (lambda step: step.wait_for_event("a", ""), "The type of an event is"),
     ],
-    ids=["long name", "control character", "half a retry", "unknown key", "no duration", "no type"],
+    ids=[
+        "long name",
+        "control character",
+        "half a pair",
+        "type with half a pair",
+        "half a retry",
+        "unknown key",
+        "no duration",
+        "no type",
+    ],
 )
 async def test_a_wrong_call_is_told_and_can_be_caught(
     start: Callable[..., Any], call: Callable[..., Any], message: str
