@@ -96,7 +96,9 @@ def _plain(value: Any, parents: tuple[int, ...], types: Mapping[str, type]) -> A
     if kind is list or kind is tuple:
         return [_plain(item, inner, types) for item in value]
     if kind is dict:
-        if "$" not in value and all(type(key) is str for key in value):
+        if "$" not in value and _ONLY_STR.issuperset(map(type, value)):
+            if _AS_IS.issuperset(map(type, value.values())):
+                return value
             return {key: _plain(item, inner, types) for key, item in value.items()}
         return _tagged("map", [[_plain(key, inner, types), _plain(item, inner, types)] for key, item in value.items()])
     if isinstance(value, set | frozenset):
@@ -132,6 +134,7 @@ def _fields(value: Any) -> dict[str, Any]:
     raise BindingError(msg, name="DataCloneError")
 
 
+_ONLY_STR = frozenset({str})
 _AS_IS = frozenset({str, int, float, bool, type(None)})
 
 

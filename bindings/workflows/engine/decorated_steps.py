@@ -18,14 +18,12 @@ Source: cloudflare/workers-py packages/runtime-sdk 1.9.5, entrypoints.py; spec "
 from __future__ import annotations
 
 import asyncio
-import inspect
 from typing import TYPE_CHECKING, Any
+
+from .callables import CONTEXT, parameter_names
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
-
-CONTEXT = "ctx"
-"""The parameter that gets the step's context."""
 
 
 class DecoratedSteps:
@@ -73,7 +71,7 @@ class DecoratedSteps:
         Raises:
             TypeError: a parameter that no step gives.
         """
-        wanted = [name for name in inspect.signature(step.function).parameters if name != CONTEXT]
+        wanted = [name for name in step.parameters if name != CONTEXT]
         if self._is_implicit:
             for name in wanted:
                 if name not in self._by_name or self._by_name[name] is step:
@@ -94,7 +92,7 @@ class DecoratedSteps:
         else:
             found = [await one() for one in dependencies.values()]
         arguments = dict(zip(dependencies, found, strict=True))
-        takes_context = CONTEXT in inspect.signature(step.function).parameters
+        takes_context = CONTEXT in step.parameters
 
         def callback(context: Mapping[str, Any]) -> Any:
             return step.function(**arguments, **({CONTEXT: context} if takes_context else {}))
@@ -117,6 +115,7 @@ class DecoratedStep:
     ) -> None:
         self._steps = steps
         self.function = function
+        self.parameters = parameter_names(function)
         self.name = name
         self.is_concurrent = is_concurrent
         self.options = options

@@ -89,6 +89,8 @@ class InstancePass:
         self._counts: dict[tuple[Kind, str], int] = {}
         self._step_count = 0
         self._unsaved: dict[StepKey, StepRecord] = {}
+        self._unsaved_at = 0.0
+        self._is_flush_timed = False
         self._callback_count = 0
         self._branches = Branches(self._rest_when_quiet)
         self._is_shown_waiting = False
@@ -256,8 +258,12 @@ class InstancePass:
 
     def save_soon(self, record: StepRecord) -> None:
         """Record that an attempt started, with whatever is saved next, or a little later."""
+        now = self.host.now()
+        if not self._unsaved:
+            self._unsaved_at = now
         self._unsaved[record.key] = self._records[record.key] = record
-        self._tools.timers.at(self.host.now() + START_ROW_DELAY_S, self._flush_soon)
+        if not self._is_flush_timed:
+            self._time_flush(now)
 
     async def take_event(self, record: StepRecord, *, otherwise: StepRecord) -> StepRecord:
         """Complete a wait with the oldest event of its type, or record `otherwise`."""
@@ -414,8 +420,19 @@ class InstancePass:
             self.stop(self._leaving)
             raise Interrupted
 
-    def _flush_soon(self) -> None:
-        if self._unsaved and self._end is None:
+    def _time_flush(self, now: float) -> None:
+        """One timer for all steps of the pass: most are saved long before it, and each would leave one behind."""
+        self._is_flush_timed = True
+        self._tools.timers.at(max(self._unsaved_at + START_ROW_DELAY_S, now), self._flush_late)
+
+    def _flush_late(self) -> None:
+        self._is_flush_timed = False
+        if not self._unsaved or self._end is not None:
+            return
+        now = self.host.now()
+        if now < self._unsaved_at + START_ROW_DELAY_S:  # what was unsaved then is saved
+            self._time_flush(now)
+        else:
             self._spawn(_quietly(self._flush), "flush")
 
     def _rest_when_quiet(self) -> None:

@@ -18,7 +18,6 @@ import inspect
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
-from types import FunctionType
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ....runtime.core.errors import UnsupportedError
@@ -35,7 +34,8 @@ from ..errors import (
 from ..event_types import require_event_type
 from ..journal.records import Kind, StepKey, StepRecord, StepState
 from . import decisions
-from .decorated_steps import CONTEXT, DecoratedSteps
+from .callables import takes_argument
+from .decorated_steps import DecoratedSteps
 from .retries import DELAY_FUNCTION_MS_MAX, StepConfig, read_config, retry_wait_ms
 
 if TYPE_CHECKING:
@@ -313,7 +313,7 @@ class _Callback(NamedTuple):
     """In place of `ctx`."""
 
     async def call(self, context: Mapping[str, Any]) -> Any:
-        returned = self.function(self.argument or context) if _takes_argument(self.function) else self.function()
+        returned = self.function(self.argument or context) if takes_argument(self.function) else self.function()
         return await returned if inspect.isawaitable(returned) else returned
 
 
@@ -324,24 +324,6 @@ _NOT_RETRIED = (
     UnsupportedError,
     values.CyclicValueError,
 )
-
-
-def _takes_argument(function: Callable[..., Any]) -> bool:
-    """A parameter with a default is the function's own, as in `lambda name=name: ...`, unless it is called `ctx`."""
-    if type(function) is FunctionType and not hasattr(function, "__wrapped__"):  # nearly all are: 20 times as fast
-        code = function.__code__
-        own_count = len(function.__defaults__ or ())
-        is_open = bool(code.co_flags & inspect.CO_VARARGS)
-        return is_open or code.co_argcount > own_count or CONTEXT in code.co_varnames[: code.co_argcount]
-    try:
-        parameters = inspect.signature(function).parameters.values()
-    except ValueError:  # a builtin without a signature
-        return False
-    kinds = {inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD}
-    own = inspect.Parameter.empty
-    return any(
-        p.kind is p.VAR_POSITIONAL or (p.kind in kinds and (p.default is own or p.name == CONTEXT)) for p in parameters
-    )
 
 
 def _check_name(name: object) -> str:

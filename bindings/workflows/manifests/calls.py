@@ -6,7 +6,7 @@ import asyncio
 import inspect
 from typing import TYPE_CHECKING, Any
 
-from ..engine.decorated_steps import CONTEXT
+from ..engine.callables import CONTEXT
 from .manifest import FileFunction
 from .uses import check_call
 
