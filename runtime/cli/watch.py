@@ -19,6 +19,8 @@ DEBOUNCE_MS = 50
 """Changes are collected at most so long ..."""
 STEP_MS = 10
 """... and given as soon as none came for so long."""
+EMPTY_MS = 200
+"""How long a file that was emptied may take to be filled: many editors truncate it before they write."""
 WAIT_MS = 60_000
 POLL_MS = 200
 """Where the system tells nothing and files must be looked at (WATCHFILES_FORCE_POLLING=1)."""
@@ -46,6 +48,8 @@ async def changes_in(folders: Callable[[], set[Path]]) -> AsyncIterator[set[Path
                 if missed or is_first:
                     yield missed
             if found := _paths(await asyncio.to_thread(watcher.watch, DEBOUNCE_MS, STEP_MS, WAIT_MS, stop)):
+                if any(map(_is_empty, found)):
+                    found |= _paths(await asyncio.to_thread(watcher.watch, DEBOUNCE_MS, STEP_MS, EMPTY_MS, stop))
                 yield found
     finally:
         stop.set()  # the thread ends within a step
@@ -73,6 +77,13 @@ def _open(folders: set[Path]) -> Any:
 def _paths(found: Any) -> set[Path]:
     """Nothing, when the watcher says "timeout", "stop" or "signal"."""
     return {Path(path) for _, path in found} if isinstance(found, set) else set()
+
+
+def _is_empty(path: Path) -> bool:
+    try:
+        return path.stat().st_size == 0
+    except OSError:  # deleted since
+        return False
 
 
 def _is_venv(folder: Path) -> bool:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 EDGE = Path(sys.executable).parent / "edge"
-SECONDS_MAX = 30
+SECONDS_MAX = 60
 """After which a child that hangs is killed, so that the test fails instead of waiting."""
 
 

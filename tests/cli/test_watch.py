@@ -6,11 +6,14 @@ import asyncio
 from contextlib import aclosing
 from typing import TYPE_CHECKING
 
+from edge.runtime.cli import watch
 from edge.runtime.cli.watch import changes_in, folders_with_modules
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
     from pathlib import Path
+
+    import pytest
 
 
 async def test_writes_renames_and_deletes_are_told(tmp_path: Path) -> None:
@@ -24,6 +27,28 @@ async def test_writes_renames_and_deletes_are_told(tmp_path: Path) -> None:
         assert file in await until(changes, file)
         file.unlink()
         assert file in await until(changes, file)
+
+
+async def test_a_file_that_is_emptied_before_it_is_written_is_told_once_it_is_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "a.py"
+    file.write_text("1")
+    is_empty = watch._is_empty
+
+    def fill(path: Path) -> bool:
+        """Write on, now that it was seen."""
+        was_empty = is_empty(path)
+        if was_empty:
+            path.write_text("12")
+        return was_empty
+
+    monkeypatch.setattr(watch, "_is_empty", fill)
+    async with aclosing(watching({tmp_path})) as changes:
+        await anext(changes)
+        file.write_text("")
+        assert file in await until(changes, file)
+        assert file.read_text() == "12"
 
 
 async def test_a_folder_that_joins_is_watched_and_nothing_between_is_lost(tmp_path: Path) -> None:
