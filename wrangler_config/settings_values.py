@@ -128,7 +128,8 @@ def salvaged(cls: type[Any], refused_value: Any) -> tuple[Any, frozenset[tuple[s
         places = [one["loc"] for one in error.errors(include_url=False)]
         gaps = {item for place in places if (item := _object_in_array(value, place)) is not None}
         wrong = frozenset({*gaps, *(_remove(value, place) for place in places if place[:2] not in gaps)})
-    arrays = {name: {number for array, number in gaps if array == name} for name, _ in gaps}
+    # An array with an item that is no object was taken out whole.
+    arrays = {name: {number for array, number in gaps if array == name} for name, _ in gaps if name in value}
     for name, numbers in arrays.items():
         value[name] = [item for number, item in enumerate(value[name]) if number not in numbers]
     try:

@@ -349,6 +349,14 @@ def test_a_wrong_type_in_one_step_hides_no_problem_of_the_others(project: Projec
     assert report.count("edge.toml:") == 5
 
 
+def test_a_step_that_is_no_object_beside_one_of_a_wrong_type_is_told(project: Project) -> None:
+    project.config()
+    project.write("edge.toml", "[ingest]\nsteps = [{ type = 'mask', paths = 5 }, 5]")
+    told = project.refusal()
+    assert 'Expected "ingest.steps[0].paths" to be of type array but got 5.' in told
+    assert '"ingest.steps[1].type" is a required field.' in told
+
+
 def test_a_wrong_type_hides_no_other_problem_of_its_entry(project: Project) -> None:
     project.config()
     project.write(
