@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ..bindings.spec import EventClaim
-    from ..wrangler_config.section import ProductSettings
+    from ..wrangler_config.section import Problem, ProductSettings, ReadProducts
     from ..wrangler_config.worker_config import WorkerConfig
     from .core.host import Host, LocalHost
     from .core.request import Request
@@ -45,8 +45,10 @@ class ConfigChoice(NamedTuple):
     env_files: Sequence[Path] = ()
 
 
-def load_config(choice: ConfigChoice) -> WorkerConfig:
-    """Read and check the config.
+def load_config(
+    choice: ConfigChoice, *, further: Callable[[ReadProducts], Sequence[Problem]] | None = None
+) -> WorkerConfig:
+    """Read and check the config; `further` as in `load`: what a start has no time to look for.
 
     Raises:
         ConfigError: no config, or errors in it; the text lists every one.
@@ -58,6 +60,7 @@ def load_config(choice: ConfigChoice) -> WorkerConfig:
         environment=choice.environment,
         sections=_entry_types(),
         products=product_settings,
+        further=further,
         var_overrides=choice.var_overrides,
         env_files=choice.env_files,
     )

@@ -59,6 +59,10 @@ class Diagnostics:
     def has_errors(self) -> bool:
         return any(found.severity == "error" for found in self._found) or any(part.has_errors for part in self.parts)
 
+    def has_error_in(self, at: Path) -> bool:
+        """Was an error told of this value, or of something inside it?"""
+        return any(found.at[: len(at)] == at for found in self._all("error"))
+
     def warnings(self) -> list[str]:
         """Every warning and note as `file:line:col: text`, in file order."""
         found = sorted(self._all("warning"), key=lambda one: self.document.offset(one.at))

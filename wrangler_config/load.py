@@ -19,7 +19,7 @@ from .worker_config import LOCAL_ACCOUNT_ID, DevSettings, WorkerConfig
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from .section import ProductSettings
+    from .section import Problem, ProductSettings, ReadProducts
     from .settings import CheckedSettings
 
 DEFAULT_NAME = "worker"
@@ -33,6 +33,7 @@ def load(
     environment: str | None,
     sections: Mapping[str, type[Any]],
     products: Callable[[], Sequence[ProductSettings]] = tuple,
+    further: Callable[[ReadProducts], Sequence[Problem]] | None = None,
     start: Path | None = None,
     var_overrides: Mapping[str, str] | None = None,
     env_files: Sequence[Path] = (),
@@ -44,6 +45,7 @@ def load(
         environment: `--env`; None asks CLOUDFLARE_ENV, "" is the top level.
         sections: binding section -> its entry dataclass (section.py says what one may declare).
         products: what sections of edge.toml bindings bring; asked only where there is such a file.
+        further: what else is wrong in those sections, where something is declared; its problems are told with the rest.
         start: where the search begins; the current folder by default.
         var_overrides: `--var NAME:value`.
         env_files: `--env-file`, in place of .dev.vars and .env.
@@ -64,7 +66,7 @@ def load(
     )
     bindings = {} if report.has_errors else entries_of(levels, sections)
     place = SettingsPlace(file.parent, file.name, None if report.has_errors else bindings)
-    checked, settings_report = _load_settings(place, levels.environment, variables.values, products)
+    checked, settings_report = _load_settings(place, levels.environment, variables.values, products, further)
     _require_whole(report, settings_report)
 
     unsupported = unsupported_names(levels, sections, report)
@@ -175,6 +177,7 @@ def _load_settings(
     environment: str | None,
     variables: Mapping[str, Any],
     products: Callable[[], Sequence[ProductSettings]],
+    further: Callable[[ReadProducts], Sequence[Problem]] | None,
 ) -> tuple[CheckedSettings, Diagnostics | None]:
     from .settings import CheckedSettings, check_settings  # noqa: PLC0415 - most projects have no settings file
 
@@ -186,7 +189,13 @@ def _load_settings(
     if not document.is_object:
         report.error("The file must hold one JSON object: { ... }.")
     checked = check_settings(
-        Located(document.value), environment, variables=variables, products=products(), place=place, report=report
+        Located(document.value),
+        environment,
+        variables=variables,
+        products=products(),
+        further=further,
+        place=place,
+        report=report,
     )
     return checked, report
 

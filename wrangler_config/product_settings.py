@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, get_args, get_origin
 
 from .parse import Located
-from .section import Problem, RestType
+from .section import Problem, ReadProducts, RestType
 from .settings_values import (
     refuse_secrets_inside,
     refuse_written_secrets,
@@ -18,7 +18,7 @@ from .settings_values import (
 from .shape import expected, type_hints, warn_of_unknown
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from .diagnostics import Diagnostics
     from .section import ProductSettings, SettingsPlace
@@ -34,6 +34,10 @@ class Sections:
     report: Diagnostics
     refused: set[tuple[str | int, ...]] = field(default_factory=set)
     """Members of a wrong type: reported, and as if they were not there for what is checked next."""
+
+    def prefix_of(self, at: tuple[str | int, ...]) -> tuple[str | int, ...]:
+        """What goes before a `Problem.at` in this file: nothing, or ("env", "prod")."""
+        return self.written[str(at[0])].at[:-1]
 
 
 def check_product(product: ProductSettings, sections: Sections, place: SettingsPlace) -> dict[str, Any]:
@@ -56,10 +60,25 @@ def check_product(product: ProductSettings, sections: Sections, place: SettingsP
         else:
             checked[name] = _checked(kind, value, sections, place)
     for problem in product.problems(checked, place):
-        prefix = sections.written[str(problem.at[0])].at[:-1]
+        prefix = sections.prefix_of(problem.at)
         if (*prefix, *problem.at) not in sections.refused:
             _tell(problem, prefix, sections.report)
     return checked
+
+
+def check_further(
+    further: Callable[[ReadProducts], Sequence[Problem]],
+    products: Mapping[str, Any],
+    sections: Sections,
+    place: SettingsPlace,
+) -> None:
+    """Report what a check finds that knows of the errors there are: it leaves out what follows from them."""
+
+    def is_right(at: tuple[str | int, ...]) -> bool:
+        return not sections.report.has_error_in((*sections.prefix_of(at), *at))
+
+    for problem in further(ReadProducts(products, place, is_right)):
+        _tell(problem, sections.prefix_of(problem.at), sections.report)
 
 
 def _checked(cls: type[Any], entry: Located, sections: Sections, place: SettingsPlace) -> Any:

@@ -43,6 +43,16 @@ class SettingsPlace(NamedTuple):
     """As in WorkerConfig; None when the wrangler file has errors."""
 
 
+class ReadProducts(NamedTuple):
+    """What could be read of the products' sections, for a check that looks further than every start does."""
+
+    products: Mapping[str, Any]
+    """As `ProductSettings.problems` gets them, of all products together."""
+    place: SettingsPlace
+    is_right: Callable[[tuple[str | int, ...]], bool]
+    """Whether no error was told of a value or of anything inside it; places as in `Problem.at`."""
+
+
 class RestType(NamedTuple):
     """What the members of an entry are checked against that its own dataclass has no field for."""
 

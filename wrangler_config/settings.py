@@ -13,17 +13,17 @@ from typing import TYPE_CHECKING, Any
 
 from .known_keys import SETTINGS_KEYS, TOP_LEVEL_KEYS
 from .parse import Located
-from .product_settings import Sections, check_product
+from .product_settings import Sections, check_further, check_product
 from .settings_values import resolved, validated
 from .shape import expected, type_hints, warn_of_unknown
 from .worker_config import AwsSettings, Limits, ServerSettings, Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from .diagnostics import Diagnostics
-    from .section import ProductSettings, SettingsPlace
+    from .section import Problem, ProductSettings, ReadProducts, SettingsPlace
 
 CORE_SECTIONS: dict[str, type[Any]] = {"server": ServerSettings, "limits": Limits, "aws": AwsSettings}
 _CLOUDFLARE_KEYS = {"limits": frozenset({"cpu_ms", "subrequests"})}
@@ -45,6 +45,7 @@ def check_settings(
     *,
     variables: Mapping[str, Any],
     products: Sequence[ProductSettings],
+    further: Callable[[ReadProducts], Sequence[Problem]] | None,
     place: SettingsPlace,
     report: Diagnostics,
 ) -> CheckedSettings:
@@ -53,6 +54,7 @@ def check_settings(
     Args:
         variables: values of references, before the process environment is asked.
         products: sections that bindings bring.
+        further: what else is checked in them, after everything was read.
         place: names the file that misplaced keys belong in.
     """
     product_keys = frozenset(key for product in products for key in product.types)
@@ -90,6 +92,8 @@ def check_settings(
         found = check_product(product, sections, place)
         checked.setdefault("products", {}).update(found)
         files += () if report.has_errors else product.files(found, place.folder)
+    if further is not None and checked.get("products"):
+        check_further(further, checked["products"], sections, place)
     return CheckedSettings(Settings(**checked), references, tuple(files))
 
 

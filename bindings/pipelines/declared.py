@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ...wrangler_config.worker_config import WorkerConfig
+    from . import PipelineEntry
 
 INTERVAL_SECONDS_MIN = 1.0
 """Shorter roll intervals are taken as this."""
@@ -156,13 +157,17 @@ class Declared:
 
 def declared_objects(config: WorkerConfig) -> Declared:
     """The objects of a checked config; reads the files that it names."""
-    products, folder = config.settings.products, config.path.parent
+    return objects_of(config.settings.products, config.bindings.get("pipelines", ()), config.path.parent)
+
+
+def objects_of(products: Mapping[str, Any], bound: Sequence[PipelineEntry], folder: Path) -> Declared:
+    """The objects of sections without problems, and of the streams that the wrangler file binds."""
     streams = [_stream(name, one, folder) for name, one in products.get("streams", {}).items()]
     known = {one.id for one in streams} | {one.name for one in streams}
-    for entry in config.bindings.get("pipelines", ()):
-        if entry.stream_id not in known and (bound := _bound_stream(entry.stream_id)).id not in known:
-            streams.append(bound)
-            known |= {bound.id, bound.name}
+    for entry in bound:
+        if entry.stream_id not in known and (stream := _bound_stream(entry.stream_id)).id not in known:
+            streams.append(stream)
+            known |= {stream.id, stream.name}
     ingest = products.get("ingest", IngestDeclaration())
     return Declared(
         tuple(streams),

@@ -127,13 +127,12 @@ def _sink_problems(sink: Any, at: tuple[str | int, ...]) -> Iterator[Problem]:
 
 
 def _pipelines_problems(
-    pipelines: Iterable[Any], streams: set[str], sinks: set[str], place: SettingsPlace
+    pipelines: Iterable[Any], declared: set[str], sinks: set[str], place: SettingsPlace
 ) -> Iterator[Problem]:
     pipelines = tuple(pipelines)
     counts = Counter(one.name for one in pipelines if one is not None)
     yield from count_problems("pipelines", len(pipelines))
-    if place.bindings is not None:
-        streams = streams | {entry.stream_id for entry in place.bindings.get("pipelines", ())}
+    streams = None if place.bindings is None else declared | _bound_streams(place)
     seen: set[str] = set()
     for index, one in enumerate(pipelines):
         if one is None:
@@ -164,9 +163,13 @@ def _shared_indexes(pipelines: Iterable[Any], sinks: Mapping[str, Any]) -> Itera
         yield Problem(text, at=("pipelines", places[name], "sql"), is_error=False)
 
 
-def _ingest_problems(ingest: Any, streams: set[str], sinks: set[str], place: SettingsPlace) -> Iterator[Problem]:
-    if place.bindings is not None:
-        streams = streams | {entry.stream_id for entry in place.bindings.get("pipelines", ())}
+def _bound_streams(place: SettingsPlace) -> set[str]:
+    """Ids or names; none while nobody can tell, and then no stream may be called unknown."""
+    return {entry.stream_id for entry in (place.bindings or {}).get("pipelines", ())}
+
+
+def _ingest_problems(ingest: Any, declared: set[str], sinks: set[str], place: SettingsPlace) -> Iterator[Problem]:
+    streams = declared | _bound_streams(place)
     with_rules: set[str] = set()
     for number, step in enumerate(ingest.steps):
         if step is None:
@@ -179,7 +182,7 @@ def _ingest_problems(ingest: Any, streams: set[str], sinks: set[str], place: Set
                 yield Problem(f'Stream "{stream}" has a rules step already; put all rules into that one.', at=at)
             with_rules |= ruled
         for index, name in enumerate(step.streams):
-            if name not in streams:
+            if name not in streams and place.bindings is not None:
                 yield Problem(unknown_table("stream", name, streams), at=(*at, "streams", index))
         if step.type == "rules":
             named = [
@@ -203,7 +206,9 @@ def _step_problems(step: Any, at: tuple[str | int, ...], folder: Path) -> Iterat
         yield Problem(str(error.__cause__ if is_named else error), at=at)
 
 
-def _sql_file_problems(file: Path, at: tuple[str | int, ...], streams: set[str], sinks: set[str]) -> Iterator[Problem]:
+def _sql_file_problems(
+    file: Path, at: tuple[str | int, ...], streams: set[str] | None, sinks: set[str]
+) -> Iterator[Problem]:
     try:
         sql = file.read_text("utf-8")
     except (OSError, ValueError) as error:
@@ -213,7 +218,7 @@ def _sql_file_problems(file: Path, at: tuple[str | int, ...], streams: set[str],
 
 
 def _sql_problems(
-    sql: str, name: str, at: tuple[str | int, ...], streams: set[str], sinks: set[str]
+    sql: str, name: str, at: tuple[str | int, ...], streams: set[str] | None, sinks: set[str]
 ) -> Iterator[Problem]:
     from .sql.statements import SqlError, parse_pipeline  # noqa: PLC0415 - for pipelines alone
 
@@ -227,7 +232,7 @@ def _sql_problems(
             ("sink", one.sink, one.sink_at, sinks),
             ("stream", one.stream, one.stream_at, streams),
         ):
-            if table not in known:
+            if known is not None and table not in known:
                 before = sql[:offset]
                 line, column = before.count("\n") + 1, offset - before.rfind("\n")
                 text = f"{name}, line {line}, column {column}: {unknown_table(kind, table, known)}"

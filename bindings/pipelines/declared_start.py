@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from contextlib import closing
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 from ...runtime.core.errors import UnsupportedError
 from ...wrangler_config.section import Problem
 from .catalogue import Catalogue
-from .declared import declared_objects
+from .declared import objects_of
 from .extras import needing
-from .processing.declared import FilterStep, RulesStep, SampleStep
+from .processing.declared import FilterStep, IngestDeclaration, RulesStep, SampleStep
 from .processing.routing import quoted
 from .reconcile import refused_changes
 from .sql.sql_error import SqlError
@@ -18,46 +19,75 @@ from .sql.statements import parse_pipeline
 from .sql_plans import plan_pipeline
 
 if TYPE_CHECKING:
-    from collections.abc import Container, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
-    from ...wrangler_config.worker_config import WorkerConfig
-    from .declared import Declared
+    from ...wrangler_config.section import ReadProducts
+    from .declared import Declared, PipelineDeclaration
     from .objects import StreamObject
     from .processing.declared import Step
 
 
-def start_problems(config: WorkerConfig, state_dir: Path) -> list[Problem]:
-    """All of them, of a config whose own checks passed. Loads the SQL engine; changes nothing."""
-    declared = declared_objects(config)
+def start_problems(read: ReadProducts, state_dir: Path) -> list[Problem]:
+    """All of them, of the declarations that are right by themselves. Loads the SQL engine; changes nothing.
+
+    A broken stream, pipeline or step is left out, with what can only be judged by it; a broken sink says nothing about
+    the columns that SQL reads.
+    """
+    ingest = read.products.get("ingest") or IngestDeclaration()
+    pipelines = _right(read, ("pipelines",), enumerate(read.products.get("pipelines", ())))
+    steps = _right(read, ("ingest", "steps"), enumerate(ingest.steps))
+    products = {
+        "streams": _right(read, ("streams",), read.products.get("streams", {}).items()),
+        "sinks": _right(read, ("sinks",), read.products.get("sinks", {}).items()),
+        "pipelines": tuple(pipelines.values()),
+        "ingest": replace(ingest, steps=tuple(steps.values())),
+    }
+    declared = objects_of(products, (read.place.bindings or {}).get("pipelines", ()), read.place.folder)
     with closing(Catalogue(state_dir)) as catalogue:
-        refused = refused_changes(catalogue, declared)
-    written = {one.name for one in config.settings.products.get("pipelines", ())}
-    texts = [*refused, *_sql_problems(declared, written)]
-    return list(dict.fromkeys([*map(Problem, texts), *_step_problems(declared)]))  # a missing engine is told once
+        problems = [_numbered(one, pipelines) for one in refused_changes(catalogue, declared)]
+    return [*problems, *_engine_problems(pipelines, steps, declared)]
 
 
-def _sql_problems(declared: Declared, written: Container[str]) -> Iterator[str]:
-    """`written`: the pipelines that have SQL of their own; what rules become is checked as the rules are written."""
+def _right(read: ReadProducts, at: tuple[str, ...], entries: Iterable[tuple[Any, Any]]) -> dict[Any, Any]:
+    """The entries without problems of their own, by the name or number they have in the file."""
+    return {key: one for key, one in entries if read.is_right((*at, key))}
+
+
+def _numbered(problem: Problem, pipelines: Mapping[int, PipelineDeclaration]) -> Problem:
+    """The problem at the place in the file: pipelines have numbers there, not names."""
+    section, name = problem.at
+    numbers = [number for number, one in pipelines.items() if section == "pipelines" and one.name == name]
+    return problem._replace(at=(section, *numbers)) if numbers else problem
+
+
+def _engine_problems(
+    pipelines: Mapping[int, PipelineDeclaration], steps: Mapping[int, Step], declared: Declared
+) -> Iterator[Problem]:
+    try:
+        yield from _sql_problems(pipelines, declared)
+        yield from _step_problems(steps, declared)
+    except UnsupportedError as error:  # not installed
+        yield Problem(str(error), at=("pipelines",))
+
+
+def _sql_problems(pipelines: Mapping[int, PipelineDeclaration], declared: Declared) -> Iterator[Problem]:
+    """Of the SQL in `[[pipelines]]`; what rules become is checked as the rules are written."""
     streams = {one.name: one for one in declared.streams}
     sinks = {one.name: one for one in declared.sinks}
-    for pipeline in declared.pipelines:
-        if pipeline.name not in written:
-            continue
+    for (number, one), pipeline in zip(pipelines.items(), declared.pipelines, strict=False):  # then come the rules'
         try:
             plan_pipeline(pipeline.sql, streams.get, sinks.get)
         except SqlError as error:
-            yield f'SQL of "{pipeline.name}", line {error.line}, column {error.column}: {error.message}'
-        except UnsupportedError as error:
-            yield str(error)
-            return
+            text = f'SQL of "{one.name}", line {error.line}, column {error.column}: {error.message}'
+            yield Problem(text, at=("pipelines", number, "sql_file" if one.sql is None else "sql"))
 
 
-def _step_problems(declared: Declared) -> Iterator[Problem]:
+def _step_problems(steps: Mapping[int, Step], declared: Declared) -> Iterator[Problem]:
     """What is wrong with the conditions of steps."""
     conditions = [
         (("ingest", "steps", number, *at), step, sql)
-        for number, step in enumerate(declared.ingest.steps)
+        for number, step in steps.items()
         for at, sql in _conditions_of(step)
     ]
     for stream in declared.streams:
@@ -69,9 +99,6 @@ def _step_problems(declared: Declared) -> Iterator[Problem]:
             except SqlError as error:
                 place = f"line {error.line - 1}, column {error.column}"  # of the condition, which begins in line 2
                 yield Problem(f'{at[-1]} for stream "{stream.name}", {place}: {error.message}', at=at)
-            except UnsupportedError as error:
-                yield Problem(str(error))
-                return
 
 
 def _conditions_of(step: Step) -> Iterator[tuple[tuple[str | int, ...], str]]:

@@ -13,12 +13,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar
 
 from ...runtime.core.errors import ConfigError
+from ...wrangler_config.section import Problem
 from .admin import table_names
 from .catalogue import NoSuchObjectError, ObjectExistsError
 from .objects import PipelineObject, SinkObject, StreamObject
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from .catalogue import Catalogue
     from .declared import Declared
@@ -34,7 +35,7 @@ def reconcile(catalogue: Catalogue, declared: Declared, now: float) -> list[str]
         BindingError: there would be too many objects of a kind.
     """
     if problems := refused_changes(catalogue, declared):
-        raise ConfigError("\n".join(problems))
+        raise ConfigError("\n".join(one.text for one in problems))
     for stream in declared.streams:
         _bring_stream(catalogue, stream, now)
     for sink in declared.sinks:
@@ -50,8 +51,8 @@ def reconcile(catalogue: Catalogue, declared: Declared, now: float) -> list[str]
     ]
 
 
-def refused_changes(catalogue: Catalogue, declared: Declared) -> list[str]:
-    """What the config changes although it cannot be changed: a sentence each, with the way to go."""
+def refused_changes(catalogue: Catalogue, declared: Declared) -> list[Problem]:
+    """What the config changes although it cannot be changed, with the way to go; `at` is (section, name)."""
     problems = [
         *_moved("stream", catalogue.stream, declared.streams),
         *_moved("sink", catalogue.sink, declared.sinks),
@@ -62,11 +63,12 @@ def refused_changes(catalogue: Catalogue, declared: Declared) -> list[str]:
         # A stream that only a binding named so far gets its schema now; that of any other is fixed.
         if known is None or "binding" in {known.origin, stream.origin} or known.schema == stream.schema:
             continue
-        problems.append(
+        text = (
             f'The schema of stream "{stream.name}" differs from the one it was made with, and a schema cannot change: '
             f"records of the old one may be in its log. Declare a new stream with the new schema, or delete this one "
             f"with its records: edge streams delete {stream.name}."
         )
+        problems.append(Problem(text, at=("streams", stream.name)))
     return problems
 
 
@@ -155,14 +157,15 @@ def _known_or_added(find: Callable[[str], T | None], add: Callable[[T], object],
     return None
 
 
-def _moved(kind: str, find: Callable[[str], T | None], declared: Iterable[T]) -> list[str]:
+def _moved(kind: str, find: Callable[[str], T | None], declared: Iterable[T]) -> Iterator[Problem]:
     """Declared with an id while the name belongs to another one."""
-    return [
-        f'The {kind} "{one.name}" exists with the id {known.id}, and is declared with {one.id}. Declare it with its '
-        f"own id, choose another name, or delete that one: edge {kind}s delete {known.id}."
-        for one in declared
-        if (known := find(one.name)) is not None and known.id != one.id
-    ]
+    for one in declared:
+        if (known := find(one.name)) is not None and known.id != one.id:
+            text = (
+                f'The {kind} "{one.name}" exists with the id {known.id}, and is declared with {one.id}. Declare it '
+                f"with its own id, choose another name, or delete that one: edge {kind}s delete {known.id}."
+            )
+            yield Problem(text, at=(f"{kind}s", one.name))
 
 
 def _orphans(kind: str, what_stays: str, known: Iterable[T], declared: Iterable[T]) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,6 +13,7 @@ import pytest
 from edge.bindings.pipelines.catalogue import Catalogue
 from edge.bindings.pipelines.declared import declared_objects
 from edge.bindings.pipelines.reconcile import reconcile
+from edge.bindings.pipelines.sink_types import sink_type_names
 from edge.runtime.cli.main import main
 from edge.runtime.serve import ConfigChoice, load_config
 
@@ -49,6 +51,14 @@ def check(
     return run
 
 
+def start(project: Path) -> None:
+    """What a start with DECLARED leaves in the state folder."""
+    (project / "edge.toml").write_text(DECLARED)
+    config = load_config(ConfigChoice(project / "wrangler.jsonc"))
+    with closing(Catalogue(project / ".edge" / "state")) as catalogue:
+        reconcile(catalogue, declared_objects(config), 1.0)
+
+
 def test_a_whole_declaration_has_no_problems(check: Callable[..., tuple[Any, str]], project: Path) -> None:
     assert check(DECLARED) == (0, "wrangler.jsonc: no problems found.\n")
     assert not (project / ".edge").exists()
@@ -74,8 +84,7 @@ def test_every_problem_of_the_sections_is_told_and_the_exit_code_is_1(check: Cal
 def test_sql_that_does_not_fit_its_streams_columns_is_told(check: Callable[..., tuple[Any, str]]) -> None:
     code, said = check(DECLARED.replace("SELECT carrier", "SELECT crrier"))
     assert code == 1
-    assert "Checking what edge.toml declares:" in said
-    assert 'SQL of "far", line 1, column 24: There is no column crrier. Did you mean carrier?' in said
+    assert 'edge.toml:9:1: SQL of "far", line 1, column 24: There is no column crrier. Did you mean carrier?' in said
 
 
 def test_an_ingest_step_that_cannot_work_is_told(check: Callable[..., tuple[Any, str]]) -> None:
@@ -131,14 +140,119 @@ def test_conditions_are_told_as_they_are_written(check: Callable[..., tuple[Any,
 def test_a_schema_that_differs_from_the_streams_is_told_with_the_way_to_go(
     check: Callable[..., tuple[Any, str]], project: Path
 ) -> None:
-    check(DECLARED)
-    config = load_config(ConfigChoice(project / "wrangler.jsonc"))
-    reconcile(Catalogue(project / ".edge" / "state"), declared_objects(config), 1.0)
+    start(project)
     assert check(DECLARED)[0] == 0
     code, said = check(DECLARED.replace('"string"', '"json"'))
     assert code == 1
-    assert 'The schema of stream "flights" differs from the one it was made with' in said
+    assert 'edge.toml:2:10: The schema of stream "flights" differs from the one it was made with' in said
     assert "Declare a new stream with the new schema, or delete this one" in said
+
+
+def test_a_wrong_type_elsewhere_hides_no_problem_that_takes_the_sql_engine_to_see(
+    check: Callable[..., tuple[Any, str]],
+) -> None:
+    broken = """
+    [limits]
+    body_bytes = "x"
+    [streams.birds]
+    validation = 5
+    [sinks.near]
+    type = "locl"
+    [[pipelines]]
+    name = "near"
+    sql = "INSERT INTO near SELECT nope FROM flights"
+    [[ingest.steps]]
+    type = "sample"
+    rate = "all"
+    [[ingest.steps]]
+    type = "filter"
+    where = "nop > 1"
+    """
+    code, said = check(DECLARED.replace("SELECT carrier", "SELECT crrier") + broken)
+    assert code == 1
+    columns = "The stream has: carrier."
+    assert [line.strip() for line in said.splitlines() if line] == [
+        "✘ [ERROR] Processing edge.toml configuration:",
+        '- edge.toml:12:5: Expected "limits.body_bytes" to be of type whole number but got "x".',
+        '- edge.toml:14:5: Expected "streams.birds.validation" field to be one of ["cloudflare","strict"] but got 5.',
+        f'- edge.toml:16:5: There is no sink type "locl". The types are: {", ".join(sink_type_names())}.',
+        '- edge.toml:22:5: Expected "ingest.steps[0].rate" to be of type number but got "all".',
+        '- edge.toml:9:1: SQL of "far", line 1, column 24: There is no column crrier. Did you mean carrier?',
+        f'- edge.toml:19:5: SQL of "near", line 1, column 25: There is no column nope. {columns}',
+        f'- edge.toml:25:5: where for stream "flights", line 1, column 1: There is no column nop. {columns}',
+    ]
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong"),
+    [
+        ('type = "string"', 'type = "strng"'),
+        ("schema = {", 'limits = { request_bytes = "x" }\nschema = {'),
+        ("schema = {", 'schema_file = "none.json"\nschema = {'),
+        ('name = "far"', 'name = "far"\non_error = 1'),
+        ("INTO far", "INTO fra"),
+    ],
+    ids=["a column", "another member of the stream", "the stream's files", "the pipeline", "the SQL"],
+)
+def test_what_follows_from_a_broken_stream_or_pipeline_is_not_told(
+    check: Callable[..., tuple[Any, str]], right: str, wrong: str
+) -> None:
+    step = '[[ingest.steps]]\ntype = "filter"\nwhere = "carrier = \'a\'"\n'
+    code, said = check((DECLARED + step).replace(right, wrong).replace("SELECT carrier", "SELECT crrier"))
+    assert code == 1
+    assert "crrier" not in said
+    assert "carrier" not in said.replace('"name":"carrier"', "")
+
+
+def test_a_wrong_type_in_the_wrangler_file_hides_no_sql_problem(
+    check: Callable[..., tuple[Any, str]], project: Path
+) -> None:
+    (project / "wrangler.jsonc").write_text('{"name": 5, "pipelines": [{"binding": "BOUND", "stream": "bound"}]}')
+    bound = """
+    [[pipelines]]
+    name = "bound"
+    sql = "INSERT INTO far SELECT nope FROM bound"
+    [[ingest.steps]]
+    type = "filter"
+    where = "true"
+    streams = ["bound"]
+    """
+    code, said = check(DECLARED.replace("SELECT carrier", "SELECT crrier") + bound)
+    assert code == 1
+    assert 'wrangler.jsonc:1:2: Expected "name" to be of type string' in said
+    assert 'edge.toml:9:1: SQL of "far", line 1, column 24: There is no column crrier.' in said
+    assert "bound" not in said
+
+
+def test_problems_of_an_environments_sections_are_told_where_they_stand(
+    project: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(project)
+    (project / "wrangler.jsonc").write_text('{"main": "main.py", "env": {"prod": {}}}')
+    pipelines = """[[env.prod.pipelines]]
+    name = "broken"
+    on_error = 1
+    [[env.prod.pipelines]]
+    name = "prod"
+    sql = "INSERT INTO far SELECT nope FROM flights"
+    """
+    (project / "edge.toml").write_text(DECLARED + pipelines)
+    with pytest.raises(SystemExit):
+        main(["check", "--env", "prod"])
+    said = capsys.readouterr().err
+    assert 'edge.toml:15:5: SQL of "prod", line 1, column 24: There is no column nope' in said
+    assert said.count("SQL of") == 1
+
+
+def test_a_pipeline_that_would_take_anothers_name_is_told_where_it_stands(
+    check: Callable[..., tuple[Any, str]], project: Path
+) -> None:
+    start(project)
+    second = '[[pipelines]]\nname = "first"\nsql = "INSERT INTO far SELECT * FROM flights"\n[[pipelines]]'
+    other = DECLARED.replace('name = "far"', f'name = "far"\nid = "{"0" * 32}"').replace("[[pipelines]]", second)
+    code, said = check(other)
+    assert code == 1
+    assert 'edge.toml:10:3: The pipeline "far" exists with the id' in said
 
 
 def test_the_schema_for_editors_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
