@@ -99,7 +99,7 @@ def test_a_slow_sink_stops_the_senders_and_loses_nothing_they_were_answered_for(
     start: Callable[..., Server], project: Path, receiver: Receiver
 ) -> None:
     (project / "edge.toml").write_text(EDGE_TOML.format(backlog_bytes=BACKLOG_BYTES, url=receiver.url))
-    server = start(project, "dev")
+    server = start(project, "serve")
     kept, status = kept_until_refused(server)
     assert status == 429
     assert kept
@@ -118,4 +118,4 @@ def test_control_without_a_small_limit_nothing_is_refused(
     start: Callable[..., Server], project: Path, receiver: Receiver
 ) -> None:
     (project / "edge.toml").write_text(EDGE_TOML.format(backlog_bytes=1024 * BACKLOG_BYTES, url=receiver.url))
-    assert kept_until_refused(start(project, "dev"))[1] == 200
+    assert kept_until_refused(start(project, "serve"))[1] == 200
