@@ -51,7 +51,7 @@ def bare(project: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (("check",), f"    - Pipelines need pyarrow, {INSTALL}"),
+        (("check",), f"    - edge.toml:11:3: Pipelines need pyarrow, {INSTALL}"),
         (("pipelines", "create", "two", "--sql", SQL), f"Pipelines need pyarrow, {INSTALL}"),
         (("pipelines", "validate", "--sql", SQL), f"Pipelines need pyarrow, {INSTALL}"),
         (("query", "SELECT * FROM far"), "edge query needs duckdb, which is not installed. Run: pip install "),
