@@ -142,10 +142,10 @@ class Registry:
         return await self.require(manifest.name)
 
     async def forget(self, name: str) -> Sequence[Acted]:
-        """Forget a workflow with all it has; the instances that had an owner."""
-        owned = await self._journal.forget_workflow(name)
+        """Forget a workflow with all it has; those to be told of it."""
+        concerned = await self._journal.forget_workflow(name, now_ms(self._host))
         await self.refresh()
-        return owned
+        return concerned
 
     async def refresh(self) -> None:
         """Take over what other callers and processes did to the rows."""

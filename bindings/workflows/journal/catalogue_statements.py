@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, cast
 
-from .instance_statements import create, forget
+from .instance_statements import create, forget, remove
 from .records import Acted, InstancePage, Status, Version, WorkflowRow
 from .rows import INSTANCE_FACTS, read_instance
 
@@ -120,14 +120,16 @@ def workflows(connection: Connection) -> list[WorkflowRow]:
     return found
 
 
-def forget_some(connection: Connection, workflow: str, count_max: int) -> list[Acted] | None:
-    """Forget that many instances of a workflow: those that somebody held. None: there was no more, and the workflow
-    itself is forgotten."""
-    query = "SELECT number, owner FROM instance WHERE workflow = ? LIMIT ?"
+def forget_some(connection: Connection, workflow: str, count_max: int, now_ms: int) -> list[Acted] | None:
+    """Forget that many instances of a workflow: those that concern somebody, as `Acted` tells. None: there was no
+    more, and the workflow itself is forgotten."""
+    query = "SELECT number, owner, status FROM instance WHERE workflow = ? LIMIT ?"
     rows = connection.execute(query, (workflow, count_max)).fetchall()
     if rows:
-        forget(connection, [number for number, _ in rows])
-        return [Acted(owner, number) for number, owner in rows if owner is not None]
+        removed = [
+            remove(connection, number, owner, now_ms, is_over=Status(status).is_final) for number, owner, status in rows
+        ]
+        return [acted for acted in removed if acted.owner is not None or acted.also]
     connection.execute("DELETE FROM version WHERE workflow = ?", (workflow,))
     connection.execute("DELETE FROM fired WHERE workflow = ?", (workflow,))
     connection.execute("DELETE FROM workflow WHERE name = ?", (workflow,))

@@ -157,14 +157,17 @@ def _terminate_children(connection: Connection, parent: int, now_ms: int) -> Non
 
 def delete(connection: Connection, workflow: str, instance_id: str, now_ms: int) -> Acted | None:
     found = find(connection, workflow, instance_id)
-    if found is None:
-        return None
-    if not found[1].status.is_final:
-        tell_parent(connection, found[0], Finish(Status.TERMINATED), now_ms)
-    also = (*held_descendants(connection, found[0]), *held_parent(connection, found[0]))
-    _terminate_children(connection, found[0], now_ms)
-    forget(connection, [found[0]])
-    return Acted(found[2], found[0], also)
+    return None if found is None else remove(connection, found[0], found[2], now_ms, is_over=found[1].status.is_final)
+
+
+def remove(connection: Connection, number: int, owner: str | None, now_ms: int, *, is_over: bool) -> Acted:
+    """Forget an instance with whoever counts on it told: its parent, when it has not ended, and its children."""
+    if not is_over:
+        tell_parent(connection, number, Finish(Status.TERMINATED), now_ms)
+    also = (*held_descendants(connection, number), *held_parent(connection, number))
+    _terminate_children(connection, number, now_ms)
+    forget(connection, [number])
+    return Acted(owner, number, also)
 
 
 def forget(connection: Connection, numbers: Sequence[int]) -> None:

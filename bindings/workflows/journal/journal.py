@@ -176,9 +176,10 @@ class Journal(Protocol):
     async def workflows(self) -> Sequence[WorkflowRow]:
         """All that are known, by name."""
 
-    async def forget_workflow(self, name: str) -> Sequence[Acted]:
-        """Forget a workflow with all its instances, versions and fired times; the instances that had an owner.
+    async def forget_workflow(self, name: str, now_ms: int) -> Sequence[Acted]:
+        """Forget a workflow with all its instances, versions and fired times; each instance goes as by `delete`.
 
+        Answers the instances that had an owner, or whose parent or children have one.
         It goes in many small transactions: when it fails, the workflow is still there, and it is safe to call again.
         """
 

@@ -239,11 +239,13 @@ class SqliteJournal:
     async def workflows(self) -> Sequence[WorkflowRow]:
         return await self._read(catalogue_statements.workflows)
 
-    async def forget_workflow(self, name: str) -> Sequence[Acted]:
-        held: list[Acted] = []
-        while (some := await self._write(catalogue_statements.forget_some, name, FORGET_COUNT)) is not None:
-            held += some
-        return held
+    async def forget_workflow(self, name: str, now_ms: int) -> Sequence[Acted]:
+        concerned: list[Acted] = []
+        while (some := await self._write(catalogue_statements.forget_some, name, FORGET_COUNT, now_ms)) is not None:
+            concerned += some
+        for acted in concerned:
+            self._tell(acted)
+        return concerned
 
     async def put_version(self, version: Version) -> None:
         await self._write(catalogue_statements.put_version, version)

@@ -382,6 +382,18 @@ async def test_a_child_that_is_ended_or_deleted_fails_its_parent(serve: Callable
         assert error["message"] == f'Workflow "resting", instance "{child.id}", is terminated.'
 
 
+async def test_a_child_whose_workflow_is_deleted_fails_its_parent(serve: Callable[..., Any]) -> None:
+    site = await serve(PARENT.replace("CASCADE", "false"), {"resting": REST})
+    instance = await site.create()
+    await until_children(site, "resting", Status.WAITING)
+    for acted in await site.journal.forget_workflow("resting", 0):
+        site.runner.tell(acted)
+    site.runner.tell(None)
+    error = await site.error(instance)
+    assert error["name"] == "ChildFailedError"
+    assert error["message"].endswith("is terminated.")
+
+
 async def test_a_failed_child_tells_its_parent_why(serve: Callable[..., Any]) -> None:
     site = await serve(
         PARENT.replace("CASCADE", "false"), {"resting": 'kind: Workflow/v1\nsteps: {nap: {sleep: "${params.nop}"}}'}
