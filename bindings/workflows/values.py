@@ -120,7 +120,8 @@ def _plain_atom(value: Any) -> Any:
         raise UnserialisableError(type(value).__name__)
     if hasattr(value, "__aiter__"):
         raise BindingError("A stream can only be the whole result of a step.", name="DataCloneError")
-    raise BindingError(f"{value!r:.200} could not be cloned.", name="DataCloneError")
+    # Its type only: the value may be a secret, and this text is shown also for steps whose results are not.
+    raise BindingError(f"{type(value).__name__} could not be cloned.", name="DataCloneError")
 
 
 def _fields(value: Any) -> dict[str, Any]:

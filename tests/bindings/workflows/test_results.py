@@ -199,5 +199,18 @@ def test_a_class_that_is_not_named_is_refused() -> None:
         values.encode(Plain(), types={"Plain": Plain})
 
 
+@dataclass
+class Token:
+    secret: str
+
+
+async def test_a_result_that_cannot_be_stored_is_told_by_its_type_alone(start: Callable[..., Any]) -> None:
+    async def run(self: Any, event: Any, step: Any) -> Any:
+        await step.do("login", lambda: [Token("hunter2")], config={"sensitive": "output", **QUICK})
+
+    site = await start(run)
+    assert await site.error(await site.create()) == {"name": "DataCloneError", "message": "Token could not be cloned."}
+
+
 class Plain:
     """Neither."""
