@@ -3,9 +3,10 @@
 A step that Cloudflare's clients draw is one of
     step, rollback   {name, type, start, end, success, output, config, attempts[{start, end, success, error}]}
     sleep            {name, type, start, end, finished, error}
-    waitForEvent     {name, type, start, end, finished, event_type, output, error}
+    waitForEvent     {name, type, start, end, finished, event_type, output, error, child?}
     termination      {type, trigger{source}}
 Times are Unix milliseconds, values are as user code sees them; None stands for what is not there yet.
+A wait for the end of a child instance has it as `child`, "workflow/id"; the step that made it has the same name.
 Source: spec "Cloudflare API", 2; spec "Workflows", 7.
 """
 
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import values
 from .journal.history import REDACTED
-from .journal.records import Kind, Status, StepState
+from .journal.records import ENDED_PREFIX, Kind, Status, StepState
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -37,7 +38,8 @@ def steps_shown(
     for event in history:
         if event.step is not None:
             told.setdefault(event.step, []).append(event)
-    shown = [_shown(step, told.get(step.key, [])) for step in steps]
+    children = _children(steps)
+    shown = [_shown(step, told.get(step.key, []), children.get(step.event_type)) for step in steps]
     if instance.status is Status.TERMINATED:
         shown.append({"type": "termination", "trigger": {"source": "user"}})
     return shown
@@ -56,7 +58,21 @@ def rollback_shown(steps: Sequence[StepRecord], history: Iterable[HistoryEvent])
     return {"outcome": outcome, "error": None if error is None else error._asdict()}
 
 
-def _shown(step: StepRecord, events: Sequence[HistoryEvent]) -> dict[str, Any]:
+def _children(steps: Sequence[StepRecord]) -> dict[str | None, str]:
+    """Each child that is waited for, as "workflow/id", by the type of the event that tells of its end."""
+    made = {step.key: step.result for step in steps if step.key.kind is Kind.DO and step.result is not None}
+    found: dict[str | None, str] = {}
+    for step in steps:
+        if step.event_type is None or not step.event_type.startswith(ENDED_PREFIX):
+            continue
+        result = made.get(step.key._replace(kind=Kind.DO))
+        child = None if result is None else values.decode(result)
+        if isinstance(child, dict) and "id" in child:
+            found[step.event_type] = "/".join(str(child[part]) for part in ("workflow", "id") if part in child)
+    return found
+
+
+def _shown(step: StepRecord, events: Sequence[HistoryEvent], child: str | None) -> dict[str, Any]:
     start = next((event.at_ms for event in events if event.type.endswith("_started")), None)
     is_over = step.state in {StepState.DONE, StepState.FAILED}
     head = {
@@ -70,7 +86,8 @@ def _shown(step: StepRecord, events: Sequence[HistoryEvent]) -> dict[str, Any]:
         return {**head, "finished": is_over, "error": error}
     output = _output(step, events)
     if step.key.kind is Kind.WAIT:
-        return {**head, "finished": is_over, "event_type": step.event_type, "output": output, "error": error}
+        shown = {**head, "finished": is_over, "event_type": step.event_type, "output": output, "error": error}
+        return shown if child is None else {**shown, "child": child}
     return {
         **head,
         "success": step.state is StepState.DONE if is_over else None,

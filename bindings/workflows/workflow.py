@@ -17,7 +17,7 @@ from .durations import parse_duration_ms
 from .engine.decisions import decide_pause, decide_restart, decide_resume, decide_terminate
 from .engine.timers import now_ms
 from .errors import WorkflowError
-from .event_types import require_event_type
+from .event_types import require_sent_type
 from .journal.records import Kind, NewInstance, StepKey, Trigger
 from .subscription import Subscription, events_of, read_options
 from .versions import UNKNOWN
@@ -271,7 +271,7 @@ class WorkflowInstance:
     async def send_event(self, event: Mapping[str, Any] | None = None, /, **named: Any) -> None:
         """Give `{type, payload?}` to the instance: to a wait for that type, now or later. It is durable on return."""
         asked = {**(event or {}), **named}
-        event_type = require_event_type(asked.get("type"))
+        event_type = require_sent_type(asked.get("type"))
         payload = _encoded("payload", asked.get("payload"))
         tools = self._tools
         acted = await tools.journal.send_event(self._workflow, self.id, event_type, payload, tools.now_ms())

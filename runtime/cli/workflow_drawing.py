@@ -88,7 +88,10 @@ class _Drawing:
         tree = Tree(self._text("Steps", "bold") if detail.steps else self._text("No step was called yet."))
         room = min(NAME_CHARS_MAX, max(self._console.width - BESIDE_NAME_CHARS, 0))
         width = min(max((len(_name(step)) for step in detail.steps), default=0), room)
+        waited_for = {step["name"] for step in detail.steps if "child" in step}
         for step in detail.steps:
+            if step["type"] == "step" and step["name"] in waited_for:
+                continue  # it made the child: the wait for that is the line
             self._step(tree, step, width)
         self._console.print(tree)
 
@@ -194,6 +197,9 @@ def _what(step: Mapping[str, Any]) -> str:
     match step["type"]:
         case "sleep":
             return "slept" if step["finished"] else "sleeping"
+        case "waitForEvent" if "child" in step:
+            is_over = step["finished"] and not step["error"]
+            return f"{'waited for' if is_over else 'waits for'} {printable(step['child'])}"
         case "waitForEvent":
             is_taken = step["finished"] and not step["error"]
             return f"{'event' if is_taken else 'waits for event'} {printable(step['event_type'])}"

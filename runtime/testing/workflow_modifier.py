@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, NotRequired, TypedDict
 from ...bindings.workflows import values
 from ...bindings.workflows.engine.introspection import MockedResult
 from ...bindings.workflows.errors import WorkflowTimeoutError
-from ...bindings.workflows.event_types import require_event_type
+from ...bindings.workflows.event_types import require_sent_type
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Generator, Iterable, Sequence
@@ -137,10 +137,10 @@ class WorkflowInstanceModifier:
         """Send an event: `{type, payload?}`. An instance that does not exist yet gets it when it begins.
 
         Raises:
-            WorkflowFatalError: no type of 1 to 100 characters.
+            WorkflowFatalError: no type of 1 to 100 characters, or a reserved one.
             ValueError, TypeError: a payload that cannot be stored.
         """
-        self._into.events.append((require_event_type(event["type"]), values.encode(event.get("payload"))))
+        self._into.events.append((require_sent_type(event["type"]), values.encode(event.get("payload"))))
         return self
 
     def force_event_timeout(self, step: StepSelector) -> WorkflowInstanceModifier:

@@ -166,6 +166,15 @@ def test_sleeps_waits_and_what_failed_for_good(draw: Draw) -> None:
     assert "│   └── WorkflowTimeoutError: Execution timed out after 1000ms" in lines
 
 
+def test_a_child_is_one_line_with_its_workflow_and_id(draw: Draw) -> None:
+    wait = {"type": "waitForEvent", "name": "kid-1", "event_type": "$ended:7", "output": None, "error": None}
+    waits = {**wait, "start": at(1), "end": None, "finished": False, "child": "resting/a"}
+    lines = draw([step("kid-1", 1, 1.01), waits])
+    assert lines[lines.index("Steps") + 1 :] == ["└── … kid-1  12:00:01.000       8 s  waits for resting/a"]
+    lines = draw([step("kid-1", 1, 1.01), {**waits, "end": at(2), "finished": True}])
+    assert lines[lines.index("Steps") + 1 :] == ["└── ✓ kid-1  12:00:01.000       1 s  waited for resting/a"]
+
+
 def test_long_outputs_are_cut_or_left_out(draw: Draw) -> None:
     steps = [step("charge-1", 1, 2, output="x" * 100)]
     assert '    └── output "xxxxxxxxx[...output truncated]' in draw(steps, output_chars_max=10)

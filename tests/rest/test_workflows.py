@@ -548,6 +548,7 @@ async def test_an_event_moves_on_only_who_waits_for_its_type(orders: Api) -> Non
         await create(orders, instance_id=name)
         await orders.reach("orders", name, "waiting")
     await orders.call("POST", f"{INSTANCES}/a/events/other%20type%2F1", 1)
+    assert_refused(await orders.ask("POST", f"{INSTANCES}/a/events/$ended:1"), 400, 10002)
     await orders.call("POST", f"{INSTANCES}/b/events/approved", "early")
     await orders.reach("orders", "b", "complete")
     assert (await orders.reach("orders", "a", "waiting"))["status"] == "waiting"

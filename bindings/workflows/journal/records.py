@@ -291,6 +291,9 @@ class Version:
     created_ms: int = 0
 
 
+ENDED_PREFIX = "$ended:"
+
+
 def ended_event_type(number: int) -> str:
     """The type of the event that tells a parent of the end of its child."""
-    return f"$ended:{number}"
+    return f"{ENDED_PREFIX}{number}"

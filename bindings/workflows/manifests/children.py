@@ -57,7 +57,8 @@ class Children(NamedTuple):
             except WorkflowError as error:
                 if error.key != "instance.already_exists":  # that is an earlier attempt's
                     raise
-            return {"id": child_id, "number": await self.tools.journal.number_of(workflow, child_id)}
+            number = await self.tools.journal.number_of(workflow, child_id)
+            return {"workflow": workflow, "id": child_id, "number": number}
 
         child = await parent.engine.do(name, create)
         limit = DURATION_MS_MAX if timeout is None else timeout

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from ..durations import parse_duration_ms
 from ..engine.retries import read_config
 from ..errors import WorkflowFatalError
-from ..event_types import EVENT_TYPE_CHARS_MAX, require_event_type
+from ..event_types import require_sent_type
 from .expressions import ExpressionProblem, Template, parse_template
 from .manifest import MAX_PARALLEL_DEFAULT, BindingMethod, FileFunction, NodeKind, Step, Undo
 from .problems import Place, did_you_mean, echo, nearest
@@ -131,10 +131,9 @@ class StepReader:
             return found
         if kind is NodeKind.WAIT:
             try:
-                require_event_type(found)
-            except WorkflowFatalError:
-                shape = f"the type of the event, a text of 1 to {EVENT_TYPE_CHARS_MAX} characters"
-                self._tell(node.place, f"wait_for_event is {shape}, got {echo(found)}.")
+                require_sent_type(found)
+            except WorkflowFatalError as error:
+                self._tell(node.place, f"wait_for_event: {error.message}")
         elif not isinstance(found, str):
             self._tell(node.place, f"workflow is the name of one, got {echo(found)}.")
         elif surroundings.workflows is not None and found not in surroundings.workflows:

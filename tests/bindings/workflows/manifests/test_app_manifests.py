@@ -134,7 +134,7 @@ def test_problems_of_a_manifest_are_told_with_those_of_the_config(folder: Path) 
         load_config(ConfigChoice(folder / "wrangler.jsonc"))
     report = str(caught.value)
     assert "edge.toml:2:1: workflows.greeter.manifest cannot be used:" in report
-    assert "flows/greet.yaml:4:26: wait_for_event is the type of the event" in report
+    assert "flows/greet.yaml:4:26: wait_for_event: The type of an event is a text" in report
     assert 'flows/greet.yaml:5:74: There is no step "wiat". Did you mean "wait"?' in report
 
 
