@@ -35,17 +35,17 @@ def parse_duration_ms(value: object, what: str) -> int:
         WorkflowFatalError: no duration, or more than 365 days; the text names `what` and the value.
     """
     duration_ms = _milliseconds(value)
-    if duration_ms is None or not math.isfinite(duration_ms):
-        msg = f'{what} is {value!r}: write milliseconds, or a text as "10 seconds", "24 hours", "7 days".'
+    if duration_ms is None:
+        msg = f'{what} is {_shown(value)}: write milliseconds, or a text as "10 seconds", "24 hours", "7 days".'
         raise WorkflowFatalError(msg)
     if duration_ms > DURATION_MS_MAX:
-        msg = f"{what} is {value!r}: the longest duration is 365 days."
+        msg = f"{what} is {_shown(value)}: the longest duration is 365 days."
         raise WorkflowFatalError(msg)
-    return max(math.ceil(duration_ms), 0)
+    return math.ceil(max(duration_ms, 0))
 
 
 def _milliseconds(value: object) -> float | None:
-    if isinstance(value, bool):
+    if isinstance(value, bool) or (isinstance(value, float) and not math.isfinite(value)):
         return None
     if isinstance(value, int | float):
         return value
@@ -55,3 +55,10 @@ def _milliseconds(value: object) -> float | None:
     number, unit = match.groups()
     unit_ms = _UNITS_MS.get((unit or "ms").lower()) or _UNITS_MS.get((unit or "").lower().removesuffix("s"))
     return None if unit_ms is None else float(number) * unit_ms
+
+
+def _shown(value: object) -> str:
+    try:
+        return f"{value!r:.200}"
+    except ValueError:  # an integer of more digits than Python writes
+        return "an integer of thousands of digits"

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 VALUE_BYTES_MAX = 1024 * 1024
 """Of a step's result, `params` or an event's payload, encoded. Source: Cloudflare docs, "Workflows limits"."""
 DEPTH_MAX = 200
+_INT_MAX = 10**640
+"""From here on integers are kept in hexadecimal, which Python reads at any size. Decimals of up to 640 digits it reads
+whatever `sys.set_int_max_str_digits` was told. Source: Python docs, "Integer string conversion length limitation"."""
 
 _STREAM_START = b'{"$":["stream",'
 
@@ -87,12 +90,11 @@ def _plain(value: Any, parents: tuple[int, ...], types: Mapping[str, type]) -> A
     kind = type(value)
     if kind in _AS_IS:
         return value
+    if kind is int:
+        return value if -_INT_MAX < value < _INT_MAX else _tagged("int", hex(value))
     if value is jsnull:
         return None
-    if id(value) in parents or len(parents) > DEPTH_MAX:
-        msg = "Converting circular structure to JSON"
-        raise CyclicValueError(msg)
-    inner = (*parents, id(value))
+    inner = _entered(value, parents)
     if kind is list or kind is tuple:
         return [_plain(item, inner, types) for item in value]
     if kind is dict:
@@ -107,6 +109,16 @@ def _plain(value: Any, parents: tuple[int, ...], types: Mapping[str, type]) -> A
         fields = {name: _plain(item, inner, types) for name, item in _fields(value).items()}
         return _tagged("object", [kind.__name__, list(fields.items())])
     return _plain_atom(value)
+
+
+def _entered(value: object, parents: tuple[int, ...]) -> tuple[int, ...]:
+    if id(value) in parents:
+        msg = "Converting circular structure to JSON"
+        raise CyclicValueError(msg)
+    if len(parents) > DEPTH_MAX:
+        msg = f"It is nested deeper than {DEPTH_MAX} lists and objects, which cannot be stored."
+        raise CyclicValueError(msg)
+    return *parents, id(value)
 
 
 def _plain_atom(value: Any) -> Any:
@@ -136,7 +148,7 @@ def _fields(value: Any) -> dict[str, Any]:
 
 
 _ONLY_STR = frozenset({str})
-_AS_IS = frozenset({str, int, float, bool, type(None)})
+_AS_IS = frozenset({str, float, bool, type(None)})
 
 
 def _tagged(tag: str, value: object) -> dict[str, object]:
@@ -164,6 +176,7 @@ _READ: dict[str, Callable[[Any], Any]] = {
     "set": lambda items: {_hashable(item) for item in items},
     "bytes": b64decode,
     "datetime": datetime.fromisoformat,
+    "int": partial(int, base=16),
     "stream": lambda facts: StoredStream(*facts),
     "object": lambda named: dict(named[1]),
 }
@@ -174,4 +187,9 @@ _decode_json = json.JSONDecoder(object_hook=_untagged_plain).decode
 
 
 def _hashable(value: Any) -> Any:
-    return tuple(_hashable(item) for item in value) if isinstance(value, list) else value
+    """As it was in a set or as a key; an object whose class is not known there is the tuple of its fields."""
+    if isinstance(value, list):
+        return tuple(_hashable(item) for item in value)
+    if isinstance(value, dict):
+        return tuple((name, _hashable(item)) for name, item in value.items())
+    return frozenset(value) if isinstance(value, set) else value

@@ -25,6 +25,7 @@ TIMEOUT_MS_DEFAULT = 10 * 60 * SECOND_MS
 RETRY_WAIT_MS_MAX = 365 * 24 * 60 * 60 * SECOND_MS
 DELAY_FUNCTION_MS_MAX = 5 * SECOND_MS
 
+_SEMANTICS = ("at_least_once", "at_most_once")
 _WAITS: dict[str, Callable[[float, int], float]] = {
     "constant": lambda delay_ms, _: delay_ms,
     "linear": lambda delay_ms, failed_count: delay_ms * failed_count,
@@ -60,7 +61,7 @@ def read_config(step: str, config: object, *, delay_ms_default: int = DELAY_MS_D
     timeout = config.get("timeout", TIMEOUT_MS_DEFAULT)
     timeout_ms = _duration(step, timeout)
     sensitive, semantics = config.get("sensitive"), config.get("semantics", "at_least_once")
-    if timeout_ms <= 0 or sensitive not in {None, "output"} or semantics not in {"at_least_once", "at_most_once"}:
+    if timeout_ms <= 0 or sensitive not in (None, "output") or semantics not in _SEMANTICS:
         raise _invalid(step)
     shown = {"retries": {"limit": limit, "delay": shown_delay, "backoff": backoff}, "timeout": timeout}
     if sensitive:
@@ -88,7 +89,7 @@ def _read_retries(
     limit, delay, backoff = retries["limit"], retries["delay"], retries.get("backoff", "exponential")
     if isinstance(limit, bool) or not isinstance(limit, int | float) or not 0 <= limit <= RETRIES_MAX:
         raise _invalid(step)
-    if backoff not in _WAITS:
+    if not isinstance(backoff, str) or backoff not in _WAITS:
         raise _invalid(step)
     return limit, delay if callable(delay) else _duration(step, delay), backoff, delay
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -49,6 +50,41 @@ def test_tuples_come_back_as_lists_but_keys_stay_hashable() -> None:
     assert decode(encode({(1, 2): {(3, 4)}})) == {(1, 2): {(3, 4)}}
 
 
+@pytest.mark.parametrize(
+    "value",
+    [{frozenset({1})}, {frozenset({1}): 2}, {(frozenset({1}),): {frozenset({(2, frozenset())})}}],
+    ids=["in a set", "as a key", "in a tuple"],
+)
+def test_sets_in_sets_and_in_keys_come_back_as_they_were(value: object) -> None:
+    assert decode(encode(value)) == value
+
+
+@dataclass(frozen=True)
+class Coin:
+    cents: int
+
+
+def test_objects_in_sets_and_in_keys_are_read_with_and_without_their_class() -> None:
+    types = {"Coin": Coin}
+    value = {Coin(5): {Coin(1), Coin(2)}}
+    stored = encode(value, types=types)
+    assert decode(stored, types=types) == value
+    assert decode(stored) == {(("cents", 5),): {(("cents", 1),), (("cents", 2),)}}
+
+
+@pytest.mark.parametrize(
+    "value",
+    [10**640, -(10**640), 10**5000, {"n": 10**5000}, {10**5000: [1, -(16**5000)]}],
+    ids=["641 digits", "negative", "5001 digits", "in an object", "as a key"],
+)
+def test_integers_of_any_size_come_back_as_they_were(value: object) -> None:
+    assert decode(encode(value)) == value
+
+
+def test_an_integer_stored_before_large_ones_had_a_tag_is_read() -> None:
+    assert decode(b"1" + 1000 * b"0") == 10**1000
+
+
 async def stream() -> AsyncIterator[bytes]:
     yield b""
 
@@ -74,8 +110,20 @@ def test_a_value_in_itself_is_refused_and_one_used_twice_is_not() -> None:
     shared = [1]
     assert decode(encode([shared, shared])) == [[1], [1]]
     shared.append(shared)  # type: ignore[arg-type]  # that is the point
-    with pytest.raises(CyclicValueError):
+    with pytest.raises(CyclicValueError, match=r"^Converting circular structure to JSON$"):
         encode(shared)
+
+
+@pytest.mark.parametrize("kind", ["list", "dict", "map"])
+def test_a_value_may_be_nested_200_deep(kind: str) -> None:
+    value: object = datetime(2026, 1, 1, tzinfo=UTC)
+    for _ in range(200):
+        value = {"list": [value], "dict": {"a": value}, "map": {1: value}}[kind]
+    assert decode(encode(value)) == value
+    with pytest.raises(
+        CyclicValueError, match=r"^It is nested deeper than 200 lists and objects, which cannot be stored"
+    ):
+        encode([[value]])
 
 
 @pytest.mark.parametrize(
@@ -99,7 +147,11 @@ def test_a_value_in_itself_is_refused_and_one_used_twice_is_not() -> None:
         (True, None),
         (float("nan"), None),
         (float("inf"), None),
+        (float("-inf"), None),
         ("366 days", None),
+        pytest.param(10**400, None, id="401 digits"),
+        pytest.param(10**5000, None, id="5001 digits"),
+        pytest.param("9" * 5000, None, id="5000 nines"),
     ],
     ids=str,
 )
@@ -107,8 +159,9 @@ def test_durations(value: object, duration_ms: int | None) -> None:
     if duration_ms is not None:
         assert parse_duration_ms(value, "It") == duration_ms
         return
-    with pytest.raises(WorkflowFatalError, match="It is"):
+    with pytest.raises(WorkflowFatalError, match="It is") as caught:
         parse_duration_ms(value, "It")
+    assert len(str(caught.value)) < 400
 
 
 RETRIES = {"limit": 1, "delay": 1}
@@ -133,8 +186,13 @@ RETRIES = {"limit": 1, "delay": 1}
         {"timeout": "never"},
         {"sensitive": "input"},
         {"semantics": "exactly_once"},
+        {"sensitive": []},
+        {"semantics": {}},
+        {"retries": RETRIES | {"backoff": []}},
+        {"retries": RETRIES | {"delay": 10**400}},
+        {"timeout": 10**400},
     ],
-    ids=repr,
+    ids=lambda config: f"{config!r:.60}",
 )
 def test_a_config_that_cloudflare_refuses_is_refused(config: object) -> None:
     with pytest.raises(WorkflowFatalError, match='Step config for "x" is in a invalid format'):
