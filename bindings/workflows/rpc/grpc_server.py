@@ -6,12 +6,12 @@ Loaded only where edge.toml names a port: grpcio is an extra. One process of tho
 from __future__ import annotations
 
 import asyncio
-import json
 from contextlib import closing
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import grpc
+import msgspec
 
 from ....runtime.core.errors import BackendError
 from ..._shared.permissions import SCRIPTS_READ, SCRIPTS_WRITE
@@ -185,8 +185,8 @@ def _serialized(message: Any) -> bytes:
 
 def _parsed(what: str, text: str, default: Any) -> Any:
     try:
-        return json.loads(text) if text else default
-    except ValueError as error:
+        return msgspec.json.decode(text) if text else default
+    except (msgspec.DecodeError, RecursionError) as error:
         raise WorkflowError(INVALID, f"{what} is no JSON: {error}.") from error
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import grpc
 import pytest
 
-from edge.bindings._shared.tokens import TokenStore
+from edge.bindings._shared import tokens
 from edge.bindings.workflows.rpc import grpc_server, messages
 from edge.runtime.hosts.local import LocalMachine
 from edge.runtime.hosts.state_folder import prepare_state_folder
@@ -33,6 +33,8 @@ steps:
 output: {got: "${steps.wait.out.payload}", from: "${params}"}
 """
 
+HOW = "Send the metadata authorization: Bearer TOKEN, with a token of `edge token create`."
+
 
 class Client:
     """`await client.Get(workflow=..., id=...)`, with a token unless told otherwise."""
@@ -43,13 +45,18 @@ class Client:
 
     def __getattr__(self, method: str) -> Any:
         request = messages.message({"Get": "InstanceName"}.get(method, f"{method}Request"))
+        made = self.call(method, request.SerializeToString)
+        return lambda **fields: made(request(**fields))
+
+    def call(self, method: str, request: Any) -> Any:
+        """The call of what `request` makes bytes of."""
         answer = messages.message(
             {"List": "ListReply", "SendEvent": "SendEventReply", "Subscribe": "Event"}.get(method, "Instance")
         )
         call = self._channel.unary_stream if method == "Subscribe" else self._channel.unary_unary
-        made = call(f"/{messages.SERVICE}/{method}", request.SerializeToString, answer.FromString)
+        made = call(f"/{messages.SERVICE}/{method}", request, answer.FromString)
         metadata = None if self._token is None else (("authorization", f"Bearer {self._token}"),)
-        return lambda **fields: made(request(**fields), metadata=metadata)
+        return lambda asked: made(asked, metadata=metadata)
 
 
 @pytest.fixture
@@ -64,7 +71,7 @@ async def served(tmp_path: Path) -> AsyncIterator[Any]:
     choice = ConfigChoice(tmp_path / "wrangler.jsonc")
     log = RecordingLog()
     host = LocalMachine(prepare_state_folder(tmp_path / ".edge"), log)
-    tokens = TokenStore(host.state_dir)
+    store = tokens.TokenStore(host.state_dir)
     async with open_local_app(choice, host, load_config(choice)):
         async with asyncio.timeout(20):
             while "grpc_listening" not in log.events("info"):  # noqa: ASYNC110 - the log tells nobody
@@ -73,10 +80,10 @@ async def served(tmp_path: Path) -> AsyncIterator[Any]:
         async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
 
             def client(*permissions: str) -> Client:
-                return Client(channel, tokens.create(*permissions) if permissions else None)
+                return Client(channel, store.create(*permissions) if permissions else None)
 
             yield client
-    tokens.close()
+    store.close()
     await host.aclose()
     assert log.events("error") == []
 
@@ -154,12 +161,11 @@ async def test_an_instance_is_paused_resumed_and_restarted(served: Any) -> None:
 
 async def test_who_may_not_is_refused(served: Any) -> None:
     reader, nobody = served("Workers Scripts Read"), served()
-    how = "Send the metadata authorization: Bearer TOKEN, with a token of `edge token create`."
-    async with refused(grpc.StatusCode.UNAUTHENTICATED, how):
+    async with refused(grpc.StatusCode.UNAUTHENTICATED, HOW):
         await nobody.Get(workflow="waiter", id="a")
-    async with refused(grpc.StatusCode.UNAUTHENTICATED, how):
+    async with refused(grpc.StatusCode.UNAUTHENTICATED, HOW):
         await Client(nobody._channel, "nonsense").List(workflow="waiter")
-    async with refused(grpc.StatusCode.UNAUTHENTICATED, how):
+    async with refused(grpc.StatusCode.UNAUTHENTICATED, HOW):
         [event async for event in nobody.Subscribe(workflow="waiter", id="a")]
     async with refused(grpc.StatusCode.PERMISSION_DENIED, 'The token does not allow "Workers Scripts Write".'):
         await reader.Create(workflow="waiter")
@@ -181,7 +187,7 @@ async def test_a_refusal_has_cloudflares_key_and_a_sentence(served: Any) -> None
     async with refused(grpc.StatusCode.FAILED_PRECONDITION, final):
         await client.SetStatus(workflow="waiter", id="a", action="TERMINATE")
     invalid = grpc.StatusCode.INVALID_ARGUMENT
-    async with refused(invalid, "invalid_request: params is no JSON: Expecting value: line 1 column 1 (char 0)."):
+    async with refused(invalid, "invalid_request: params is no JSON: JSON is malformed: invalid character (byte 0)."):
         await client.Create(workflow="waiter", params="x")
     async with refused(invalid, "invalid_request: There is no status 'odd'."):
         await client.List(workflow="waiter", status="odd")
@@ -189,6 +195,31 @@ async def test_a_refusal_has_cloudflares_key_and_a_sentence(served: Any) -> None
         await client.List(workflow="waiter", per_page=101)
     async with refused(invalid, "invalid_request: action is one of PAUSE, RESUME, TERMINATE, RESTART."):
         await client.SetStatus(workflow="waiter", id="a")
+
+
+NO_JSON = {
+    "nan": "[NaN]",
+    "bare_nan": "NaN",
+    "infinity": '{"n": -Infinity}',
+    "out_of_range": "1e999",
+    "deep": "[" * 2000 + "]" * 2000,
+    "cut_off": '{"n": ',
+}
+
+
+@pytest.mark.parametrize("text", NO_JSON.values(), ids=NO_JSON)
+async def test_what_is_no_json_is_an_invalid_argument(served: Any, text: str) -> None:
+    client = served("Workers Scripts Write")
+    await client.Create(workflow="waiter", id="a")
+    calls = {
+        "params": client.Create(workflow="waiter", params=text),
+        "payload": client.SendEvent(workflow="waiter", id="a", type="go", payload=text),
+    }
+    for what, call in calls.items():
+        with pytest.raises(grpc.aio.AioRpcError, match=f"invalid_request: {what} is no JSON: ") as caught:
+            await call
+        assert caught.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+    assert (await client.List(workflow="waiter")).total_count == 1
 
 
 def test_the_descriptor_is_the_one_of_the_proto_file(tmp_path: Path) -> None:
