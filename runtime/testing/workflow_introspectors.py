@@ -7,24 +7,26 @@ Source: @cloudflare/vitest-pool-workers 0.23.0, types/cloudflare-test.d.ts, "int
 
 from __future__ import annotations
 
+from inspect import isawaitable
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, TypeVar
 
 from ...bindings.workflows import values
 from ...bindings.workflows.errors import raised
 from ...bindings.workflows.journal.records import InstanceFilter, Kind, Status, StepKey, StepState
 from ..error_trace import format_error
+from .workflow_arguments import require_change, require_status, require_step
 from .workflow_modifier import WorkflowInstanceModifier
 from .workflow_outlook import called, outlook
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from typing import Self
 
     from ...bindings.workflows.journal.records import Instance, StepRecord
     from .workflow_engine import HeldEngine
     from .workflow_modifier import StepSelector
 
-    Modify = Callable[[WorkflowInstanceModifier], Awaitable[object] | None]
+    Modify = Callable[[WorkflowInstanceModifier], object]
 
 T = TypeVar("T")
 
@@ -66,11 +68,16 @@ class WorkflowInstanceIntrospector:
         self.id = instance_id
 
     async def modify(self, change: Modify) -> Self:
-        """Call a function, sync or async, with a WorkflowInstanceModifier. What it asks for holds from now on."""
+        """Call a function, sync or async, with a WorkflowInstanceModifier. What it asks for holds from now on.
+
+        Raises:
+            TypeError: no function.
+        """
+        require_change(change)
         own = self._engine.of_one(self._workflow, self.id).own
         modifier = WorkflowInstanceModifier(own, self._send_events)
         returned = change(modifier)
-        if returned is not None:
+        if isawaitable(returned):
             await returned
         await modifier
         return self
@@ -81,9 +88,11 @@ class WorkflowInstanceIntrospector:
         Raises:
             IntrospectionError: it has no result and gets none by itself.
             Exception: what the step failed with for good, as `run` got it.
+            TypeError: no step.
+            ValueError: its index is below 1.
         """
         __tracebackhide__ = True
-        name, index = step["name"], step.get("index", 1)
+        name, index = require_step(step)
 
         def find(_: Instance, steps: Sequence[StepRecord]) -> StepRecord | None:
             wanted = (one for one in steps if one.key.kind in {Kind.DO, Kind.WAIT} and one.key[1:] == (name, index))
@@ -105,7 +114,7 @@ class WorkflowInstanceIntrospector:
             ValueError: no status.
         """
         __tracebackhide__ = True
-        wanted = Status(status)
+        wanted = require_status(status)
 
         def is_reached(instance: Instance, _: Sequence[StepRecord]) -> bool:
             is_passed = wanted is Status.RUNNING and instance.status is not Status.QUEUED
@@ -176,7 +185,11 @@ class WorkflowInstanceIntrospector:
         if found is None:
             msg = f'Workflow "{self._workflow}" has no instance "{self.id}": it was never created, or it is deleted.'
             raise IntrospectionError(msg)
-        return found, await self._engine.journal.steps(self._workflow, self.id)
+        steps = await self._engine.journal.steps(self._workflow, self.id)
+        if found.status.is_final and (misplaced := self._misplaced(steps)):
+            text = f'Instance "{self.id}" of workflow "{self._workflow}" is changed where it cannot be:'
+            raise IntrospectionError("\n".join([text, *misplaced]))
+        return found, steps
 
     def _unreached(self, what: str, instance: Instance, steps: Sequence[StepRecord]) -> IntrospectionError:
         named = f'Instance "{self.id}" of workflow "{self._workflow}"'
@@ -184,7 +197,7 @@ class WorkflowInstanceIntrospector:
             text = f'{what}. {named} is "{instance.status}"; the steps it called: {called(steps)}.'
             return IntrospectionError("\n".join([text, *self._reasons(instance, steps)]))
         running = self._engine.running_steps(self._workflow, self.id)
-        waits = outlook(instance, steps, running, self._engine.now_ms())
+        waits = "\n".join([outlook(instance, steps, running, self._engine.now_ms()), *self._misplaced(steps)])
         remedy = "Nothing else happens by itself: move the clock (advance), send what it waits for, or end the wait."
         return IntrospectionError(f'{what}. {named} is "{instance.status}":\n{waits}\n{remedy}')
 
@@ -202,6 +215,9 @@ class WorkflowInstanceIntrospector:
         if error is not None:
             yield f"\nIn run():\n{format_error(error)}"
 
+    def _misplaced(self, steps: Sequence[StepRecord]) -> list[str]:
+        return self._engine.of_one(self._workflow, self.id).misplaced(steps)
+
     def _failure(self, key: StepKey) -> Exception | None:
         return self._engine.of_one(self._workflow, self.id).failures.get(key)
 
@@ -217,10 +233,14 @@ class WorkflowIntrospector:
         """Call a function, sync or async, with a WorkflowInstanceModifier; what it asks for holds for every instance.
 
         An event goes to each instance as it begins, and again when it is restarted.
+
+        Raises:
+            TypeError: no function.
         """
+        require_change(change)
         modifier = WorkflowInstanceModifier(self._engine.of_all(self._workflow), _nothing)
         returned = change(modifier)
-        if returned is not None:
+        if isawaitable(returned):
             await returned
 
     async def get(self) -> list[WorkflowInstanceIntrospector]:

@@ -13,11 +13,14 @@ from ...bindings.workflows import values
 from ...bindings.workflows.engine.introspection import MockedResult
 from ...bindings.workflows.errors import WorkflowTimeoutError
 from ...bindings.workflows.event_types import require_sent_type
+from ...bindings.workflows.journal.records import Kind
+from .workflow_arguments import require_error, require_event, require_step, require_steps, require_times
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Generator, Iterable, Sequence
+    from collections.abc import Awaitable, Callable, Generator, Iterable, Iterator, Sequence
 
-    from ...bindings.workflows.journal.records import StepKey
+    from ...bindings.workflows.journal.records import StepKey, StepRecord
+    from .workflow_arguments import Step
 
 
 class StepSelector(TypedDict):
@@ -34,8 +37,7 @@ class MockedEvent(TypedDict):
     payload: NotRequired[Any]
 
 
-Step = tuple[str, int]
-"""Name, and which of that name."""
+_CALLED = {Kind.DO: "step.do", Kind.SLEEP: "step.sleep", Kind.WAIT: "step.wait_for_event"}
 
 
 class Modifications:
@@ -77,6 +79,25 @@ class Modifications:
         else:
             self._failures.setdefault(step, []).extend([error] * times)
 
+    def misplaced(self, steps: Iterable[StepRecord]) -> Iterator[str]:
+        """What was asked of steps that turned out to be of another kind, a line for each; `steps`: those called."""
+        kinds = {_step_of(one.key): set[Kind]() for one in steps}
+        for one in steps:
+            kinds[_step_of(one.key)].add(one.key.kind)
+        for call, kind, asked in (
+            ("mock_step_result", Kind.DO, self.results),
+            ("mock_step_error or force_step_timeout", Kind.DO, {**self._failures, **self._lasting_failures}),
+            ("disable_sleeps", Kind.SLEEP, () if self.sleeps == "all" else self.sleeps),
+            ("disable_retry_delays", Kind.DO, () if self.retry_delays == "all" else self.retry_delays),
+            ("force_event_timeout", Kind.WAIT, self.missed_events),
+        ):
+            for name, index in asked:
+                met = kinds.get((name, index), set())
+                # A rollback is tried as a step.do is, and may be mocked under its own name.
+                if met and not met & {kind, Kind.ROLLBACK}:
+                    found = " and ".join(sorted(_CALLED[one] for one in met))
+                    yield f'- {call} is for {_CALLED[kind]}, and "{name}" ({index}) is {found}: it changed nothing'
+
 
 class WorkflowInstanceModifier:
     """What `modify` and `modify_all` hand to their function. Each call holds from the next step on.
@@ -89,12 +110,22 @@ class WorkflowInstanceModifier:
         self._send_events = send_events
 
     def disable_sleeps(self, steps: Iterable[StepSelector] | None = None) -> WorkflowInstanceModifier:
-        """Let `step.sleep` and `step.sleep_until` return at once: those of `steps`, or all."""
+        """Let `step.sleep` and `step.sleep_until` return at once: those of `steps`, or all.
+
+        Raises:
+            TypeError: no list of steps.
+            ValueError: an index is below 1.
+        """
         self._into.sleeps = _added(self._into.sleeps, steps)
         return self
 
     def disable_retry_delays(self, steps: Iterable[StepSelector] | None = None) -> WorkflowInstanceModifier:
-        """Let failing steps be tried again without a wait between: those of `steps`, or all."""
+        """Let failing steps be tried again without a wait between: those of `steps`, or all.
+
+        Raises:
+            TypeError: no list of steps.
+            ValueError: an index is below 1.
+        """
         self._into.retry_delays = _added(self._into.retry_delays, steps)
         return self
 
@@ -102,9 +133,10 @@ class WorkflowInstanceModifier:
         """Give a value for a step without calling its function; failures mocked for it before come first.
 
         Raises:
-            ValueError: the step has one already.
+            TypeError: no step.
+            ValueError: the step has one already, or its index is below 1.
         """
-        wanted = _selected(step)
+        wanted = require_step(step)
         if wanted in self._into.results:
             msg = f"[WorkflowIntrospector] Trying to mock step '{wanted[0]}' multiple times!"
             raise ValueError(msg)
@@ -121,15 +153,17 @@ class WorkflowInstanceModifier:
             times: how many attempts, after those that earlier calls took. None: all.
 
         Raises:
-            ValueError: the step's result is mocked already.
+            TypeError: no step, or no exception.
+            ValueError: the step's result is mocked already, or `times` or the step's index is below 1.
         """
-        return self._fail(step, error, times, "mock error")
+        return self._fail(step, require_error(error), times, "mock error")
 
     def force_step_timeout(self, step: StepSelector, times: int | None = None) -> WorkflowInstanceModifier:
         """Let attempts of a step time out at once, without calling its function; `times` as in mock_step_error.
 
         Raises:
-            ValueError: the step's result is mocked already.
+            TypeError: no step.
+            ValueError: as mock_step_error.
         """
         return self._fail(step, None, times, "force timeout")
 
@@ -138,14 +172,21 @@ class WorkflowInstanceModifier:
 
         Raises:
             WorkflowFatalError: no type of 1 to 100 characters, or a reserved one.
+            TypeError: no event.
             ValueError, TypeError: a payload that cannot be stored.
         """
-        self._into.events.append((require_sent_type(event["type"]), values.encode(event.get("payload"))))
+        given = require_event(event)
+        self._into.events.append((require_sent_type(given["type"]), values.encode(given.get("payload"))))
         return self
 
     def force_event_timeout(self, step: StepSelector) -> WorkflowInstanceModifier:
-        """Let a `step.wait_for_event` time out at once, whatever was sent."""
-        self._into.missed_events.add(_selected(step))
+        """Let a `step.wait_for_event` time out at once, whatever was sent.
+
+        Raises:
+            TypeError: no step.
+            ValueError: its index is below 1.
+        """
+        self._into.missed_events.add(require_step(step))
         return self
 
     def __await__(self) -> Generator[Any, None, None]:
@@ -154,11 +195,11 @@ class WorkflowInstanceModifier:
     def _fail(
         self, step: StepSelector, error: Exception | None, times: int | None, what: str
     ) -> WorkflowInstanceModifier:
-        wanted = _selected(step)
+        wanted, count = require_step(step), require_times(times)
         if wanted in self._into.results:
             msg = f"[WorkflowIntrospector] Trying to {what} on step '{wanted[0]}' after mocking its result!"
             raise ValueError(msg)
-        self._into.add_failure(wanted, error, times)
+        self._into.add_failure(wanted, error, count)
         return self
 
 
@@ -187,6 +228,10 @@ class ModifiedInstance:
         found = (one.outcome(key, attempt, timeout_ms) for one in self.layers)
         return next((mocked for mocked in found if mocked is not None), None)
 
+    def misplaced(self, steps: Sequence[StepRecord]) -> list[str]:
+        """As of Modifications."""
+        return [line for one in self.layers for line in one.misplaced(steps)]
+
     def misses_event(self, key: StepKey) -> bool:
         return any(one.misses_event(key) for one in self.layers)
 
@@ -198,14 +243,9 @@ def _step_of(key: StepKey) -> Step:
     return (key.name, key.occurrence)
 
 
-def _selected(step: StepSelector) -> Step:
-    return (step["name"], step.get("index", 1))
-
-
 def _added(known: set[Step] | Literal["all"], steps: Iterable[StepSelector] | None) -> set[Step] | Literal["all"]:
-    if steps is None or known == "all":
-        return "all"
-    return known | {_selected(step) for step in steps}
+    wanted = set() if steps is None else require_steps(steps)
+    return "all" if steps is None or known == "all" else known | wanted
 
 
 def _fail(error: Exception | None, timeout_ms: int) -> None:

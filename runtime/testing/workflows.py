@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from ...bindings.workflows.durations import parse_duration_ms
 from ...bindings.workflows.workflow import Workflow
+from .workflow_arguments import require_instance_id
 from .workflow_engine import ADVANCE_PATIENCE_S
 from .workflow_introspectors import WorkflowInstanceIntrospector, WorkflowIntrospector
 
@@ -40,8 +41,13 @@ class WorkflowsUnderTest:
 
         Raises:
             WorkflowFatalError: no duration, or more than 365 days.
+            ValueError: a negative one.
         """
-        await self._engine.advance(parse_duration_ms(duration, "The duration of advance()") / 1000)
+        duration_ms = parse_duration_ms(duration, "The duration of advance()")
+        if str(duration).strip().startswith("-"):  # parsed it is 0, as a sleep of that length is
+            msg = f"The clock moves forward only: advance() takes a duration as '2 hours', not {duration!r:.100}."
+            raise ValueError(msg)
+        await self._engine.advance(duration_ms / 1000)
 
     async def settle(self) -> None:
         """Return when everything that can happen without the clock has happened."""
@@ -60,8 +66,9 @@ class WorkflowsUnderTest:
 
         Raises:
             TypeError: `workflow` is no workflow of `env`.
+            ValueError: no instance can have such an id.
         """
-        return WorkflowInstanceIntrospector(self._engine, _name_of(workflow), instance_id)
+        return WorkflowInstanceIntrospector(self._engine, _name_of(workflow), require_instance_id(instance_id))
 
     def introspect_workflow(self, workflow: Workflow) -> WorkflowIntrospector:
         """Look into all instances of a workflow, whose ids need not be known. Use it in `async with`.
