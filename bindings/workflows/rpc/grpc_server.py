@@ -91,25 +91,26 @@ class Calls:
         }
         made = {
             name: grpc.unary_unary_rpc_method_handler(
-                partial(self._answer, call, permission), request.FromString, _serialized
+                partial(self._answer, call, kind, permission), response_serializer=_serialized
             )
-            for name, (call, request, permission) in unary.items()
-        }
-        made["Subscribe"] = grpc.unary_stream_rpc_method_handler(
-            self._subscribe, messages.SubscribeRequest.FromString, _serialized
-        )
+            for name, (call, kind, permission) in unary.items()
+        }  # none is given what reads requests: nothing is read for who may not call
+        made["Subscribe"] = grpc.unary_stream_rpc_method_handler(self._subscribe, response_serializer=_serialized)
         return grpc.method_handlers_generic_handler(messages.SERVICE, made)
 
-    async def _answer(self, call: Callable[[Any], Any], permission: str, request: Any, context: Any) -> Any:
+    async def _answer(
+        self, call: Callable[[Any], Any], kind: Any, permission: str, content: bytes, context: Any
+    ) -> Any:
         await self._authenticate(context, permission)
         try:
-            return await call(request)
+            return await call(_request(kind, content))
         except Exception as error:  # noqa: BLE001 - the border of a doorway
             await self._refuse(context, error)
 
-    async def _subscribe(self, request: Any, context: Any) -> AsyncIterator[Any]:
+    async def _subscribe(self, content: bytes, context: Any) -> AsyncIterator[Any]:
         await self._authenticate(context, SCRIPTS_READ)
         try:
+            request = _request(messages.SubscribeRequest, content)
             types = list(request.types) or None
             events = await self._service.subscribe(request.workflow, request.id, request.cursor, types)
             try:
@@ -176,6 +177,13 @@ class Calls:
             request.workflow, request.id, actions[request.action], rollback=request.rollback
         )
         return _instance(changed)
+
+
+def _request(kind: Any, content: bytes) -> Any:
+    try:
+        return messages.read(kind, content)
+    except ValueError as error:
+        raise WorkflowError(INVALID, f"What was sent is no {kind.DESCRIPTOR.name}.") from error
 
 
 def _serialized(message: Any) -> bytes:

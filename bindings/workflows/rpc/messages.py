@@ -14,6 +14,7 @@ from typing import Any
 
 from google.protobuf.descriptor_pb2 import FileDescriptorSet  # type: ignore[import-untyped]
 from google.protobuf.descriptor_pool import DescriptorPool  # type: ignore[import-untyped]
+from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 from google.protobuf.message_factory import GetMessageClass  # type: ignore[import-untyped]
 
 PACKAGE = "edge.workflows.v1"
@@ -33,6 +34,18 @@ _POOL = _pool()
 def message(name: str) -> Any:
     """The class of a message: `message("Instance")`."""
     return GetMessageClass(_POOL.FindMessageTypeByName(f"{PACKAGE}.{name}"))
+
+
+def read(kind: Any, content: bytes) -> Any:
+    """The message of a class that these bytes are.
+
+    Raises:
+        ValueError: they are none.
+    """
+    try:
+        return kind.FromString(content)
+    except DecodeError as error:
+        raise ValueError(str(error)) from error
 
 
 CreateRequest = message("CreateRequest")

@@ -35,6 +35,15 @@ output: {got: "${steps.wait.out.payload}", from: "${params}"}
 
 HOW = "Send the metadata authorization: Bearer TOKEN, with a token of `edge token create`."
 
+REQUESTS = {
+    "Create": "CreateRequest",
+    "Get": "InstanceName",
+    "List": "ListRequest",
+    "SendEvent": "SendEventRequest",
+    "SetStatus": "SetStatusRequest",
+    "Subscribe": "SubscribeRequest",
+}
+
 
 class Client:
     """`await client.Get(workflow=..., id=...)`, with a token unless told otherwise."""
@@ -44,7 +53,7 @@ class Client:
         self._token = token
 
     def __getattr__(self, method: str) -> Any:
-        request = messages.message({"Get": "InstanceName"}.get(method, f"{method}Request"))
+        request = messages.message(REQUESTS[method])
         made = self.call(method, request.SerializeToString)
         return lambda **fields: made(request(**fields))
 
@@ -220,6 +229,19 @@ async def test_what_is_no_json_is_an_invalid_argument(served: Any, text: str) ->
             await call
         assert caught.value.code() == grpc.StatusCode.INVALID_ARGUMENT
     assert (await client.List(workflow="waiter")).total_count == 1
+
+
+@pytest.mark.parametrize("method", REQUESTS)
+async def test_bytes_that_are_no_message_are_read_for_none_but_who_may_call(served: Any, method: str) -> None:
+    async def send(client: Client) -> None:
+        answer = client.call(method, bytes)(b"\xff\xff\xff")
+        await (answer.read() if method == "Subscribe" else answer)
+
+    wrong = f"invalid_request: What was sent is no {REQUESTS[method]}."
+    async with refused(grpc.StatusCode.INVALID_ARGUMENT, wrong):
+        await send(served("Workers Scripts Write"))
+    async with refused(grpc.StatusCode.UNAUTHENTICATED, HOW):
+        await send(served())
 
 
 def test_the_descriptor_is_the_one_of_the_proto_file(tmp_path: Path) -> None:
