@@ -36,12 +36,20 @@ def parse_duration_ms(value: object, what: str) -> int:
     """
     duration_ms = _milliseconds(value)
     if duration_ms is None:
-        msg = f'{what} is {_shown(value)}: write milliseconds, or a text as "10 seconds", "24 hours", "7 days".'
+        msg = f'{what} is {shown(value)}: write milliseconds, or a text as "10 seconds", "24 hours", "7 days".'
         raise WorkflowFatalError(msg)
     if duration_ms > DURATION_MS_MAX:
-        msg = f"{what} is {_shown(value)}: the longest duration is 365 days."
+        msg = f"{what} is {shown(value)}: the longest duration is 365 days."
         raise WorkflowFatalError(msg)
     return math.ceil(max(duration_ms, 0))
+
+
+def shown(value: object) -> str:
+    """A value that somebody gave for a time, for a message."""
+    try:
+        return f"{value!r:.200}"
+    except ValueError:  # an integer of more digits than Python writes
+        return "an integer of thousands of digits"
 
 
 def _milliseconds(value: object) -> float | None:
@@ -55,10 +63,3 @@ def _milliseconds(value: object) -> float | None:
     number, unit = match.groups()
     unit_ms = _UNITS_MS.get((unit or "ms").lower()) or _UNITS_MS.get((unit or "").lower().removesuffix("s"))
     return None if unit_ms is None else float(number) * unit_ms
-
-
-def _shown(value: object) -> str:
-    try:
-        return f"{value!r:.200}"
-    except ValueError:  # an integer of more digits than Python writes
-        return "an integer of thousands of digits"

@@ -89,7 +89,7 @@ def _read_retries(
     limit, delay, backoff = retries["limit"], retries["delay"], retries.get("backoff", "exponential")
     if isinstance(limit, bool) or not isinstance(limit, int | float) or not 0 <= limit <= RETRIES_MAX:
         raise _invalid(step)
-    if not isinstance(backoff, str) or backoff not in _WAITS:
+    if backoff not in list(_WAITS):  # compared, not hashed: it may be anything
         raise _invalid(step)
     return limit, delay if callable(delay) else _duration(step, delay), backoff, delay
 

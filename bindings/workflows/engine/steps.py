@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ....runtime.core.errors import UnsupportedError
 from ....runtime.core.workflow_errors import NonRetryableError
 from .. import values
-from ..durations import parse_duration_ms
+from ..durations import parse_duration_ms, shown
 from ..errors import (
     NonRetryableDelayError,
     WorkflowFatalError,
@@ -46,6 +46,8 @@ if TYPE_CHECKING:
 NAME_CHARS_MAX = 256
 """In UTF-16 units, as JavaScript counts."""
 WAIT_TIMEOUT_DEFAULT = "24 hours"
+TIME_MS_END = 253_402_300_800_000
+"""The year 10000, which no datetime reaches."""
 
 
 class Rollback(NamedTuple):
@@ -346,9 +348,10 @@ def _milliseconds(name: str, timestamp: object) -> int:
             timestamp = datetime.fromisoformat(timestamp)
     if isinstance(timestamp, datetime):
         aware = timestamp if timestamp.tzinfo else timestamp.replace(tzinfo=UTC)
-        return int(aware.timestamp() * 1000)
-    if isinstance(timestamp, int | float) and not isinstance(timestamp, bool):
+        timestamp = int(aware.timestamp() * 1000)
+    if isinstance(timestamp, int | float) and not isinstance(timestamp, bool) and abs(timestamp) < TIME_MS_END:
         return int(timestamp)
     raise WorkflowFatalError(
-        f'sleep_until("{name}") got {timestamp!r}: give a datetime, an ISO 8601 text, or Unix milliseconds.'
+        f'sleep_until("{name}") got {shown(timestamp)}: '
+        f"give a datetime, an ISO 8601 text, or Unix milliseconds, before the year 10000."
     )

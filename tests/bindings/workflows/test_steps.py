@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -317,6 +318,32 @@ async def test_sleeping_until_the_past_is_refused(start: Callable[..., Any], hos
     site = await start(run)
     error = await site.error(await site.create())
     assert error["message"] == "You can't sleep until a time in the past, time-traveler"
+
+
+@pytest.mark.parametrize(
+    "at",
+    [math.nan, math.inf, 2**70, 10**5000, datetime.max.replace(tzinfo=UTC), True, "soon"],
+    ids=lambda at: f"{type(at).__name__}",
+)
+async def test_sleeping_until_what_is_no_time_is_refused(start: Callable[..., Any], at: object) -> None:
+    async def run(self: Any, event: Any, step: Any) -> Any:
+        await step.sleep_until("x", at)
+
+    site = await start(run)
+    error = await site.error(await site.create())
+    assert error["name"] == "WorkflowFatalError"
+    assert error["message"].startswith('sleep_until("x") got ')
+    assert error["message"].endswith(
+        ": give a datetime, an ISO 8601 text, or Unix milliseconds, before the year 10000."
+    )
+
+
+async def test_sleeping_until_the_last_year_waits(start: Callable[..., Any]) -> None:
+    async def run(self: Any, event: Any, step: Any) -> Any:
+        await step.sleep_until("x", "9999-12-31T23:59:59")
+
+    site = await start(run)
+    await site.reach(await site.create(), "waiting")
 
 
 @pytest.mark.parametrize(
