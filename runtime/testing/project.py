@@ -17,9 +17,11 @@ import logging
 import time
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
 from ...bindings.workflows.engine_settings import SECTION, engine_settings
+from ...wrangler_config.parse import read_document
+from ..core.errors import ConfigError
 from ..hosts.state_folder import FOLDER_NAME, prepare_state_folder
 from ..serve import ConfigChoice, load_config, open_local_app
 from .fake_host import FakeHost, RecordingLog
@@ -35,6 +37,8 @@ if TYPE_CHECKING:
     from ..core.env import Env
     from ..core.request import Request
     from ..core.response import Response
+
+Replay = Literal["resident", "always"]
 
 LOGGER_NAME = "edge"
 _LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warning": logging.WARNING, "error": logging.ERROR}
@@ -56,7 +60,7 @@ async def open_project(
     state: Path,
     environment: str | None = None,
     vars: Mapping[str, str] | None = None,  # noqa: A002 - the name of the section in the wrangler file
-    replay: Literal["resident", "always"] | None = None,
+    replay: Replay | None = None,
 ) -> AsyncIterator[ProjectUnderTest]:
     """Open a project; everything of it is closed on exit, whatever runs.
 
@@ -65,18 +69,19 @@ async def open_project(
     Args:
         config: the wrangler file; None finds it upwards from the current folder, as `edge dev` does.
         state: a folder for what bindings keep; a new one for each test keeps tests apart.
-        environment: of the wrangler file; None asks CLOUDFLARE_ENV.
+        environment: one that the wrangler file has; None asks CLOUDFLARE_ENV, "" is the top level.
         vars: put over those of the files.
         replay: as in edge.toml, over what is there: "always" lets go of an instance at every wait, so that code which
             counts on what it kept in memory shows.
 
     Raises:
-        ConfigError: the files cannot be used; the text lists every problem.
+        ConfigError: the files cannot be used, or have no such environment, or `replay` is neither; the text lists every
+            problem.
         HandlerError: the Worker cannot be loaded; `__cause__` is what its file raised.
         BackendError, UnsupportedError: a binding cannot be opened.
     """
     choice = ConfigChoice(config, environment, vars or {})
-    loaded = _on_test(await asyncio.to_thread(load_config, choice), replay)
+    loaded = _on_test(await asyncio.to_thread(_load, choice), replay)
     host = ProjectHost(prepare_state_folder(state / FOLDER_NAME))
     failed = FailedRequests()
     async with AsyncExitStack() as stack:
@@ -87,8 +92,20 @@ async def open_project(
         yield ProjectUnderTest(app.environment.env, WorkerUnderTest(app, host, failed), WorkflowsUnderTest(engine))
 
 
-def _on_test(config: WorkerConfig, replay: Literal["resident", "always"] | None) -> WorkerConfig:
+def _load(choice: ConfigChoice) -> WorkerConfig:
+    config = load_config(choice)
+    # Commands warn where no environment is declared at all; a test that names one would test something else.
+    if choice.environment and choice.environment not in (read_document(config.path).value.get("env") or {}):
+        name = config.path.name
+        msg = f'{name} has no environment "{choice.environment}": it declares none. Add it under "env", or name none.'
+        raise ConfigError(msg)
+    return config
+
+
+def _on_test(config: WorkerConfig, replay: Replay | None) -> WorkerConfig:
     """The config with what is different under test: no power cut is to be survived, so no disk is waited for."""
+    if replay not in (None, *get_args(Replay)):
+        raise ConfigError(f"`replay` is {' or '.join(map(repr, get_args(Replay)))}, or left out, not {replay!r:.100}.")
     engine = replace(engine_settings(config), durability="process")
     products = {**config.settings.products, SECTION: replace(engine, replay=replay or engine.replay)}
     return config._replace(settings=config.settings._replace(products=products))

@@ -21,17 +21,22 @@ OPTIONS = {"config", "environment", "replay", "vars"}
 @fixture
 async def _edge_project(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[ProjectUnderTest]:
     from ...wrangler_config.find import find_wrangler_file  # noqa: PLC0415 - only where a test uses a fixture
-    from ..core.errors import EdgeError  # noqa: PLC0415 - as above
+    from ..core.errors import ConfigError, EdgeError  # noqa: PLC0415 - as above
     from ..error_trace import format_error  # noqa: PLC0415 - as above
     from .project import open_project  # noqa: PLC0415 - as above
 
     options = _options(request)
+    failure = None
     try:
         config = _config(request.config, options.pop("config", None)) or find_wrangler_file(request.path.parent)
         opening = open_project(config, state=tmp_path / "edge", **options)
         project = await opening.__aenter__()
+    except ConfigError as error:
+        failure = str(error)  # a whole report; that a file was not there to be read is no line of the user's
     except EdgeError as error:
-        pytest.fail(format_error(error), pytrace=False)
+        failure = format_error(error)
+    if failure is not None:  # not while the error is handled: pytest would print it, and its causes, once more
+        pytest.fail(failure, pytrace=False)
     try:
         yield project
     finally:

@@ -233,6 +233,34 @@ def test_what_cannot_be_opened_is_said_without_our_frames(
     result.stdout.no_fnmatch_line("*runtime/loader.py*")
 
 
+def test_what_the_marker_names_must_be_there(run: Callable[..., pytest.RunResult]) -> None:
+    result = run(
+        FUNCTIONS,
+        """
+        import pytest
+
+        @pytest.mark.edge(config="nope.jsonc")
+        def test_config(env): ...
+
+        @pytest.mark.edge(environment="staging")
+        def test_environment(env): ...
+
+        @pytest.mark.edge(replay="sometimes")
+        def test_replay(env): ...
+        """,
+    )
+    result.assert_outcomes(errors=3)
+    result.stdout.fnmatch_lines(
+        [
+            "*Could not read file: nope.jsonc",
+            'wrangler.jsonc has no environment "staging": it declares none. Add it under "env", or name none.',
+            "`replay` is 'resident' or 'always', or left out, not 'sometimes'.",
+        ]
+    )
+    for chained in ("Traceback *", "*another exception*", "*direct cause*"):
+        result.stdout.no_fnmatch_line(chained)
+
+
 def test_without_pytest_asyncio_it_says_what_to_install(run: Callable[..., pytest.RunResult]) -> None:
     result = run(FUNCTIONS, "def test_it(env): ...", "-W", "ignore")
     result.assert_outcomes(errors=1)
