@@ -86,6 +86,8 @@ async def open_workflows(entries: Sequence[WorkflowEntry], site: Site) -> AsyncI
         bound = {entry.env_name: entry.name for entry in entries} | _bound_manifests(site.config)
         live = runner.definitions
         service = WorkflowService(tools, registry)
+        if site.worker is not None:
+            await service.resume_terminations()
         try:
             yield Opened(
                 env={env_name: Workflow(live[name], tools, live=live) for env_name, name in bound.items()},

@@ -231,7 +231,7 @@ class WorkflowService:
     async def terminate_all(self, name: str, statuses: Sequence[Status] = UNFINISHED) -> Termination:
         """Begin to terminate every unfinished instance, or those of some statuses, in the background."""
         await self._registry.require(name)
-        return self._terminations.begin(name, statuses)
+        return await self._terminations.begin(name, statuses)
 
     async def terminated_all(self) -> None:
         """Return once what `terminate_all` began is done: for who closes the service right after."""
@@ -243,6 +243,10 @@ class WorkflowService:
         """Events of an instance: `async for event in await service.subscribe(...)`; close it with `aclose`.
 
         First those that were, behind `cursor` (an `eventId`), then those that come, until the instance ends; only those
+    async def resume_terminations(self) -> None:
+        """Go on, in the background, with what `terminate_all` began and a stop or a kill cut short."""
+        await self._terminations.resume()
+
         of the types in `wanted`, when given.
         """
         handle = await self._handle(name, instance_id)
@@ -281,7 +285,7 @@ class WorkflowService:
         return (await self.workflow(name)).schedules
 
     async def _detail(self, row: WorkflowRow) -> WorkflowDetail:
-        is_terminating = self._terminations.is_running(row.name)
+        is_terminating = await self._terminations.is_running(row.name)
         return await workflow_detail(row, self._tools, self._registry, is_terminating_all=is_terminating)
 
     async def _workflow(self, name: str, trigger: Trigger = Trigger.API) -> Workflow:

@@ -1,43 +1,55 @@
-"""Terminating all instances of a workflow, in the background: one job per workflow at a time."""
+"""Terminating all instances of a workflow, in the background: one order per workflow at a time.
+
+The journal keeps an order until nothing is left of it. Whoever dies before leaves it to the next process that starts,
+or that is asked again; two that work on one do no harm.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING
 
-from ...runtime.core.errors import BackendError, BindingError
+from ...runtime.core.errors import BackendError
 from .answers import Termination
-from .journal.records import InstanceFilter, Status
-from .workflow import WorkflowInstance
+from .engine.decisions import decide_terminate
+from .journal.records import Status
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from .journal.records import TerminationOrder
     from .workflow import WorkflowTools
 
-PAGE_COUNT = 256
+PAGE_COUNT = 64
+"""Instances that end in one commit: others write between them."""
 UNFINISHED = tuple(status for status in Status if not status.is_final)
 
 
 class Terminations:
-    """The jobs of this process."""
+    """What this process does of the journal's orders."""
 
     def __init__(self, tools: WorkflowTools) -> None:
         self._tools = tools
-        self._jobs: dict[str, asyncio.Task[None]] = {}
+        self._jobs: dict[int, asyncio.Task[None]] = {}
 
-    def is_running(self, workflow: str) -> bool:
-        return workflow in self._jobs
+    async def is_running(self, workflow: str) -> bool:
+        """Whether one is ordered and not done, in whichever process."""
+        return any(order.workflow == workflow for order in await self._tools.journal.terminations())
 
-    def begin(self, workflow: str, statuses: Sequence[Status] = UNFINISHED) -> Termination:
+    async def begin(self, workflow: str, statuses: Sequence[Status] = UNFINISHED) -> Termination:
         """Terminate what has one of these statuses now; what is created meanwhile is let be."""
-        if self.is_running(workflow):
-            return Termination.ALREADY_RUNNING
-        job = self._tools.host.spawn(self._run(workflow, statuses), name=f"workflow_terminate_all:{workflow}")
-        self._jobs[workflow] = job
-        job.add_done_callback(lambda _: self._jobs.pop(workflow, None))
-        return Termination.STARTED
+        is_new = await self._tools.journal.begin_termination(workflow, statuses)
+        await self.resume(workflow)
+        return Termination.STARTED if is_new else Termination.ALREADY_RUNNING
+
+    async def resume(self, workflow: str | None = None) -> None:
+        """Go on with what is ordered, of one workflow or of all, whoever began it."""
+        for order in await self._tools.journal.terminations():
+            if order.number not in self._jobs and workflow in {None, order.workflow}:
+                job = self._tools.host.spawn(self._run(order), name=f"workflow_terminate_all:{order.workflow}")
+                self._jobs[order.number] = job
+                job.add_done_callback(partial(self._forget, order.number))
 
     async def wait(self) -> None:
         """Return once every job is done."""
@@ -48,31 +60,27 @@ class Terminations:
             job.cancel()
         await self.wait()
 
-    async def _run(self, workflow: str, statuses: Sequence[Status]) -> None:
-        until_ms = self._tools.now_ms()
-        count = 0
+    def _forget(self, number: int, _job: asyncio.Task[None]) -> None:
+        del self._jobs[number]
+
+    async def _run(self, order: TerminationOrder) -> None:
+        tools, count = self._tools, 0
         try:
-            for status in statuses:
-                count += await self._terminate(workflow, InstanceFilter(status, created_to_ms=until_ms))
+            # Again and again from the top: one that waited may run by now.
+            while some := await tools.journal.terminate_some(order, decide_terminate, PAGE_COUNT, tools.now_ms()):
+                count += len(some)
+                for acted in some:
+                    tools.tell(acted)
+                tools.tell(None)  # who held one may take another
+            await tools.journal.end_termination(order)
         except asyncio.CancelledError:
-            remedy = "ask again: the server stopped, or read its config again"
-            self._tools.host.log.warning("workflows_not_terminated", workflow=workflow, count=count, remedy=remedy)
+            remedy = "it goes on when the server starts, or once somebody asks again"
+            tools.host.log.warning("workflows_not_terminated", workflow=order.workflow, remedy=remedy)
             raise
         except BackendError as error:
-            self._tools.host.log.error("workflows_not_terminated", workflow=workflow, count=count, exc_info=error)
+            remedy = "ask again, or start the server again, once the storage works"
+            tools.host.log.error(
+                "workflows_not_terminated", workflow=order.workflow, count=count, remedy=remedy, exc_info=error
+            )
         else:
-            self._tools.host.log.info("workflows_terminated", workflow=workflow, count=count)
-
-    async def _terminate(self, workflow: str, wanted: InstanceFilter) -> int:
-        """Page by page, from the newest on; how many."""
-        count = 0
-        after: tuple[int, int] | None = None
-        while True:
-            page = await self._tools.journal.list(workflow, wanted, after=after, offset=0, count_max=PAGE_COUNT)
-            for instance in page.items:
-                with suppress(BindingError):  # it ended, or was deleted, since
-                    await WorkflowInstance(workflow, instance.id, self._tools).terminate()
-                    count += 1
-            if page.next is None:
-                return count
-            after = page.next
+            tools.host.log.info("workflows_terminated", workflow=order.workflow, count=count)

@@ -132,6 +132,7 @@ def forget_some(connection: Connection, workflow: str, count_max: int, now_ms: i
         return [acted for acted in removed if acted.owner is not None or acted.also]
     connection.execute("DELETE FROM version WHERE workflow = ?", (workflow,))
     connection.execute("DELETE FROM fired WHERE workflow = ?", (workflow,))
+    connection.execute("DELETE FROM termination WHERE workflow = ?", (workflow,))
     connection.execute("DELETE FROM workflow WHERE name = ?", (workflow,))
     return None
 

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
         Status,
         StepRecord,
         TakenOver,
+        TerminationOrder,
         Version,
         WorkflowRow,
     )
@@ -69,6 +70,24 @@ class Journal(Protocol):
 
         What `decide` raises is raised, and nothing was changed. It may be called more than once.
         """
+
+    async def begin_termination(self, workflow: str, statuses: Sequence[Status]) -> bool:
+        """Order that all instances there are end that have one of the statuses. False: that is ordered already."""
+
+    async def terminations(self) -> Sequence[TerminationOrder]:
+        """What is ordered and not done, in order."""
+
+    async def terminate_some(
+        self,
+        order: TerminationOrder,
+        decide: Callable[[Instance, Sequence[StepRecord]], Change | None],
+        count_max: int,
+        now_ms: int,
+    ) -> Sequence[Acted]:
+        """Change up to `count_max` of them as `decide` says, in one commit; none: nothing is left."""
+
+    async def end_termination(self, order: TerminationOrder) -> None:
+        """Say that it is done."""
 
     async def delete(self, workflow: str, instance_id: str, now_ms: int) -> Acted | None:
         """Forget an instance with all it has; None when there is none."""

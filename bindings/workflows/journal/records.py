@@ -150,6 +150,11 @@ class Instance:
 
 
 @dataclass(frozen=True, slots=True)
+    @property
+    def is_undoing(self) -> bool:
+        """Whether all that is left to do is to roll its steps back."""
+        return self.is_terminating or self.undoing is not None
+
 class Claimed:
     """An instance that an owner may advance, with what its earlier passes recorded."""
 
@@ -236,6 +241,17 @@ class Progress:
     ready_ms: int | None = None
 
 
+    error: ErrorRecord | None = None
+    """Why its steps are rolled back from now on."""
+
+
+class TerminationOrder(NamedTuple):
+    """What is to be terminated: instances with these statuses, up to the one that was `newest` (its number) then."""
+
+    number: int
+    workflow: str
+    statuses: tuple[Status, ...]
+    newest: int
 @dataclass(frozen=True, slots=True)
 class InstanceFilter:
     """Which instances, the newest first unless `is_ascending`; both times are included."""

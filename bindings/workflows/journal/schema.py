@@ -146,4 +146,15 @@ MIGRATIONS = (
         UNIQUE (workflow, cron, at_ms)
     )
     """,
+    """
+    CREATE TABLE termination (
+        number INTEGER PRIMARY KEY AUTOINCREMENT,
+        workflow TEXT NOT NULL UNIQUE,
+        statuses TEXT NOT NULL,
+        newest INTEGER NOT NULL
+    )
+    """,
+    # Why an instance is rolled back: kept from then on, until it is restarted.
+    "ALTER TABLE instance ADD COLUMN undoing_name TEXT",
+    "ALTER TABLE instance ADD COLUMN undoing_message TEXT",
 )

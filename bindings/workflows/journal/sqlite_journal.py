@@ -19,6 +19,7 @@ from . import (
     history_statements,
     instance_statements,
     owner_statements,
+    termination_statements,
 )
 from .inbox import held_parent
 from .listeners import Listeners
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
         Status,
         StepRecord,
         TakenOver,
+        TerminationOrder,
         Version,
         WorkflowRow,
     )
@@ -135,6 +137,27 @@ class SqliteJournal:
             raise outcome
         self._tell(outcome)
         return outcome
+
+    async def begin_termination(self, workflow: str, statuses: Sequence[Status]) -> bool:
+        return await self._write(termination_statements.begin_termination, workflow, statuses)
+
+    async def terminations(self) -> Sequence[TerminationOrder]:
+        return await self._read(termination_statements.terminations)
+
+    async def terminate_some(
+        self,
+        order: TerminationOrder,
+        decide: Callable[[Instance, Sequence[StepRecord]], Change | None],
+        count_max: int,
+        now_ms: int,
+    ) -> Sequence[Acted]:
+        some = await self._write(termination_statements.terminate_some, order, decide, count_max, now_ms)
+        for acted in some:
+            self._tell(acted)
+        return some
+
+    async def end_termination(self, order: TerminationOrder) -> None:
+        await self._write(termination_statements.end_termination, order)
 
     async def delete(self, workflow: str, instance_id: str, now_ms: int) -> Acted | None:
         acted = await self._write(instance_statements.delete, workflow, instance_id, now_ms)

@@ -137,10 +137,13 @@ async def test_a_termination_of_all_that_is_cut_short_is_told(host: FakeHost) ->
         async def never(*_: Any, **__: Any) -> Any:
             await asyncio.get_running_loop().create_future()
 
-        service._tools.journal.list = never
+        service._tools.journal.terminate_some = never
         assert await service.terminate_all("orders") is Termination.STARTED
         await host.settle()
     assert "workflows_not_terminated" in host.log.events("warning")
+    async with opened(host, ENTRY, is_running=True) as next_start:
+        await next_start.service.terminated_all()
+        assert (await next_start.service.workflow("orders")).counts == {Status.TERMINATED: 1}
 
 
 async def test_what_another_process_puts_runs_at_once_and_what_it_deletes_is_gone(
