@@ -88,6 +88,7 @@ def load(
         dev=dev,
         settings=checked.settings,
         files=(file, *settings_files, *variables.files),
+        value_files=variables.files,
         warnings=(*report.warnings(), *(settings_report.warnings() if settings_report else ())),
         declared_vars={**declared, **(var_overrides or {})},
         settings_references=checked.references,

@@ -98,6 +98,8 @@ class WorkerConfig(NamedTuple):
     settings: Settings = Settings()
     files: tuple[Path, ...] = ()
     """Every file this was read from (wrangler file, edge.toml, .dev.vars, .env ...): what a reload watches."""
+    value_files: tuple[Path, ...] = ()
+    """Those of them that gave vars and secrets: .dev.vars, .env ... or what --env-file names."""
     warnings: tuple[str, ...] = ()
     """Rendered warnings and notes, `file:line:col: text`, in file order."""
     declared_vars: Mapping[str, Any] = {}

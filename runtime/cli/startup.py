@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from ...wrangler_config.find import SETTINGS_NAMES
 from ..core.reserved import API_PATH, INGEST_PATH
 from ..environment import VARIABLE
 from ..hosts.logs import configure, printable
@@ -91,9 +90,8 @@ def say_warnings(config: WorkerConfig) -> None:
 
 def say_value_files(config: WorkerConfig) -> None:
     """The files that vars and secrets were read from, in wrangler's words."""
-    for path in config.files:
-        if path != config.path and path.name not in SETTINGS_NAMES:
-            say(printable(f"Using secrets defined in {path.name}"))
+    for path in config.value_files:
+        say(printable(f"Using secrets defined in {path.name}"))
 
 
 def say_bindings(rows: Sequence[BindingRow], unsupported: Mapping[str, str]) -> None:

@@ -142,7 +142,7 @@ def test_changed_development_values_do_not_make_a_plan_stale(project: Project) -
     project.write(".dev.vars", "A=2")
     thawed = thaw(plan, ENTRIES.__getitem__)
     assert thawed is not None
-    assert thawed._replace(warnings=(), vars=config.vars, files=config.files) == config
+    assert thawed._replace(warnings=(), vars=config.vars, files=config.files, value_files=config.value_files) == config
 
 
 @pytest.mark.parametrize("what", ["load", "thaw"])

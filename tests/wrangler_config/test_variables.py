@@ -132,7 +132,9 @@ def test_files_lists_everything_that_was_read(project: Project) -> None:
     project.write("edge.toml", "")
     project.write(".env", "")
     project.write(".env.local", "")
-    assert [p.name for p in project.load().files] == ["wrangler.jsonc", "edge.toml", ".env", ".env.local"]
+    config = project.load()
+    assert [p.name for p in config.files] == ["wrangler.jsonc", "edge.toml", ".env", ".env.local"]
+    assert [p.name for p in config.value_files] == [".env", ".env.local"]
 
 
 def test_a_file_value_with_the_name_of_a_binding_is_warned_about(project: Project) -> None:
