@@ -79,8 +79,9 @@ def _anywhere(tree: ast.Module) -> Iterator[tuple[ast.expr, str]]:
                 yield node, "Response takes no dict: write Response.json(...)."
             elif isinstance(body, ast.Call) and _last_name(body.func) in generators:
                 yield node, "note: an async generator as a body runs on Edge only."
-        elif isinstance(node, ast.Call) and (what := _edge_only_step(node)):
-            yield node, f"note: {what} runs on Edge only."
+        elif isinstance(node, ast.Call) and _is_step_do(node.func):
+            for what in _edge_only_parts(node):
+                yield node, f"note: {what} runs on Edge only."
         elif isinstance(node, ast.Subscript) and _is_key_of_ctx(node):
             yield (
                 node,
@@ -88,15 +89,16 @@ def _anywhere(tree: ast.Module) -> Iterator[tuple[ast.expr, str]]:
             )
 
 
-def _edge_only_step(node: ast.Call) -> str | None:
+def _is_step_do(function: ast.expr) -> bool:
+    return isinstance(function, ast.Attribute) and function.attr == "do" and _last_name(function.value) == "step"
+
+
+def _edge_only_parts(node: ast.Call) -> Iterator[str]:
     """What of a call of `step.do` Cloudflare's Python SDK does not have."""
-    if not isinstance(node.func, ast.Attribute) or node.func.attr != "do" or _last_name(node.func.value) != "step":
-        return None
     if len(node.args) > 1 and not isinstance(node.args[1], ast.List | ast.Tuple):  # those are `depends`
-        return "step.do(name, function) as a call"
+        yield "step.do(name, function) as a call"
     if {keyword.arg for keyword in node.keywords} & {"rollback", "rollback_config"}:
-        return "a step's rollback"
-    return None
+        yield "a step's rollback"
 
 
 def _is_key_of_ctx(node: ast.Subscript) -> bool:

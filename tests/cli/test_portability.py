@@ -50,6 +50,14 @@ def test_what_fails_on_cloudflare_is_told_with_its_place(source: str, expected: 
     assert f"{note.line}:{note.column} {note.text}".startswith(expected)
 
 
+def test_everything_is_told_of_one_line() -> None:
+    notes = notes_on(b"async def f(step): await step.do('a', g, rollback=undo)")
+    assert [(note.line, note.column, note.text) for note in notes] == [
+        (1, 26, "note: a step's rollback runs on Edge only."),
+        (1, 26, "note: step.do(name, function) as a call runs on Edge only."),
+    ]
+
+
 def test_portable_code_has_no_notes() -> None:
     source = """
         from workers import Response, WorkerEntrypoint, wait_until
