@@ -13,12 +13,12 @@ from uuid import UUID
 from ...runtime.core.errors import BindingError
 from . import values
 from .admission import BATCH_COUNT_MAX
-from .durations import parse_duration_ms
+from .call_options import asked, checked_batch, is_rolling_back, refuse_batch, restart_key, retention_ms
 from .engine.decisions import decide_pause, decide_restart, decide_resume, decide_terminate
 from .engine.timers import now_ms
 from .errors import WorkflowError
 from .event_types import require_sent_type
-from .journal.records import Kind, NewInstance, StepKey, Trigger
+from .journal.records import NewInstance, Trigger
 from .subscription import Subscription, events_of, read_options
 from .versions import UNKNOWN
 
@@ -41,8 +41,6 @@ ALREADY_EXISTS = 10405
 DUPLICATE_IN_BATCH = 10415
 INVALID_ID = 10002
 """Public error codes. Source: spec "Workflows", 7."""
-
-_STEP_KINDS = {"do": Kind.DO, "step": Kind.DO, "sleep": Kind.SLEEP, "waitForEvent": Kind.WAIT}
 
 
 class WorkflowTools(NamedTuple):
@@ -90,10 +88,10 @@ class Workflow:
         """Start an instance: `{id?, params?, retention?}`, or the same as keywords. It is durable on return.
 
         Raises:
-            BindingError: the id is malformed, or `params` cannot be stored.
+            BindingError: the id or an option is malformed, or `params` cannot be stored.
             WorkflowError: the id exists already, also when that instance is finished.
         """
-        return await self._create(self._new_instance({**(options or {}), **named}))
+        return await self._create(self._new_instance(asked("create", options, named)))
 
     async def create_child(self, instance_id: str, params: object, parent: int | None, *, is_cascading: bool) -> None:
         """Start an instance for another one (its number), which is told of its end.
@@ -114,16 +112,18 @@ class Workflow:
         if not isinstance(batch, (list, tuple, dict)):
             raise BindingError(f"createBatch takes a list or an object, got {type(batch).__name__}.", name="TypeError")
         if not isinstance(batch, dict):
-            created, _ = await self._create_all([self._new_instance(options) for options in _checked_batch(batch)])
+            news = [self._new_instance(asked("create", one, {})) for one in checked_batch(batch)]
+            created, _ = await self._create_all(news)
             return created
         if "instances" in batch:
-            asked = _checked_batch(batch["instances"])
+            instances = checked_batch(batch["instances"])
         else:
             count = batch.get("count")
             if isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= BATCH_COUNT_MAX:
-                _refuse_batch(count)
-            asked = [{"params": batch.get("params", {})}] * count
-        created, errors = await self._create_all([self._new_instance(options, in_batch=True) for options in asked])
+                refuse_batch(count)
+            instances = [{"params": batch.get("params", {})}] * count
+        news = [self._new_instance(asked("create", one, {}), in_batch=True) for one in instances]
+        created, errors = await self._create_all(news)
         return {"created": created, "errors": errors}
 
     createBatch = create_batch  # noqa: N815 - Cloudflare's JavaScript spelling
@@ -146,7 +146,7 @@ class Workflow:
         deleted: list[dict[str, Any]] = []
         errors: list[dict[str, Any]] = []
         if not isinstance(instance_ids, (list, tuple)) or not 1 <= len(instance_ids) <= BATCH_COUNT_MAX:
-            _refuse_batch(instance_ids)
+            refuse_batch(instance_ids)
         for instance_id in instance_ids:
             acted = await self._tools.journal.delete(self._definition.name, str(instance_id), self._tools.now_ms())
             if acted is None:
@@ -202,15 +202,14 @@ class Workflow:
         is_text = isinstance(instance_id, str) and len(instance_id) <= ID_CHARS_MAX
         if not is_text or not _ID.fullmatch(instance_id) or (is_checked and _RESERVED_ID.fullmatch(instance_id)):
             raise BindingError("Workflow instance has invalid id")
-        retention = options.get("retention") or {}
         definition = self._definition
         if definition.check_params is not None:
             definition.check_params(options.get("params", {}))
         return NewInstance(
             instance_id,
             _encoded("params", options.get("params", {})),
-            _retention_ms(retention, "success", definition.success_retention_ms),
-            _retention_ms(retention, "error", definition.error_retention_ms),
+            retention_ms(options, "success", definition.success_retention_ms),
+            retention_ms(options, "error", definition.error_retention_ms),
             self._tools.version_of(definition).id,
             self._trigger,
         )
@@ -244,13 +243,14 @@ class WorkflowInstance:
         now_ms = self._tools.now_ms()
         await self._act(lambda instance, _: decide_resume(instance, now_ms))
 
-    async def terminate(self, options: Mapping[str, Any] | None = None, /, *, rollback: bool = False) -> None:
+    async def terminate(self, options: Mapping[str, Any] | None = None, /, **named: Any) -> None:
         """End it now; a step that runs is cancelled. `{"rollback": True}` undoes first what was done.
 
         Raises:
             WorkflowError: it has ended already.
+            BindingError: an option is malformed.
         """
-        is_undoing = bool(rollback or (options or {}).get("rollback"))
+        is_undoing = is_rolling_back(asked("terminate", options, named))
         await self._act(lambda instance, steps: decide_terminate(instance, steps, is_undoing=is_undoing))
 
     async def restart(self, options: Mapping[str, Any] | None = None, /, **named: Any) -> None:
@@ -258,21 +258,16 @@ class WorkflowInstance:
 
         Raises:
             WorkflowError: no such step was called.
+            BindingError: an option is malformed.
         """
-        asked = {**(options or {}), **named}
-        start = asked.get("from") or asked.get("from_")
-        key = None
-        if start is not None:
-            key = StepKey(
-                _STEP_KINDS.get(start.get("type", "do"), Kind.DO), start.get("name", ""), start.get("count", 1)
-            )
+        key = restart_key(asked("restart", options, named))
         await self._act(lambda _, steps: decide_restart(steps, key))
 
     async def send_event(self, event: Mapping[str, Any] | None = None, /, **named: Any) -> None:
         """Give `{type, payload?}` to the instance: to a wait for that type, now or later. It is durable on return."""
-        asked = {**(event or {}), **named}
-        event_type = require_sent_type(asked.get("type"))
-        payload = _encoded("payload", asked.get("payload"))
+        given = asked("send_event", event, named)
+        event_type = require_sent_type(given.get("type"))
+        payload = _encoded("payload", given.get("payload"))
         tools = self._tools
         acted = await tools.journal.send_event(self._workflow, self.id, event_type, payload, tools.now_ms())
         if acted is None:
@@ -312,17 +307,6 @@ def _not_found() -> NoReturn:
     raise BindingError("instance.not_found")
 
 
-def _checked_batch(batch: object) -> Sequence[Mapping[str, Any]]:
-    if not isinstance(batch, (list, tuple)) or not 1 <= len(batch) <= BATCH_COUNT_MAX:
-        _refuse_batch(batch)
-    return batch
-
-
-def _refuse_batch(batch: object) -> NoReturn:
-    got = f"{len(batch)} items" if isinstance(batch, (list, tuple)) else repr(batch)[:100]
-    raise BindingError(f"A batch has 1 to {BATCH_COUNT_MAX} instances, got {got}.", name="RangeError")
-
-
 def _encoded(what: str, value: object) -> bytes:
     """`params` or a payload as the journal keeps it; refused here, where the caller sees it."""
     try:
@@ -331,10 +315,3 @@ def _encoded(what: str, value: object) -> bytes:
         raise BindingError(f"{what} takes {error.size_bytes:,} bytes. The limit is 1 MiB.") from error
     except (values.UnserialisableError, values.CyclicValueError) as error:
         raise BindingError(f"{what} could not be cloned: {error}", name="DataCloneError") from error
-
-
-def _retention_ms(retention: Mapping[str, Any], which: str, default_ms: int) -> int:
-    for key in (f"{which}Retention", f"{which}_retention"):
-        if key in retention:
-            return min(parse_duration_ms(retention[key], f"retention.{key}"), default_ms)
-    return default_ms

@@ -31,6 +31,9 @@ async def waiter(self: Any, event: Any, step: Any) -> Any:
     return [(await step.wait_for_event(f"wait {n}", "go"))["payload"] for n in range(event["payload"]["count"])]
 
 
+RESTART_FROM = "from of restart() is a step, {name, count?, type?: do, sleep or waitForEvent}, got "
+
+
 async def test_create_takes_an_object_or_keywords(start: Callable[..., Any]) -> None:
     site = await start(idle)
     assert await site.output(await site.workflow.create({"id": "a", "params": [1]})) == [1]
@@ -357,6 +360,54 @@ async def test_an_event_needs_a_type(start: Callable[..., Any]) -> None:
     instance = await site.create()
     with pytest.raises(WorkflowFatalError, match="1 to 100 characters"):
         await instance.send_event({"payload": 1})
+
+
+@pytest.mark.parametrize(
+    ("call", "text"),
+    [
+        (lambda one: one.terminate(5), "terminate() takes an object of options, got 5."),
+        (lambda one: one.restart("b"), "restart() takes an object of options, got 'b'."),
+        (lambda one: one.send_event("go"), "send_event() takes an object of options, got 'go'."),
+        (lambda one: one.terminate({"rollback": "no"}), "rollback of terminate() is True or False, got 'no'."),
+        (lambda one: one.terminate(rollback=1), "rollback of terminate() is True or False, got 1."),
+        (lambda one: one.restart({"from": "b"}), RESTART_FROM + "'b'."),
+        (lambda one: one.restart({"from": {}}), RESTART_FROM + "{}."),
+        (lambda one: one.restart(from_={"name": 5}), RESTART_FROM + "{'name': 5}."),
+        (lambda one: one.restart({"from": {"name": "b", "count": "1"}}), RESTART_FROM),
+        (lambda one: one.restart({"from": {"name": "b", "count": True}}), RESTART_FROM),
+        (lambda one: one.restart({"from": {"name": "b", "type": "bogus"}}), RESTART_FROM),
+        (lambda one: one.restart({"from": {"name": "b", "type": []}}), RESTART_FROM),
+    ],
+)
+async def test_options_of_a_handle_are_checked(
+    start: Callable[..., Any], call: Callable[[Any], Any], text: str
+) -> None:
+    site = await start(sleeper)
+    instance = await site.create()
+    await site.reach(instance, "waiting")
+    with pytest.raises(BindingError) as caught:
+        await call(instance)
+    assert caught.value.name == "TypeError"
+    assert caught.value.message.startswith(text)
+    assert (await instance.status())["status"] == "waiting"
+
+
+@pytest.mark.parametrize(
+    ("call", "text"),
+    [
+        (lambda workflow: workflow.create("a"), "create() takes an object of options, got 'a'."),
+        (lambda workflow: workflow.create_batch([5]), "create() takes an object of options, got 5."),
+        (
+            lambda workflow: workflow.create(id="a", retention=5),
+            "retention of create() is an object with successRetention and errorRetention, got 5.",
+        ),
+    ],
+)
+async def test_options_of_create_are_checked(start: Callable[..., Any], call: Callable[[Any], Any], text: str) -> None:
+    site = await start(idle)
+    with pytest.raises(BindingError) as caught:
+        await call(site.workflow)
+    assert (caught.value.name, caught.value.message) == ("TypeError", text)
 
 
 async def test_only_so_many_run_at_once_and_waiting_frees_a_slot(start: Callable[..., Any], host: FakeHost) -> None:
