@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from . import WorkflowEntry
 from .definition import definition_of
-from .durations import parse_duration_ms
+from .durations import parse_retention_ms
 from .engine.timers import now_ms
 from .errors import WorkflowError
 from .journal.records import WorkflowRow
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from .journal.journal import Journal
     from .journal.records import Acted
     from .manifests.applied import AppliedManifests
-    from .manifests.manifest import Manifest
+    from .manifests.manifest import Manifest, ManifestSource
 
 LOOK_SECONDS = 30.0
 """The rows are looked at at least this often: whoever changed them may have died before it rang."""
@@ -128,18 +128,35 @@ class Registry:
         await self._put(self._row_of(entry))
         await self.refresh()
 
-    async def apply_manifest(self, name: str | None, text: str, file: str) -> WorkflowRow:
-        """Put a manifest as the newest version of a workflow, which is made when it is not there.
+    async def apply_manifests(self, sources: Sequence[ManifestSource]) -> list[WorkflowRow]:
+        """Put each manifest as the newest version of a workflow, which is made when it is not there.
 
         Raises:
-            ManifestError: with every problem that was found; nothing was changed.
-            WorkflowError: the workflow is a class.
-            UnsupportedError: it is YAML, and PyYAML is not installed.
+            WorkflowError: with every problem of all of them (ManifestError where one alone has problems); nothing was
+                changed.
+            UnsupportedError: one is YAML, and PyYAML is not installed.
         """
-        manifest = self._manifests.read(text, file, name=name)
-        await self._put_manifest(manifest)
+        files: dict[str, str] = {}
+        manifests: list[Manifest] = []
+        refused: list[WorkflowError] = []
+        for source in sources:
+            try:
+                manifest = self._manifests.read(source.text, source.file, name=source.name)
+                if (other := files.setdefault(manifest.name, source.file)) != source.file:
+                    text = f'{source.file} and {other} are both workflow "{manifest.name}": apply one of them.'
+                    raise WorkflowError("invalid_request", text)
+                await self._manifests.replaced_by(manifest)
+                manifests.append(manifest)
+            except WorkflowError as error:
+                refused.append(error)
+        if len(refused) > 1:
+            raise WorkflowError(refused[0].key, "\n".join(one.reason for one in refused))
+        if refused:
+            raise refused[0]
+        for manifest in manifests:
+            await self._put_manifest(manifest)
         await self.refresh()
-        return await self.require(manifest.name)
+        return [await self.require(manifest.name) for manifest in manifests]
 
     async def forget(self, name: str) -> Sequence[Acted]:
         """Forget a workflow with all it has; those to be told of it."""
@@ -222,4 +239,4 @@ def _entry_of(row: WorkflowRow) -> WorkflowEntry:
 
 
 def _retention_ms(retention: Mapping[str, object], key: str) -> int | None:
-    return parse_duration_ms(retention[key], f"default_retention.{key}") if key in retention else None
+    return parse_retention_ms(retention[key], f"default_retention.{key}") if key in retention else None

@@ -29,6 +29,7 @@ from .answers import (
 from .errors import WorkflowError
 from .inspection import instance_detail, step_detail
 from .journal.records import InstanceFilter, Status, Trigger
+from .manifests.manifest import ManifestSource
 from .terminations import UNFINISHED, Terminations
 from .workflow import Workflow, WorkflowInstance
 from .workflow_detail import versions_of, workflow_detail
@@ -116,7 +117,12 @@ class WorkflowService:
         `name` may be left out where the manifest has one. ManifestError tells every problem by its place in `file`; a
         name ending in .json or .yaml says which of both it is.
         """
-        return await self._detail(await self._registry.apply_manifest(name, text, file))
+        (applied,) = await self.apply_manifests([ManifestSource(text, file, name)])
+        return applied
+
+    async def apply_manifests(self, sources: Sequence[ManifestSource]) -> list[WorkflowDetail]:
+        """The same of several: all of them, or none and a WorkflowError with the problems of each."""
+        return [await self._detail(row) for row in await self._registry.apply_manifests(sources)]
 
     async def delete_workflow(self, name: str) -> None:
         """Forget a workflow with its instances and versions; one of the config is there again at the next start."""
@@ -237,16 +243,16 @@ class WorkflowService:
         """Return once what `terminate_all` began is done: for who closes the service right after."""
         await self._terminations.wait()
 
+    async def resume_terminations(self) -> None:
+        """Go on, in the background, with what `terminate_all` began and a stop or a kill cut short."""
+        await self._terminations.resume()
+
     async def subscribe(
         self, name: str, instance_id: str, cursor: int = 0, wanted: Sequence[str] | None = None
     ) -> AsyncGenerator[Mapping[str, Any], None]:
         """Events of an instance: `async for event in await service.subscribe(...)`; close it with `aclose`.
 
         First those that were, behind `cursor` (an `eventId`), then those that come, until the instance ends; only those
-    async def resume_terminations(self) -> None:
-        """Go on, in the background, with what `terminate_all` began and a stop or a kill cut short."""
-        await self._terminations.resume()
-
         of the types in `wanted`, when given.
         """
         handle = await self._handle(name, instance_id)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ...bindings.workflows.manifests.graph import GraphFormat, render_graph
+from ...bindings.workflows.manifests.manifest import ManifestSource
 from ...bindings.workflows.manifests.problems import ManifestError
 from ...bindings.workflows.manifests.read import read_manifest
 from ...bindings.workflows.rest_shapes import workflow_shape
@@ -35,12 +36,8 @@ def apply(files: tuple[Path, ...], name: str | None, *, is_json: bool, **where: 
     """Make workflows of manifests, YAML or JSON, or give them a new version; a running server takes them at once."""
     if name is not None and len(files) > 1:
         raise click.UsageError("--name is for one FILE.")
-    texts = [(read_text(file), str(file)) for file in files]
-
-    async def work(service: WorkflowService) -> list[WorkflowDetail]:
-        return [await service.apply_manifest(name, text, file) for text, file in texts]
-
-    applied: list[WorkflowDetail] = with_service(work, where)
+    sources = [ManifestSource(read_text(file), str(file), name) for file in files]
+    applied: list[WorkflowDetail] = with_service(lambda service: service.apply_manifests(sources), where)
     if is_json:
         say_json([{**workflow_shape(one), "version_id": one.version} for one in applied])
         return

@@ -375,6 +375,21 @@ def test_every_problem_of_a_manifest_is_told_with_its_place(cli: Callable[..., T
     assert cli("apply", "film.yaml", "film.yaml", "--name", "x").code == 2
 
 
+def test_several_manifests_are_applied_all_or_none(cli: Callable[..., Told], project: Path, film: Path) -> None:
+    broken = project / "broken.yaml"
+    broken.write_text(MANIFEST.replace("name: film", "name: broken").replace("[probe]", "[prob]"))
+    (project / "class.yaml").write_text(MANIFEST.replace("name: film", "name: orders"))
+    (project / "again.yaml").write_text(MANIFEST)
+    refused = cli("apply", "film.yaml", "broken.yaml", "class.yaml", "again.yaml")
+    assert refused.code == 1
+    assert 'broken.yaml:6:47: There is no step "prob".' in refused.err
+    assert 'Workflow "orders" is the class Order: give the manifest another name.' in refused.err
+    assert 'again.yaml and film.yaml are both workflow "film": apply one of them.' in refused.err
+    assert [one["name"] for one in cli("list", "--json").json] == ["orders"]
+    broken.write_text(MANIFEST.replace("name: film", "name: mended"))
+    assert len(cli("apply", "film.yaml", "broken.yaml").lines) == 2
+
+
 def test_a_graph_is_drawn_of_a_file_and_of_what_was_applied(
     cli: Callable[..., Told], project: Path, film: Path
 ) -> None:

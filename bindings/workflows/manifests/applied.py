@@ -63,17 +63,22 @@ class AppliedManifests:
         named = [(name, one) for name, one in settings.items() if one.manifest is not None]
         return [declared_manifest(name, one, folder, surroundings) for name, one in named]
 
-    async def put(self, manifest: Manifest, script_name: str, now_ms: int) -> None:
-        """Keep a manifest as the newest version of its workflow.
+    async def replaced_by(self, manifest: Manifest) -> WorkflowRow | None:
+        """The workflow of its name, when there is one.
 
         Raises:
             WorkflowError: the workflow is a class.
         """
-        name = manifest.name
-        before = next((row for row in await self._tools.journal.workflows() if row.name == name), None)
-        if before is not None and before.manifest is None:
-            text = f'Workflow "{name}" is the class {before.class_name}: give the manifest another name.'
+        found = next((row for row in await self._tools.journal.workflows() if row.name == manifest.name), None)
+        if found is not None and found.manifest is None:
+            text = f'Workflow "{manifest.name}" is the class {found.class_name}: give the manifest another name.'
             raise WorkflowError("invalid_request", text)
+        return found
+
+    async def put(self, manifest: Manifest, script_name: str, now_ms: int) -> None:
+        """Keep a manifest as the newest version of its workflow; raises as `replaced_by`."""
+        name = manifest.name
+        before = await self.replaced_by(manifest)
         if before is not None and (before.version, before.script_name) == (manifest.version, script_name):
             return
         language = "yaml" if is_yaml_file(manifest.file) else "json"

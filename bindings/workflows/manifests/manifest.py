@@ -18,6 +18,14 @@ MAX_PARALLEL_DEFAULT = 32
 """Items of one `for_each` at once, where the manifest does not say."""
 
 
+class ManifestSource(NamedTuple):
+    """What a manifest is read from. `file` is where problems are told of; `name` for one that has none."""
+
+    text: str
+    file: str
+    name: str | None = None
+
+
 class NodeKind(StrEnum):
     """What a step does, by the key that says so."""
 
