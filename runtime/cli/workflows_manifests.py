@@ -29,7 +29,7 @@ FILES = click.Path(path_type=Path, exists=True, dir_okay=False)
 
 @click.command(name="apply")
 @click.argument("files", metavar="FILE...", nargs=-1, required=True, type=FILES)
-@click.option("--name", metavar="NAME", help="Name of the workflow; else the manifest's own.")
+@click.option("--name", metavar="NAME", help="Name of the workflow, of a manifest that has none.")
 @json_option
 @service_options
 def apply(files: tuple[Path, ...], name: str | None, *, is_json: bool, **where: Any) -> None:

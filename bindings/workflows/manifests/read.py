@@ -105,7 +105,7 @@ class _Reader:
             self._problems.add(node.place, f"name is {shape}, got {echo(node.plain())}.")
             return given or ""
         if given is not None and given != node.value:
-            self._problems.add(node.place, f'The manifest is of "{node.value}", and was given as "{given}".')
+            self._problems.add(node.place, f'The manifest is of "{node.value}", and was given as "{given}": leave one out.')
         return str(node.value)
 
     def _check_descent(self, name: str) -> None:

@@ -247,7 +247,7 @@ def test_problems_of_json_have_places_too(old: str, new: str, expected: str) -> 
 def test_a_name_is_given_or_the_manifests_own() -> None:
     text = with_steps("a: {sleep: 1}")
     assert read_manifest(text, name="m").name == "m"
-    assert problems(text, name="other") == ['2:7: The manifest is of "m", and was given as "other".']
+    assert problems(text, name="other") == ['2:7: The manifest is of "m", and was given as "other": leave one out.']
     nameless = text.replace("name: m\n", "")
     assert read_manifest(nameless, name="other").name == "other"
     assert problems(nameless) == ["1:1: The manifest has no name: add name: and what the workflow is called."]
