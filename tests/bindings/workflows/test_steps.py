@@ -292,6 +292,27 @@ async def test_code_that_swallows_even_the_cancellation_gets_no_further_step(
     assert await site.output(instance) == 2
 
 
+async def test_a_non_retryable_error_may_have_a_name_beside_its_message(start: Callable[..., Any]) -> None:
+    class Stop(NonRetryableError):
+        pass
+
+    async def run(self: Any, event: Any, step: Any) -> Any:
+        def fail() -> None:
+            raise Stop("stop", "Custom")
+
+        try:
+            await step.do("x", fail)
+        except NonRetryableError as error:
+            return [str(error), error.name]
+
+    site = await start(run)
+    instance = await site.create()
+    assert await site.output(instance) == ["stop", "NonRetryableError"]
+    assert (await site.steps(instance))["x-1"].attempt == 1
+    assert NonRetryableError("stop", "Custom").name == "Custom"
+    assert str(NonRetryableError()) == ""
+
+
 async def test_sleep_until_is_not_in_the_past_on_a_replay(start: Callable[..., Any], host: FakeHost) -> None:
     """Both references fail here: their key holds the remaining time."""
     at = datetime.fromtimestamp(host.now() + 60, UTC)
