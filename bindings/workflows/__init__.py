@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 from ...wrangler_config.section import Problem
 from .._shared.cron import CronError, parse_cron
 from ..spec import BindingSpec
+from .durations import parse_retention_ms
+from .errors import WorkflowFatalError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,6 +24,7 @@ NAME_CHARS_MAX = 64
 STEPS_MAX = 25_000
 SCHEDULES_MAX = 100
 """Of an account. Source: Cloudflare docs, "Workflows: limits"."""
+RETENTIONS = frozenset({"success_retention", "error_retention"})
 _NAME = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9-_]*")
 
 
@@ -55,6 +58,12 @@ class WorkflowEntry:
                 upper = f" up to {most:,}" if most else ""
                 text = f'"{name}.{field}.{key}" should be a whole number from 1{upper} but got {value!r}.'
                 yield Problem(text, field=field)
+        retention = self.default_retention or {}
+        for key in sorted(RETENTIONS & retention.keys()):
+            try:
+                parse_retention_ms(retention[key], f'"{name}.default_retention.{key}"')
+            except WorkflowFatalError as error:
+                yield Problem(error.message, field="default_retention")
         yield from self._schedule_problems(name)
 
     def _schedule_problems(self, name: str) -> Iterator[Problem]:

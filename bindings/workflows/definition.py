@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 from ...runtime.core.workflow_errors import NonRetryableError
-from .durations import DAY_MS, parse_duration_ms
+from .durations import DAY_MS, parse_retention_ms
 from .engine.retries import DELAY_MS_DEFAULT
 from .engine_settings import STATE_BYTES_MAX, engine_settings
 from .errors import ErrorRecord
@@ -143,7 +143,7 @@ def definition_of(entry: WorkflowEntry, config: WorkerConfig, *, is_dev: bool) -
 
 
 def _retention_ms(retention: Mapping[str, Any], key: str, default: int | str) -> int:
-    return parse_duration_ms(retention.get(key, default), f"default_retention.{key}")
+    return parse_retention_ms(retention.get(key, default), f"default_retention.{key}")
 
 
 def _is_on(config: WorkerConfig, flag: str, implied_from: str) -> bool:

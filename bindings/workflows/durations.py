@@ -52,6 +52,18 @@ def shown(value: object) -> str:
         return "an integer of thousands of digits"
 
 
+def parse_retention_ms(value: object, what: str) -> int:
+    """How long something is kept, as `parse_duration_ms`.
+
+    Raises:
+        WorkflowFatalError: it says no duration, or that it is gone at once.
+    """
+    retention_ms = parse_duration_ms(value, what)
+    if retention_ms == 0:
+        raise WorkflowFatalError(f"{what} is {value!r}: it must be longer than nothing.")
+    return retention_ms
+
+
 def _milliseconds(value: object) -> float | None:
     if isinstance(value, bool) or (isinstance(value, float) and not math.isfinite(value)):
         return None

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from ...wrangler_config.section import Problem
-from .durations import parse_duration_ms
+from .durations import parse_duration_ms, parse_retention_ms
 from .engine.retries import DELAY_MS_DEFAULT, DEV_DELAY_MS_DEFAULT
 from .errors import WorkflowFatalError
 from .values import VALUE_BYTES_MAX
@@ -74,10 +74,10 @@ def engine_problems(settings: EngineSettings | None) -> Iterator[Problem]:
         value = getattr(settings, name)
         if value is not None and value < 1:
             yield Problem(f"{SECTION}.{name}: expected 1 or more, got {value:,}", at=(SECTION, name))
-    for name in ("retry_delay", "success_retention", "error_retention"):
+    for name, parse in _DURATIONS.items():
         value = getattr(settings, name)
         try:
-            parse_duration_ms(0 if value is None else value, f"{SECTION}.{name}")
+            parse(1 if value is None else value, f"{SECTION}.{name}")
         except WorkflowFatalError as error:
             yield Problem(error.message, at=(SECTION, name))
 
@@ -91,3 +91,8 @@ _COUNTS = (
     "crash_count_max",
     "resident_count_max",
 )
+_DURATIONS = {
+    "retry_delay": parse_duration_ms,
+    "success_retention": parse_retention_ms,
+    "error_retention": parse_retention_ms,
+}

@@ -246,13 +246,13 @@ async def test_a_second_termination_of_all_says_that_one_is_running(orders: Api)
     await create(orders, instance_id="a")
     service = orders.app.admins["workflows"]
     journal, gate = service._tools.journal, asyncio.Event()
-    real_list = journal.list
+    real = journal.terminate_some
 
     async def held(*arguments: Any, **options: Any) -> Any:
         await gate.wait()
         return await real_list(*arguments, **options)
 
-    journal.list = held
+    journal.terminate_some = held
     assert await orders.call("PUT", f"{INSTANCES}/terminate") == {"status": "ok"}
     assert await orders.call("PUT", f"{INSTANCES}/terminate") == {"status": "already_running"}
     put = await orders.call("PUT", ORDERS, {"class_name": "Order", "script_name": "demo"})
@@ -407,6 +407,8 @@ ODD_WORKFLOWS = (
     ("a", {"class_name": "C", "script_name": "s", "limits": []}),
     ("a", {"class_name": "C", "script_name": "s", "concurrency": {"limit": -1}}),
     ("a", {"class_name": "C", "script_name": "s", "default_retention": {"success_retention": "soon"}}),
+    ("a", {"class_name": "C", "script_name": "s", "default_retention": {"success_retention": -5}}),
+    ("a", {"class_name": "C", "script_name": "s", "default_retention": {"error_retention": 0}}),
     ("a", {"class_name": "C", "script_name": "s", "schedules": [{"cron": "now"}]}),
     ("a", {"class_name": "C", "script_name": "s", "schedules": ["* * * * *"]}),
 )
@@ -479,6 +481,8 @@ ODD_INSTANCES = (
     b'{"location_hint": "moon"}',
     b'{"instance_retention": {"success_retention": []}}',
     b'{"instance_retention": {"success_retention": "soon"}}',
+    b'{"instance_retention": {"success_retention": -1}}',
+    b'{"instance_retention": {"error_retention": 0}}',
     b'{"params": "' + b"x" * 2 * 1024 * 1024 + b'"}',
     b'{"params": ' + b"[" * 1000 + b"]" * 1000 + b"}",
     b'{"params": ' + b"[" * 100_000,

@@ -82,6 +82,7 @@ def test_the_wrangler_file_wins(load: Callable[..., Any]) -> None:
         ("concurrency_max = 0", "workflow_engine.concurrency_max: expected 1 or more, got 0"),
         ('retry_delay = "soon"', "workflow_engine.retry_delay is 'soon': write milliseconds"),
         ('durability = "none"', "workflow_engine.durability"),
+        ("error_retention = 0", "workflow_engine.error_retention is 0: it must be longer than nothing."),
     ],
 )
 def test_a_wrong_setting_is_told_at_its_place(load: Callable[..., Any], line: str, text: str) -> None:

@@ -73,12 +73,16 @@ async def test_a_class_in_another_worker_is_not_there_yet(host: FakeHost) -> Non
         ({"name": "a b"}, '"workflows[0]" bindings should have a "name" of at most 64'),
         ({"limits": {"steps": 25_001}}, '"workflows[0].limits.steps" should be a whole number from 1 up to 25,000'),
         ({"concurrency": {"limit": 0}}, '"workflows[0].concurrency.limit" should be a whole number from 1'),
+        (
+            {"default_retention": {"error_retention": -5}},
+            '"workflows[0].default_retention.error_retention" is -5: it must be longer than nothing.',
+        ),
         ({"schedules": 5}, '"workflows[0].schedules" should be a cron expression or a list of them but got 5.'),
         ({"schedules": ["* * * * *", 5]}, "should be a cron expression or a list of them"),
         ({"schedules": "0 25 * * *"}, 'has one that starts nothing: The hour takes 0 to 23, got "25" at character 3.'),
         ({"schedules": ["1 1 1 1 1"] * 101}, '"workflows[0].schedules" has 101: an account has at most 100'),
     ],
-    ids=["name", "steps", "concurrency", "no schedules", "no schedule", "schedule", "schedules"],
+    ids=["name", "steps", "retention", "concurrency", "no schedules", "no schedule", "schedule", "schedules"],
 )
 def test_a_wrong_entry_is_told(values: dict[str, Any], text: str) -> None:
     entry = WorkflowEntry(**{"binding": "W", "name": "w", "class_name": "W", **values})
