@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from ....runtime.core.errors import BackendError
 from ..journal.records import Pause, Status
 from ..versions import Versions
+from .doorbell import Heard
 from .instance_pass import InstancePass, PassTools
 from .loaded_code import LoadedCode, Readiness, missing_class
 from .timers import Timers, now_ms
@@ -89,10 +90,10 @@ class WorkflowRunner:
         timers = Timers(self._host)
         beside: list[asyncio.Task[None]] = []
         try:
-            with self._doorbells.listen(owner, self._rung):
+            with self._doorbells.listen(owner, self._rung) as mend_doorbell:
                 await self._renew(owner)
                 await self._take_over_dead(owner)
-                beside = [self._spawn(self._keep_alive(owner)), self._spawn(self._purge())]
+                beside = [self._spawn(self._keep_alive(owner, mend_doorbell)), self._spawn(self._purge())]
                 tools = PassTools(self._host, self._journal, timers, self._worker, self.introspect)
                 while True:
                     await self._turn(owner, tools)
@@ -236,7 +237,7 @@ class WorkflowRunner:
                 for parent in await self._journal.held_parent(number):
                     self.tell(parent)
 
-    async def _keep_alive(self, owner: str) -> None:
+    async def _keep_alive(self, owner: str, mend_doorbell: Callable[[], None]) -> None:
         while True:
             await self._host.sleep(self._lease_s / RENEWALS_PER_LEASE)
             try:
@@ -244,15 +245,21 @@ class WorkflowRunner:
                 await self._take_over_dead(owner)
             except BackendError as error:
                 self._host.log.error("workflow_lease_not_renewed", exc_info=error)
+            try:
+                mend_doorbell()
+            except OSError as error:
+                self._host.log.error("workflow_doorbell_not_made", exc_info=error)
 
     async def _renew(self, owner: str) -> None:
         await self._journal.renew(owner, self._now_ms() + int(self._lease_s * 1000))
 
     async def _take_over_dead(self, owner: str) -> None:
-        """What a dead process held is ready again: at once when nobody listens, else when its lease is over."""
+        """What a dead process held is ready again: at once when that is certain, else when its lease is over."""
         for other, alive_until_ms in await self._journal.owners():
-            is_listening = other != owner and self._doorbells.ring(other)
-            if other == owner or (is_listening and alive_until_ms > self._now_ms()):
+            if other == owner:
+                continue
+            heard = self._doorbells.ring(other)
+            if heard is not Heard.NOBODY and alive_until_ms > self._now_ms():
                 continue
             for taken in await self._journal.take_over(other, self._crash_count_max, self._now_ms()):
                 about = {"workflow": taken.workflow, "instance": taken.id, "crash_count": taken.crash_count}
@@ -260,7 +267,7 @@ class WorkflowRunner:
                     self._host.log.error("workflow_parked", **about, remedy="resume it once its code is mended")
                 else:
                     self._host.log.info("workflow_taken_over", **about)
-            if not is_listening:  # one that was only stalled goes on
+            if heard is Heard.NOBODY:  # one that was only stalled goes on
                 self._doorbells.forget(other)
             self._bell.set()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -73,7 +74,7 @@ class Site:
     async def crash(self) -> None:
         """End the runner as a kill does: its passes stop, and nothing is told to the journal."""
         assert self._task is not None, "it runs"
-        passes = tuple(self.runner._passes.values())
+        passes, doorbell = tuple(self.runner._passes.values()), self.doorbell
         for one in passes:
             one.stop(_Loss.LEASE)
         await asyncio.gather(*self.runner._tasks, return_exceptions=True)
@@ -81,6 +82,12 @@ class Site:
         told, self.journal.take_over = self.journal.take_over, _tell_nobody  # type: ignore[method-assign]
         await asyncio.gather(self._task, return_exceptions=True)
         self.journal.take_over = told  # type: ignore[method-assign]
+        os.mkfifo(doorbell)  # as a kill leaves it: nobody reads it
+
+    @property
+    def doorbell(self) -> Path:
+        """By which other processes wake this one."""
+        return self.host.state_dir / "runners" / str(self.runner._owner)
 
     async def create(self, params: Any = None, **options: Any) -> WorkflowInstance:
         return await self.workflow.create({"params": params or {}, **options})

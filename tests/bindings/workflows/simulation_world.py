@@ -10,6 +10,7 @@ from random import Random
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from edge.bindings.workflows.definition import Definition
+from edge.bindings.workflows.engine.doorbell import Heard
 from edge.bindings.workflows.engine.runner import WorkflowRunner
 from edge.bindings.workflows.journal.sqlite_journal import MIGRATIONS, Call, SqliteJournal
 from edge.bindings.workflows.workflow import Workflow, WorkflowTools
@@ -183,21 +184,23 @@ class SimulatedDoorbells:
         self._process = process
 
     @contextmanager
-    def listen(self, owner: str, on_ring: Callable[[], None]) -> Iterator[None]:
+    def listen(self, owner: str, on_ring: Callable[[], None]) -> Iterator[Callable[[], None]]:
         self._world.bells[owner] = (self._process, on_ring)
         try:
-            yield
+            yield lambda: None
         finally:
             self._world.bells.pop(owner, None)
 
-    def ring(self, owner: str) -> bool:
+    def ring(self, owner: str) -> Heard:
         process, on_ring = self._world.bells.get(owner, (None, None))
-        if process is None or on_ring is None or process.is_dead:
-            return False
+        if process is None or on_ring is None:
+            return Heard.UNKNOWN
+        if process.is_dead:
+            return Heard.NOBODY
         count = 1 if self._world.is_calm else self._world.chance.choices((0, 1, 2), (1, 8, 1))[0]
         for _ in range(count):
             self._world.loop.call_later(self._world.latency_s(), on_ring, context=process.context.copy())
-        return True
+        return Heard.YES
 
     def ring_all(self) -> None:
         for owner in tuple(self._world.bells):

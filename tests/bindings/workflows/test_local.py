@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ import pytest
 from edge.bindings.spec import Site as BindingSite
 from edge.bindings.workflows import WorkflowEntry
 from edge.bindings.workflows.definition import Definition
-from edge.bindings.workflows.engine.runner import CRASH_COUNT_MAX
+from edge.bindings.workflows.engine.runner import CRASH_COUNT_MAX, LEASE_SECONDS, RENEWALS_PER_LEASE
 from edge.bindings.workflows.journal.records import Finish, Status
 from edge.bindings.workflows.journal.sqlite_journal import open_journal
 from edge.bindings.workflows.local import open_binding
@@ -72,11 +73,11 @@ async def test_a_class_in_another_worker_is_not_there_yet(host: FakeHost) -> Non
     [
         ({"name": "a b"}, '"workflows[0]" bindings should have a "name" of at most 64'),
         ({"limits": {"steps": 25_001}}, '"workflows[0].limits.steps" should be a whole number from 1 up to 25,000'),
-        ({"concurrency": {"limit": 0}}, '"workflows[0].concurrency.limit" should be a whole number from 1'),
         (
             {"default_retention": {"error_retention": -5}},
             '"workflows[0].default_retention.error_retention" is -5: it must be longer than nothing.',
         ),
+        ({"concurrency": {"limit": 0}}, '"workflows[0].concurrency.limit" should be a whole number from 1'),
         ({"schedules": 5}, '"workflows[0].schedules" should be a cron expression or a list of them but got 5.'),
         ({"schedules": ["* * * * *", 5]}, "should be a cron expression or a list of them"),
         ({"schedules": "0 25 * * *"}, 'has one that starts nothing: The hour takes 0 to 23, got "25" at character 3.'),
@@ -238,6 +239,50 @@ async def test_an_event_reaches_an_instance_that_another_process_holds(
     other.start()
     await host.settle()
     await (await other.workflow.get("a")).send_event(type="go", payload=5)
+    assert await one.output(instance) == 5
+
+
+async def test_a_removed_doorbell_takes_nothing_from_who_lives(start: Callable[..., Any], host: FakeHost) -> None:
+    calls: list[int] = []
+    gate = asyncio.Event()
+
+    async def run(self: Any, event: Any, step: Any) -> Any:
+        async def work() -> int:
+            calls.append(1)
+            await gate.wait()
+            return len(calls)
+
+        return await step.do("work", work)
+
+    one, other = await start(run), await start(run)
+    instance = await one.create()
+    await one.until(lambda: calls)
+    one.doorbell.unlink()
+    other.doorbell.unlink()
+    seen_by_other = await other.workflow.get(instance.id)
+    for _ in range(int(2 * LEASE_SECONDS)):
+        await host.advance(1)
+        for handle in (instance, seen_by_other):  # behind what that process has to write
+            await handle.send_event(type="tick")
+    gate.set()
+    assert await one.output(instance) == 1
+
+
+async def test_a_removed_doorbell_is_made_again(start: Callable[..., Any], host: FakeHost) -> None:
+    """It rings for what came meanwhile."""
+
+    async def run(self: Any, event: Any, step: Any) -> Any:
+        return (await step.wait_for_event("w", "go"))["payload"]
+
+    one, other = await start(run), await start(run)
+    await other.stop()
+    instance = await one.create(id="a")
+    await one.reach(instance, "waiting")
+    await one.until(lambda: not one.runner.passes)
+    shutil.rmtree(one.doorbell.parent)
+    await (await other.workflow.get("a")).send_event(type="go", payload=5)
+    await host.advance(LEASE_SECONDS / RENEWALS_PER_LEASE)
+    await one.until(one.doorbell.exists)
     assert await one.output(instance) == 5
 
 
