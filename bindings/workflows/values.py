@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 VALUE_BYTES_MAX = 1024 * 1024
 """Of a step's result, `params` or an event's payload, encoded. Source: Cloudflare docs, "Workflows limits"."""
 DEPTH_MAX = 200
-_INT_MAX = 10**640
+HEX_FROM = 10**640
 """From here on integers are kept in hexadecimal, which Python reads at any size. Decimals of up to 640 digits it reads
 whatever `sys.set_int_max_str_digits` was told. Source: Python docs, "Integer string conversion length limitation"."""
 
@@ -91,7 +91,7 @@ def _plain(value: Any, parents: tuple[int, ...], types: Mapping[str, type]) -> A
     if kind in _AS_IS:
         return value
     if kind is int:
-        return value if -_INT_MAX < value < _INT_MAX else _tagged("int", hex(value))
+        return value if -HEX_FROM < value < HEX_FROM else _tagged("int", hex(value))
     if value is jsnull:
         return None
     inner = _entered(value, parents)
