@@ -37,6 +37,10 @@ class Branches:
         self._main_count = 0
         self._known: WeakSet[asyncio.Task[Any]] = WeakSet()
         self._waits: dict[asyncio.Future[None], int] = {}
+        self._cuttable: set[asyncio.Future[None]] = set()
+        """What no attempt waits for."""
+        self._is_cut = False
+        self._left: asyncio.Future[None] | None = None
         self._event_types: dict[asyncio.Future[None], str] = {}
 
     @property
@@ -85,14 +89,18 @@ class Branches:
             self.move_count += 1
             if is_entered:
                 self.in_steps.discard(task)
+            if self._left is not None and not self.in_steps and not self._left.done():
+                self._left.set_result(None)
             if self._waits:
                 self._on_wait()
 
-    async def wait(self, due_ms: int, timers: Timers, event_type: str | None) -> None:
-        """Return at that time, or earlier when an event may have come."""
+    async def wait(self, due_ms: int, timers: Timers, event_type: str | None, *, is_nested: bool) -> None:
+        """Return at that time, or earlier when an event may have come; `is_nested` inside of an attempt."""
         woken: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         timer = timers.at(due_ms / 1000, lambda: _wake(woken))
         self._waits[woken] = due_ms
+        if not is_nested:
+            self._cuttable.add(woken)
         if event_type is not None:
             self._event_types[woken] = event_type
         self._on_wait()
@@ -101,8 +109,29 @@ class Branches:
         finally:
             timer.cancel()
             del self._waits[woken]
+            self._cuttable.discard(woken)
             self._event_types.pop(woken, None)
             self.move_count += 1
+
+    async def hold(self) -> None:
+        """Stay before something new, until the branch is cut or the pass ends."""
+        if self._is_cut and asyncio.current_task() is not self.main:
+            raise asyncio.CancelledError
+        held: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._cuttable.add(held)
+        try:
+            await held
+        finally:
+            self._cuttable.discard(held)
+
+    async def cut(self) -> None:
+        """`run` is over: end every branch that waits, and let the attempts that run finish."""
+        self._is_cut = True
+        for one in tuple(self._cuttable):
+            one.cancel()
+        while self.in_steps:
+            self._left = asyncio.get_running_loop().create_future()
+            await self._left
 
     def wake_for_events(self) -> None:
         """An event may have come."""

@@ -121,7 +121,11 @@ def decide_resume(instance: Instance, now_ms: int) -> Change | None:
     if instance.status is not Status.PAUSED:
         return None
     paused_ms = now_ms if instance.paused_ms is None else instance.paused_ms
-    return Change(Status.RUNNING, resumed_after_ms=max(now_ms - paused_ms, 0))
+    return Change(
+        Status.ROLLING_BACK if instance.is_undoing else Status.RUNNING,
+        resumed_after_ms=max(now_ms - paused_ms, 0),
+        is_terminating=instance.is_terminating,
+    )
 
 
 def decide_terminate(instance: Instance, steps: Sequence[StepRecord] = (), *, is_undoing: bool = False) -> Change:

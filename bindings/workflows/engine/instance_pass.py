@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, TypeVar
 from ....runtime.core.context import logged_about
 from ....runtime.core.errors import BackendError
 from .. import values
-from ..errors import ErrorRecord, Interrupted, WorkflowError, WorkflowFatalError, WorkflowTimeoutError, recorded
+from ..errors import ErrorRecord, Interrupted, WorkflowError, WorkflowFatalError, WorkflowTimeoutError, raised, recorded
 from ..journal.records import Finish, Kind, Pause, Progress, Status, StepKey, StepRecord, StepState
 from .branches import Branches
 from .replay import ReplayCheck
@@ -96,7 +96,10 @@ class InstancePass:
         self._is_shown_waiting = False
         self._shown_due_ms = 0
         self._leaving: Pause | None = None
-        self._is_undoing = False
+        self._is_rolling_back = False
+        self._cut_count = 0
+        """How often `run` was told to end, so that its steps can be rolled back."""
+        self._cutting: asyncio.Task[None] | None = None
         self._end: Pause | Finish | _Loss | None = None
         self._lingered: tuple[int, int] = (-1, 0)
         self._resting: asyncio.Task[None] | None = None
@@ -179,7 +182,7 @@ class InstancePass:
         key = StepKey(kind, name, count)
         if kind is Kind.DO:
             self._step_count += 1
-            if self._step_count > self.definition.steps_max:
+            if self._step_count > self.definition.steps_max and not self.instance.is_undoing:
                 limit = self.definition.steps_max
                 message = (
                     f"The limit of {limit} steps has been reached. Raise limits.steps of the workflow, or loop less."
@@ -237,17 +240,15 @@ class InstancePass:
         """Before anything new: where a pause that was asked for, a reload, or a termination ends the run."""
         if _depth.get():
             return
-        if self.instance.is_terminating and not self._is_undoing and self._branches.main is not None:
-            self._is_undoing = True
-            self._branches.main.cancel()
-            await asyncio.get_running_loop().create_future()
+        if self.instance.is_undoing and not self._is_over and (self._cutting is None or self._cutting.done()):
+            self._cutting = self._spawn(_quietly(self._cut_run), "cut")
         if self._leaving is None and self._generation is not None and self._generation.is_retiring:
             self._leaving = Pause(Status.RUNNING, self.now_ms())
         if self._leaving is not None and self._callback_count == 0:
             self.stop(self._leaving)
-        if self._leaving is not None or self._is_over:
-            await asyncio.get_running_loop().create_future()  # cancelled when the pass ends
-        is_checked = self._is_strict and not self.instance.is_terminating
+        if self._leaving is not None or not self._may_begin:
+            await self._branches.hold()
+        is_checked = self._is_strict and not self._is_rolling_back
         if is_checked and not await self._replay.caught_up(self.host, self._tools.timers):
             self.fail(self._replay.error())
 
@@ -278,15 +279,28 @@ class InstancePass:
 
     async def wait(self, due_ms: int, *, event_type: str | None = None) -> None:
         """Return at that time, or earlier when an event came. The instance may hibernate meanwhile."""
-        await self._branches.wait(due_ms, self._tools.timers, event_type)
+        is_nested = _depth.get() > 0
+        if not is_nested and not self._may_begin:
+            await self._branches.hold()
+        await self._branches.wait(due_ms, self._tools.timers, event_type, is_nested=is_nested)
         self.check_open()
 
+    async def end_run(self) -> bool:
+        """`run` failed: nothing new begins, what is recorded is called again. False: it may not be rolled back."""
+        self._is_over = True
+        if self._replay.is_behind:
+            await self._branches.quiet()
+        return not (self._is_strict and self._replay.is_behind) or self.instance.is_undoing
+
     async def begin_rollback(self, error: ErrorRecord) -> None:
-        """The run failed, and steps are to be undone."""
+        """Steps are to be undone, and the journal knows from now on; what runs of them is over when this returns."""
         self._leaving = None
-        self._is_undoing = True
-        self.warn("workflow_rolling_back", error=f"{error.name}: {error.message}")
-        await self._held(self._tools.journal.save(self.lease, Progress(status=Status.ROLLING_BACK), self.now_ms()))
+        if not self.instance.is_undoing:
+            self.warn("workflow_rolling_back", error=f"{error.name}: {error.message}")
+            progress = Progress(status=Status.ROLLING_BACK, error=error)
+            await self._held(self._tools.journal.save(self.lease, progress, self.now_ms()))
+        await self._branches.cut()
+        self._is_rolling_back = True
 
     def current(self, record: StepRecord) -> StepRecord:
         """A step as it stands now."""
@@ -307,6 +321,13 @@ class InstancePass:
 
     # The pass itself.
 
+    @property
+    def _may_begin(self) -> bool:
+        """Whether the code that asks may do what is not recorded: `run` until it is over, then its handlers."""
+        if self._is_rolling_back:
+            return asyncio.current_task() is self._branches.main
+        return not self._is_over and not self.instance.is_undoing
+
     async def _call(self) -> bytes:
         logged_about.set(self._named())
         event: dict[str, Any] = {
@@ -319,21 +340,31 @@ class InstancePass:
             cron, at_ms = self.instance.fire
             event["schedule"] = {"cron": cron, "scheduledTime": at_ms}
         step = WorkflowStep(self)
+        error = self._undoing_error
         try:
             returned = await self._run(event, step)
-        except SystemExit as error:  # asyncio would end the loop with it
-            raise RuntimeError(f"run() called sys.exit({error.code!r}), which ends this instance only.") from error
+        except SystemExit as failure:  # asyncio would end the loop with it
+            message = f"run() called sys.exit({failure.code!r}), which ends this instance only."
+            error = error or RuntimeError(message)
         except asyncio.CancelledError:
-            task = asyncio.current_task()
-            if not self._is_undoing or self._end is not None or task is None or task.uncancel():
+            if not self._was_cut():
                 raise
-            returned = None
-        except Exception as error:
-            await step.roll_back(error)
-            raise
+        except Exception as failure:  # noqa: BLE001 - the border of the user's code
+            error = error or failure
+        if error is None:
+            return self._encoded(returned)
+        await step.roll_back(error)
+        raise error
+
+    @property
+    def _undoing_error(self) -> Exception | None:
+        """What the handlers are told in a pass that only rolls back, whatever `run` does now."""
         if self.instance.is_terminating:
-            await step.roll_back(WorkflowError("instance.terminated", "The instance was terminated"))
-            return b""
+            return WorkflowError("instance.terminated", "The instance was terminated")
+        return None if self.instance.undoing is None else raised(self.instance.undoing)
+
+    def _encoded(self, returned: Any) -> bytes:
+        """The output of the instance."""
         try:
             return self.results.returned(returned)
         except values.ValueTooLargeError as error:
@@ -347,6 +378,24 @@ class InstancePass:
             )
             raise WorkflowFatalError(message) from error
 
+    async def _cut_run(self) -> None:
+        """A rollback that an earlier pass began goes on: end `run`, once it called again what is recorded."""
+        await self._replay.caught_up(self.host, self._tools.timers)
+        await self._branches.quiet()
+        if self._end is None and not self._is_over and self._branches.main is not None:
+            self._cut_count += 1
+            self._branches.main.cancel()
+
+    def _was_cut(self) -> bool:
+        """Whether nobody else cancelled `run`."""
+        task = self._branches.main
+        if task is None or not self._cut_count or self._end is not None:
+            return False
+        while self._cut_count and task.cancelling():
+            self._cut_count -= 1
+            task.uncancel()
+        return not task.cancelling()
+
     async def _run(self, event: dict[str, Any], step: WorkflowStep) -> Any:
         run = self.definition.run
         if run is None:
@@ -357,14 +406,16 @@ class InstancePass:
         if task.cancelled():  # by user code itself: no reason of ours
             return Finish(Status.ERRORED, error=ErrorRecord("CancelledError", "run() was cancelled by its own code."))
         error = task.exception()
-        if self.instance.is_terminating:
-            return Finish(Status.TERMINATED)
         self._tell_of_divergence()
-        if self._is_strict and self._replay.is_behind:
+        is_undone = not self._replay.is_behind
+        if self.instance.is_terminating:
+            return Finish(Status.TERMINATED, is_undone=is_undone)
+        if self._is_strict and self._replay.is_behind and not self.instance.is_undoing:
             return Finish(Status.ERRORED, error=recorded(self._replay.error()))
         if error is not None:
             self.host.log.warning("workflow_errored", **self._named(), exc_info=error)
-            return Finish(Status.ERRORED, error=self.definition.shown_error(recorded(error)))
+            shown = self.definition.shown_error(recorded(error))
+            return Finish(Status.ERRORED, error=shown, is_undone=is_undone)
         if count := self._branches.active_count:
             self.host.log.warning("workflow_steps_not_awaited", **self._named(), step_count=count)
         return Finish(Status.COMPLETE, output=task.result())

@@ -146,7 +146,7 @@ class WorkflowStep:
 
     async def roll_back(self, error: Exception) -> None:
         """Undo what was done, the step that was started last first; the first handler that fails ends it."""
-        if not self._rollbacks:
+        if not await self._pass.end_run() or not self._rollbacks:
             return
         await self._pass.begin_rollback(recorded(error))
         for rollback in sorted(self._rollbacks.values(), key=lambda one: one.record.order, reverse=True):
@@ -197,8 +197,9 @@ class WorkflowStep:
                 )
             else:
                 known = replace(record, config=config.shown)
-            if undo is not None and (record is not None or not self._pass.instance.is_terminating):
-                self._rollbacks[key] = Rollback(known, *undo, context=self._context(known, config))
+            rollback = None if undo is None else Rollback(known, *undo, context=self._context(known, config))
+            if rollback is not None and record is not None:
+                self._rollbacks[key] = rollback
             while True:
                 match decisions.decide_step(record, config, self._pass.now_ms()):
                     case decisions.Replay() | decisions.Raise():
@@ -214,6 +215,8 @@ class WorkflowStep:
                         await self._pass.boundary()
                         if record is not None:
                             known = decisions.started(known, number, self._pass.now_ms())
+                        elif rollback is not None:
+                            self._rollbacks[key] = rollback
                         record = await self._attempt(known, config, callback)
 
     async def _attempt(self, record: StepRecord, config: StepConfig, callback: _Callback) -> StepRecord:
@@ -227,6 +230,8 @@ class WorkflowStep:
             mocked = test and test.outcome(record.key, record.attempt, config.timeout_ms)
             with self._pass.callback(record, config.timeout_ms):
                 returned = mocked.value if mocked else await callback.call(context)
+                if record.key.kind is Kind.ROLLBACK:  # nobody gets it: it may be anything
+                    returned = None
                 result = await self._pass.results.stored(record, returned)
             record = decisions.succeeded(record, result)
         except values.UnserialisableError:

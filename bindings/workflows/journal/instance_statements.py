@@ -119,7 +119,8 @@ def _apply(connection: Connection, number: int, before: Status, change: Change, 
     if change.restart_from is not None:
         connection.execute(
             "UPDATE instance SET generation = generation + 1, output = NULL, error_name = NULL, error_message = NULL,"
-            " started_ms = NULL, ended_ms = NULL, expires_ms = NULL WHERE number = ?",
+            " started_ms = NULL, ended_ms = NULL, expires_ms = NULL, undoing_name = NULL, undoing_message = NULL"
+            " WHERE number = ?",
             (number,),
         )
         connection.execute("DELETE FROM step WHERE instance = ? AND place >= ?", (number, change.restart_from))

@@ -110,10 +110,13 @@ def save(connection: Connection, lease: Lease, progress: Progress, now_ms: int) 
         _put_step(connection, lease.number, step, now_ms)
         if crash_count and step.state is StepState.DONE:  # it gets further: it is not what kills processes
             connection.execute("UPDATE instance SET crash_count = 0 WHERE number = ?", (lease.number,))
-    if progress.status is not None and status in {Status.RUNNING, Status.WAITING}:
+    is_open = status in {Status.RUNNING, Status.WAITING}
+    # A run that failed has nothing left to pause.
+    if progress.status is not None and (is_open or progress.status is Status.ROLLING_BACK):
         connection.execute(
-            "UPDATE instance SET status = ?, ready_ms = ?, modified_ms = ? WHERE number = ?",
-            (progress.status, progress.ready_ms, now_ms, lease.number),
+            "UPDATE instance SET status = ?, ready_ms = ?, modified_ms = ?, undoing_name = ?, undoing_message = ?"
+            " WHERE number = ?",
+            (progress.status, progress.ready_ms, now_ms, *(progress.error or (None, None)), lease.number),
         )
         append(connection, lease.number, [instance_entry(status, progress.status, now_ms)])
         return progress.status
@@ -177,10 +180,12 @@ def release(connection: Connection, lease: Lease, pause: Pause, now_ms: int) -> 
     status, ready_ms, event_types = pause
     if found is Status.WAITING_FOR_PAUSE:  # asked for since the owner looked
         status, ready_ms = Status.PAUSED, None
-    elif status is Status.PAUSED or found is Status.ROLLING_BACK:  # resumed since; or shut down while rolling back
-        status, ready_ms = (Status.RUNNING if status is Status.PAUSED else found), now_ms
+    elif status is Status.PAUSED:  # resumed since
+        status, ready_ms = Status.RUNNING, now_ms
     elif any(_first_event(connection, lease.number, event_type) for event_type in event_types):
         ready_ms = now_ms
+    if found is Status.ROLLING_BACK:
+        status = found
     connection.execute(
         "UPDATE instance SET status = ?, ready_ms = ?, paused_ms = ?, owner = NULL, fence = fence + 1, crash_count = 0,"
         " modified_ms = ? WHERE number = ?",
@@ -194,15 +199,16 @@ def finish(connection: Connection, lease: Lease, finish: Finish, now_ms: int) ->
     status = status_of(connection, lease)
     if status is None:
         return False
-    is_undone = status is Status.ROLLING_BACK and not _has_failed_rollback(connection, lease.number)
+    is_undone = finish.is_undone and not _has_open_rollback(connection, lease.number)
     entry = instance_entry(status, finish.status, now_ms, error=finish.error, is_undone=is_undone)
     append(connection, lease.number, [entry])
     end(connection, lease.number, finish, now_ms)
     return True
 
 
-def _has_failed_rollback(connection: Connection, number: int) -> bool:
-    query = "SELECT 1 FROM step WHERE instance = ? AND kind = 'rollback' AND state = 'failed' LIMIT 1"
+def _has_open_rollback(connection: Connection, number: int) -> bool:
+    """Whether one failed, or was begun and is not called any more."""
+    query = "SELECT 1 FROM step WHERE instance = ? AND kind = 'rollback' AND state <> 'done' LIMIT 1"
     return connection.execute(query, (number,)).fetchone() is not None
 
 

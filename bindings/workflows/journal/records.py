@@ -138,6 +138,8 @@ class Instance:
     paused_ms: int | None = None
     is_terminating: bool = False
     """Whether it is to be terminated once its steps are rolled back."""
+    undoing: ErrorRecord | None = None
+    """The error of its run, once that has begun to be rolled back."""
     version: str = ""
     trigger: Trigger = Trigger.BINDING
     fire: Fire | None = None
@@ -148,13 +150,13 @@ class Instance:
     parent: int | None = None
     """The instance (its number) that is told of its end."""
 
-
-@dataclass(frozen=True, slots=True)
     @property
     def is_undoing(self) -> bool:
         """Whether all that is left to do is to roll its steps back."""
         return self.is_terminating or self.undoing is not None
 
+
+@dataclass(frozen=True, slots=True)
 class Claimed:
     """An instance that an owner may advance, with what its earlier passes recorded."""
 
@@ -230,6 +232,8 @@ class Finish:
     status: Status
     output: bytes | None = None
     error: ErrorRecord | None = None
+    is_undone: bool = True
+    """Of one that was rolled back: whether every step was called again that could have to be undone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,8 +243,6 @@ class Progress:
     steps: Sequence[StepRecord] = field(default_factory=tuple)
     status: Status | None = None
     ready_ms: int | None = None
-
-
     error: ErrorRecord | None = None
     """Why its steps are rolled back from now on."""
 
@@ -252,6 +254,8 @@ class TerminationOrder(NamedTuple):
     workflow: str
     statuses: tuple[Status, ...]
     newest: int
+
+
 @dataclass(frozen=True, slots=True)
 class InstanceFilter:
     """Which instances, the newest first unless `is_ascending`; both times are included."""

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 INSTANCE_FACTS = (
     "workflow, id, status, generation, created_ms, started_ms, ended_ms, modified_ms, paused_ms, is_terminating,"
-    " version, created_by, cron, fired_ms, parent, error_name, error_message"
+    " version, created_by, cron, fired_ms, parent, error_name, error_message, undoing_name, undoing_message"
 )
 INSTANCE = f"{INSTANCE_FACTS}, params, output"
 STEP = "kind, name, count, place, state, attempt, is_nested, due_ms, event_type, error_name, error_message, result"
@@ -21,7 +21,8 @@ STEP = "kind, name, count, place, state, attempt, is_nested, due_ms, event_type,
 def read_instance(row: Sequence[Any]) -> Instance:
     """Of the columns INSTANCE, or INSTANCE_FACTS."""
     workflow, instance_id, status, generation, created_ms, started_ms, ended_ms, modified_ms, paused_ms = row[:9]
-    is_terminating, version, trigger, cron, fired_ms, parent, error_name, error_message, *content = row[9:]
+    is_terminating, version, trigger, cron, fired_ms, parent, error_name, error_message, *rest = row[9:]
+    undoing_name, undoing_message, *content = rest
     params, output = content or (b"", None)
     return Instance(
         workflow,
@@ -34,6 +35,7 @@ def read_instance(row: Sequence[Any]) -> Instance:
         error=read_error(error_name, error_message),
         paused_ms=paused_ms,
         is_terminating=bool(is_terminating),
+        undoing=read_error(undoing_name, undoing_message),
         version=version,
         trigger=Trigger(trigger),
         fire=None if cron is None else Fire(cron, fired_ms),
