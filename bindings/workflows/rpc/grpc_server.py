@@ -6,7 +6,7 @@ Loaded only where edge.toml names a port: grpcio is an extra. One process of tho
 from __future__ import annotations
 
 import asyncio
-from contextlib import closing
+from contextlib import aclosing, closing
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +25,7 @@ from ..service import INVALID, PER_PAGE, PER_PAGE_MAX
 from . import messages
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping
+    from collections.abc import AsyncGenerator, Callable, Mapping
 
     from ....runtime.core.host import LocalHost
     from ..journal.records import Instance
@@ -34,6 +34,10 @@ if TYPE_CHECKING:
 ADDRESS = "127.0.0.1"
 CALLS_MAX = 256
 """At once; a subscription is one as long as it lasts."""
+SUBSCRIPTIONS_MAX = 192
+"""The rest of CALLS_MAX is for calls that are answered."""
+TOKEN_CHECK_SECONDS = 5.0
+"""A subscription without events ends so long after its token, at most."""
 CLOSE_SECONDS = 1.0
 """Calls get so long to end when the server stops."""
 
@@ -80,6 +84,7 @@ class Calls:
         self._service = service
         self._tokens = tokens
         self._host = host
+        self._subscription_count = 0
 
     def handlers(self) -> Any:
         unary = {
@@ -107,19 +112,41 @@ class Calls:
         except Exception as error:  # noqa: BLE001 - the border of a doorway
             await self._refuse(context, error)
 
-    async def _subscribe(self, content: bytes, context: Any) -> AsyncIterator[Any]:
+    async def _subscribe(self, content: bytes, context: Any) -> None:
         await self._authenticate(context, SCRIPTS_READ)
+        if self._subscription_count >= SUBSCRIPTIONS_MAX:
+            text = f"This server has {SUBSCRIPTIONS_MAX} subscriptions, and no more at once: end one of them."
+            await context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, text)
+        self._subscription_count += 1
         try:
             request = _request(messages.SubscribeRequest, content)
             types = list(request.types) or None
             events = await self._service.subscribe(request.workflow, request.id, request.cursor, types)
-            try:
-                async for event in events:
-                    yield _event(event)
-            finally:
-                await events.aclose()
+            async with aclosing(events), aclosing(self._while_permitted(events, context)) as permitted:
+                async for event in permitted:
+                    await context.write(_event(event))
         except Exception as error:  # noqa: BLE001 - the border of a doorway
             await self._refuse(context, error)
+        finally:
+            self._subscription_count -= 1
+
+    async def _while_permitted(
+        self, events: AsyncGenerator[Mapping[str, Any], None], context: Any
+    ) -> AsyncGenerator[Mapping[str, Any], None]:
+        """The events, for as long as the token is good: it is asked before each, and while none come."""
+        while True:
+            coming = self._host.spawn(_next(events), name="workflow_event")
+            try:
+                while not coming.done():
+                    await asyncio.wait((coming,), timeout=TOKEN_CHECK_SECONDS)
+                    await self._authenticate(context, SCRIPTS_READ)
+            finally:
+                coming.cancel()
+                await asyncio.gather(coming, return_exceptions=True)
+            event = coming.result()
+            if event is None:
+                return
+            yield event
 
     async def _authenticate(self, context: Any, permission: str) -> None:
         """As the REST API does: a token, and what it allows."""
@@ -184,6 +211,10 @@ def _request(kind: Any, content: bytes) -> Any:
         return messages.read(kind, content)
     except ValueError as error:
         raise WorkflowError(INVALID, f"What was sent is no {kind.DESCRIPTOR.name}.") from error
+
+
+async def _next(events: AsyncGenerator[Mapping[str, Any], None]) -> Mapping[str, Any] | None:
+    return await anext(events, None)
 
 
 def _serialized(message: Any) -> bytes:

@@ -6,7 +6,7 @@ import asyncio
 import json
 import subprocess
 import sys
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -242,6 +242,54 @@ async def test_bytes_that_are_no_message_are_read_for_none_but_who_may_call(serv
         await send(served("Workers Scripts Write"))
     async with refused(grpc.StatusCode.UNAUTHENTICATED, HOW):
         await send(served())
+
+
+async def test_subscriptions_leave_room_for_other_calls(served: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert grpc_server.SUBSCRIPTIONS_MAX < grpc_server.CALLS_MAX
+    monkeypatch.setattr(grpc_server, "SUBSCRIPTIONS_MAX", 3)
+    client = served("Workers Scripts Write")
+    await client.Create(workflow="waiter", id="a")
+    kept = [client.Subscribe(workflow="waiter", id="a") for _ in range(3)]
+    for one in kept:
+        await one.read()
+    full = "This server has 3 subscriptions, and no more at once: end one of them."
+    async with refused(grpc.StatusCode.RESOURCE_EXHAUSTED, full):
+        await client.Subscribe(workflow="waiter", id="a").read()
+    assert (await client.Get(workflow="waiter", id="a")).id == "a"
+    kept.pop().cancel()
+    kept.append(await subscribe_soon(client))
+    for one in kept:
+        one.cancel()
+
+
+async def subscribe_soon(client: Client) -> Any:
+    """A subscription, once there is a place: the server hears a little later of who left."""
+    async with asyncio.timeout(20):
+        while True:
+            subscription = client.Subscribe(workflow="waiter", id="a")
+            with suppress(grpc.aio.AioRpcError):
+                await subscription.read()
+                return subscription
+
+
+@pytest.mark.parametrize("says_more", [False, True], ids=["of_silence", "of_events"])
+async def test_a_subscription_ends_with_its_token(
+    served: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, says_more: bool
+) -> None:
+    monkeypatch.setattr(tokens, "POLL_SECONDS", 0.0)
+    monkeypatch.setattr(grpc_server, "TOKEN_CHECK_SECONDS", 600 if says_more else 0.01)
+    other, client = served("Workers Scripts Write"), served("Workers Scripts Read")
+    await other.Create(workflow="waiter", id="a")
+    await reach(other, "a", "waiting")
+    subscription = client.Subscribe(workflow="waiter", id="a")
+    while (await subscription.read()).type != "wait_started":
+        pass
+    with closing(tokens.TokenStore(tmp_path / ".edge" / "state")) as store:
+        store.revoke(next(token.id for token in store.list() if not token.permits("Workers Scripts Write")))
+    if says_more:
+        await other.SendEvent(workflow="waiter", id="a", type="go")
+    async with asyncio.timeout(20), refused(grpc.StatusCode.UNAUTHENTICATED, HOW):
+        await subscription.read()
 
 
 def test_the_descriptor_is_the_one_of_the_proto_file(tmp_path: Path) -> None:
