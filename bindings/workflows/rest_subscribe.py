@@ -38,8 +38,8 @@ async def event_stream(events: AsyncGenerator[Mapping[str, Any], None], host: Ho
                 event = coming.result()
                 if event is None:
                     return
-                coming = host.spawn(_next(events), name="workflow_event")
                 yield f"id: {event['eventId']}\ndata: {json_text(json_value(event))}\n\n"
+                coming = host.spawn(_next(events), name="workflow_event")  # not before that is taken
     finally:
         coming.cancel()
         beat.cancel()

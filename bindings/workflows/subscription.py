@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from .journal.journal import Journal
 
 PAGE_COUNT = 256
-"""Events read at once: a subscriber that is slow holds no more in memory."""
+"""Events read at once, fewer where they are large: a subscriber that is slow holds no more in memory."""
 
 
 class Wanted(NamedTuple):

@@ -9,11 +9,13 @@ from .history import Entry, HistoryPage, events_of
 from .records import Kind, Status, StepKey
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from ..._shared.sqlite_facts import Connection
     from .history import HistoryEvent
 
+PAGE_BYTES_MAX = 256 * 1024
+"""Of a page of events, as they are kept; one event may be larger. Each subscriber that is slow holds a page."""
 _INSERT = (
     "INSERT INTO history (instance, number, types, at_ms, started_ms, kind, name, count, attempt, told)"
     " VALUES (?, ? + ifnull((SELECT max(number) FROM history WHERE instance = ?), 0), ?, ?, ?, ?, ?, ?, ?, ?)"
@@ -43,7 +45,7 @@ def history(
     found = connection.execute(
         "SELECT number FROM instance WHERE workflow = ? AND id = ?", (workflow, instance_id)
     ).fetchone()
-    return None if found is None else history_of(connection, found[0], after, count_max)
+    return None if found is None else [event for event, _ in _history_of(connection, found[0], after, count_max)]
 
 
 def history_page(connection: Connection, number: int, after: int, count_max: int) -> HistoryPage | None:
@@ -51,42 +53,51 @@ def history_page(connection: Connection, number: int, after: int, count_max: int
     row = connection.execute("SELECT status FROM instance WHERE number = ?", (number,)).fetchone()
     if row is None:
         return None
-    events = history_of(connection, number, after, count_max)
-    return HistoryPage(events, len(events) == count_max, Status(row[0]).is_final)
+    events: list[HistoryEvent] = []
+    page_bytes = 0
+    for event, size_bytes in _history_of(connection, number, after, count_max):
+        events.append(event)
+        page_bytes += size_bytes
+        if page_bytes >= PAGE_BYTES_MAX:
+            break
+    is_full = len(events) == count_max or page_bytes >= PAGE_BYTES_MAX
+    return HistoryPage(events, is_full, Status(row[0]).is_final)
 
 
-def history_of(connection: Connection, number: int, after: int, count_max: int) -> list[HistoryEvent]:
+def _history_of(connection: Connection, number: int, after: int, count_max: int) -> Iterator[tuple[HistoryEvent, int]]:
+    """Each event with how many bytes it takes."""
     rows = connection.execute(
         "SELECT number, types, at_ms, started_ms, kind, name, count, attempt, told FROM history"
         " WHERE instance = ? AND number > ? ORDER BY number LIMIT ?",
         (number, after, count_max),
     )
-    events: list[HistoryEvent] = []
     for last_number, types, at_ms, started_ms, kind, name, count, attempt, told in rows.fetchall():
         step = None if kind is None else StepKey(Kind(kind), name, count)
         entry = Entry(types, at_ms, started_ms, step, attempt, told)
         for event in events_of(entry, last_number):
-            if event.number > after and len(events) < count_max:
-                _add_content(connection, number, event)
-                events.append(event)
-    return events
+            if event.number > after and count_max > 0:
+                count_max -= 1
+                yield event, len(told or "") + _add_content(connection, number, event)
 
 
-def _add_content(connection: Connection, number: int, event: HistoryEvent) -> None:
-    """Params and results are in their own rows alone."""
+def _add_content(connection: Connection, number: int, event: HistoryEvent) -> int:
+    """Params and results are in their own rows alone. How many bytes were added."""
     if event.type == "workflow_started":
-        _add(connection, event, "params", "SELECT params FROM instance WHERE number = ?", (number,))
-    elif event.type == "workflow_completed":
-        _add(connection, event, "output", "SELECT output FROM instance WHERE number = ?", (number,))
-    elif event.type == "step_completed" and "output" not in event.data and event.step is not None:
+        return _add(connection, event, "params", "SELECT params FROM instance WHERE number = ?", (number,))
+    if event.type == "workflow_completed":
+        return _add(connection, event, "output", "SELECT output FROM instance WHERE number = ?", (number,))
+    if event.type == "step_completed" and "output" not in event.data and event.step is not None:
         query = "SELECT result FROM step WHERE instance = ? AND kind = ? AND name = ? AND count = ?"
-        _add(connection, event, "output", query, (number, *event.step))
+        return _add(connection, event, "output", query, (number, *event.step))
+    return 0
 
 
-def _add(connection: Connection, event: HistoryEvent, name: str, query: str, found_by: tuple[Any, ...]) -> None:
+def _add(connection: Connection, event: HistoryEvent, name: str, query: str, found_by: tuple[Any, ...]) -> int:
     row = connection.execute(query, found_by).fetchone()
-    if row is not None and row[0] is not None and values.stream_of(row[0]) is None:
-        event.data[name] = values.decode(row[0])
+    if row is None or row[0] is None or values.stream_of(row[0]) is not None:
+        return 0
+    event.data[name] = values.decode(row[0])
+    return len(row[0])
 
 
 def forget_before_restart(connection: Connection, number: int) -> None:

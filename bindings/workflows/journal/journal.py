@@ -98,10 +98,18 @@ class Journal(Protocol):
         """Keep an event until a wait takes it; dropped when the instance is finished. None when there is none."""
 
     async def claim(
-        self, owner: str, workflow: str, count_max: int, now_ms: int, *, only_scheduled: bool = False
+        self,
+        owner: str,
+        workflow: str,
+        count_max: int,
+        now_ms: int,
+        *,
+        version: str = "",
+        only_scheduled: bool = False,
     ) -> Claims:
         """Give `owner` up to `count_max` instances that are ready: those that ran or waited before, then queued.
 
+        `version`: of those that were created where no code was loaded, from now on.
         `only_scheduled`: of those that a schedule made.
         """
 
@@ -181,7 +189,7 @@ class Journal(Protocol):
         """What happened to an instance since event `after` (0: from the beginning); None when there is none."""
 
     async def history_of(self, number: int, *, after: int, count_max: int) -> HistoryPage | None:
-        """The same of the instance with this number."""
+        """The same of the instance with this number: fewer than `count_max` where they are large."""
 
     def listen(self, number: int, host: Host) -> AbstractContextManager[asyncio.Event]:
         """An event that is set whenever something may have happened to the instance with this number.

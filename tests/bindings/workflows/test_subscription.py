@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from edge.bindings.workflows.journal.history_statements import PAGE_BYTES_MAX
 from edge.bindings.workflows.journal.listeners import LOOK_SECONDS
 from edge.bindings.workflows.journal.sqlite_journal import open_journal
 from edge.bindings.workflows.subscription import PAGE_COUNT
@@ -243,3 +244,24 @@ async def test_what_is_sensitive_is_not_shown(start: Callable[..., Any]) -> None
     events = await all_of(instance.subscribe())
     assert [event["output"] for event in events if event["type"] == "step_completed"] == ["[REDACTED]"]
     assert "hunter2" not in str(events)
+
+
+async def test_large_events_are_read_few_at_once(start: Callable[..., Any]) -> None:
+    """A subscriber that does not take them keeps a page of them in memory."""
+    size_bytes = PAGE_BYTES_MAX // 2
+
+    async def run(self: Any, event: Any, step: Any) -> None:
+        for _ in range(6):
+            await step.do("large", lambda: "x" * size_bytes)
+
+    site = await start(run)
+    instance = await site.create()
+    await site.output(instance)
+    number = await site.journal.number_of("orders", instance.id)
+    page = await site.journal.history_of(number, after=0, count_max=PAGE_COUNT)
+    assert page.has_more
+    assert sum(event.type == "step_completed" for event in page.events) == 2
+
+    events = await all_of(instance.subscribe())
+    assert [event["eventId"] for event in events] == list(range(1, len(events) + 1))
+    assert sum(event["type"] == "step_completed" for event in events) == 6
