@@ -90,20 +90,21 @@ class Results:
         async def put(content: bytes) -> None:
             nonlocal count, size_bytes
             self._grow(record, len(content))
+            size_bytes += len(content)
             await self._put_chunk(ChunkKey(record.key, record.attempt, count), content)
             count += 1
-            size_bytes += len(content)
 
-        async for piece in stream:
-            if not isinstance(piece, bytes | bytearray | memoryview):
-                message = f"Step {_shown(record)} returned a stream of {type(piece).__name__}: a stream is of bytes."
-                raise WorkflowFatalError(message)
-            waiting += piece
-            while len(waiting) >= CHUNK_BYTES:
-                await put(bytes(waiting[:CHUNK_BYTES]))
-                del waiting[:CHUNK_BYTES]
-        if waiting:
-            await put(bytes(waiting))
+        try:
+            async for piece in stream:
+                waiting += _checked(record, piece)
+                while len(waiting) >= CHUNK_BYTES:
+                    await put(bytes(waiting[:CHUNK_BYTES]))
+                    del waiting[:CHUNK_BYTES]
+            if waiting:
+                await put(bytes(waiting))
+        except BaseException:  # a timeout too: the next attempt begins from nothing
+            self._state_bytes -= size_bytes
+            raise
         return values.encode(values.StoredStream(record.attempt, count, size_bytes))
 
     async def _chunks(self, record: StepRecord, stream: values.StoredStream) -> AsyncIterator[bytes]:
@@ -130,6 +131,13 @@ def amount(size_bytes: int) -> str:
         if size_bytes % unit_bytes == 0:
             return f"{size_bytes // unit_bytes}{unit}"
     return f"{size_bytes:,} bytes"
+
+
+def _checked(record: StepRecord, piece: object) -> bytes | bytearray | memoryview:
+    if not isinstance(piece, bytes | bytearray | memoryview):
+        message = f"Step {_shown(record)} returned a stream of {type(piece).__name__}: a stream is of bytes."
+        raise WorkflowFatalError(message)
+    return piece
 
 
 def _shown(record: StepRecord) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 SIZE = 3 * 1024 * 1024 + 5
 QUICK = {"retries": {"limit": 1, "delay": 0}}
+NEVER = {"retries": {"limit": 0, "delay": 0}}
 
 
 async def numbers(size: int = SIZE, piece: int = 100_000) -> AsyncIterator[bytes]:
@@ -135,6 +136,23 @@ async def test_the_state_of_an_instance_has_a_limit_over_all_passes(
     await host.advance(3601)
     text = "Step second-1 output takes the state of its instance over the limit of 1,024 bytes."
     assert await site.output(instance) == text
+
+
+async def test_a_stream_that_broke_off_does_not_count_against_the_state(start: Callable[..., Any]) -> None:
+    async def run(self: Any, event: Any, step: Any) -> Any:
+        async def pieces(is_good: bool) -> AsyncIterator[bytes]:
+            yield bytes(CHUNK_BYTES)
+            if not is_good:
+                raise OSError("the line went dead")
+            yield bytes(CHUNK_BYTES)
+
+        for name in "ab":  # one is made again, one is given up
+            with suppress(BindingError):
+                await step.do(name, lambda ctx: pieces(ctx["attempt"] == 2), config=QUICK if name == "a" else NEVER)
+        await step.do("rest", lambda: bytes(CHUNK_BYTES // 2))
+
+    site = await start(run, state_bytes_max=3 * CHUNK_BYTES)
+    await site.output(await site.create())
 
 
 async def test_the_limit_of_a_value_can_be_raised(start: Callable[..., Any]) -> None:
