@@ -12,9 +12,10 @@ from typing import Any, NoReturn
 from ...runtime.core.errors import BindingError
 from .admission import BATCH_COUNT_MAX
 from .durations import parse_retention_ms
-from .journal.records import Kind, StepKey
+from .engine.decisions import KIND_WORDS, Start
+from .journal.records import Kind
 
-_STEP_KINDS = {"do": Kind.DO, "step": Kind.DO, "sleep": Kind.SLEEP, "waitForEvent": Kind.WAIT}
+_STEP_KINDS = {word: kind for kind, word in KIND_WORDS.items()} | {"step": Kind.DO, None: None}
 
 
 def asked(call: str, options: object, named: Mapping[str, Any]) -> dict[str, Any]:
@@ -32,17 +33,17 @@ def is_rolling_back(options: Mapping[str, Any]) -> bool:
     return rollback is True
 
 
-def restart_key(options: Mapping[str, Any]) -> StepKey | None:
+def restart_start(options: Mapping[str, Any]) -> Start | None:
     """The step that `restart` begins from; None: from the top."""
     start = options.get("from", options.get("from_"))
     if start is None:
         return None
     given = start if isinstance(start, Mapping) else {}
-    name, count, kind = given.get("name"), given.get("count", 1), given.get("type", "do")
+    name, count, kind = given.get("name"), given.get("count", 1), given.get("type")
     is_count = isinstance(count, int) and not isinstance(count, bool) and count >= 1
-    if not isinstance(name, str) or not is_count or not isinstance(kind, str) or kind not in _STEP_KINDS:
+    if not isinstance(name, str) or not is_count or not isinstance(kind, str | None) or kind not in _STEP_KINDS:
         _refuse("from of restart() is a step, {name, count?, type?: do, sleep or waitForEvent}", start)
-    return StepKey(_STEP_KINDS[kind], name, count)
+    return Start(_STEP_KINDS[kind], name, count)
 
 
 def retention_ms(options: Mapping[str, Any], which: str, default_ms: int) -> int:

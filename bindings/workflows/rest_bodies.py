@@ -89,11 +89,11 @@ class InstanceIds(msgspec.Struct):
 
 
 class RestartFrom(msgspec.Struct):
-    """A step; `count` says which, of those with the same name."""
+    """A step; `count` says which, of those with the same name. A `type` is needed only where two kinds have it."""
 
     name: str
     count: int = 1
-    type: Literal["do", "sleep", "waitForEvent"] = "do"
+    type: Literal["do", "sleep", "waitForEvent"] | None = None
 
 
 class StatusChange(msgspec.Struct):

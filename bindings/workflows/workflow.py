@@ -13,7 +13,7 @@ from uuid import UUID
 from ...runtime.core.errors import BindingError
 from . import values
 from .admission import BATCH_COUNT_MAX
-from .call_options import asked, checked_batch, is_rolling_back, refuse_batch, restart_key, retention_ms
+from .call_options import asked, checked_batch, is_rolling_back, refuse_batch, restart_start, retention_ms
 from .engine.decisions import decide_pause, decide_restart, decide_resume, decide_terminate
 from .engine.timers import now_ms
 from .errors import WorkflowError
@@ -260,8 +260,8 @@ class WorkflowInstance:
             WorkflowError: no such step was called.
             BindingError: an option is malformed.
         """
-        key = restart_key(asked("restart", options, named))
-        await self._act(lambda _, steps: decide_restart(steps, key))
+        start = restart_start(asked("restart", options, named))
+        await self._act(lambda _, steps: decide_restart(steps, start))
 
     async def send_event(self, event: Mapping[str, Any] | None = None, /, **named: Any) -> None:
         """Give `{type, payload?}` to the instance: to a wait for that type, now or later. It is durable on return."""

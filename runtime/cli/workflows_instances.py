@@ -160,11 +160,11 @@ def terminate(name: str, instance_id: str, *, rollback: bool, is_json: bool, **w
 @instance_argument
 @click.option("--from", "step", metavar="STEP", help="Keep what ran before this step, named without its counter.")
 @click.option("--count", type=click.IntRange(1), default=1, metavar="N", help="Which of the steps with that name.")
-@click.option("--type", "kind", type=click.Choice(STEP_TYPES), default="do", help="What kind of step it is.")
+@click.option("--type", "kind", type=click.Choice(STEP_TYPES), help="Its kind, where two have that name.")
 @json_option
 @service_options
 def restart(
-    name: str, instance_id: str, step: str | None, count: int, kind: str, *, is_json: bool, **where: Any
+    name: str, instance_id: str, step: str | None, count: int, kind: str | None, *, is_json: bool, **where: Any
 ) -> None:
     """Run the instance ID again with the same params, from the start or from a step."""
     start = None if step is None else {"name": step, "count": count, "type": kind}

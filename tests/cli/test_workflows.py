@@ -66,6 +66,7 @@ class Default(WorkerEntrypoint):
         return Response("here")
 """
 YES = '{"by": "ada"}'
+RESTART = ("instances", "restart", "orders", "a", "--from")
 
 
 class Told(NamedTuple):
@@ -278,11 +279,11 @@ def test_a_restart_from_a_step_keeps_what_ran_before_it(cli: Callable[..., Told]
     cli("trigger", "orders", "--id", "a")
     cli("instances", "send-event", "orders", "a", "--type", "decision", "--payload", YES)
     advance(project, a="complete")
-    refused = cli("instances", "restart", "orders", "a", "--from", "nothing")
+    refused = cli(*RESTART, "nothing")
     assert (refused.code, refused.err) == (1, 'error: Step "nothing" not found in execution history\n')
-    assert (
-        cli("instances", "restart", "orders", "a", "--from", "wait for a decision", "--type", "waitForEvent").code == 0
-    )
+    assert '"wait for a decision" and the count 1' in cli(*RESTART, "wait for a decision-1").err
+    assert cli(*RESTART, "wait for a decision", "--type", "do").code == 1
+    assert cli(*RESTART, "wait for a decision").code == 0
     steps = cli("instances", "describe", "orders", "a", "--json").json["steps"]
     assert [step["name"] for step in steps] == ["price-1", "secret-1", "charge-1"]
 

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from .. import values
 from ..errors import ErrorRecord, WorkflowError, recorded
 from ..errors import StepInterruptedError as Interrupted
-from ..journal.records import Change, Status, StepKey, StepRecord, StepState
+from ..journal.records import Change, Kind, Status, StepRecord, StepState
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from ..journal.records import Instance
     from .retries import StepConfig
@@ -52,6 +52,18 @@ class Interruption(NamedTuple):
     """An attempt of an at-most-once step was cut short: record this failure in place of another attempt."""
 
     error: ErrorRecord
+
+
+class Start(NamedTuple):
+    """The step that a restart begins from; of no kind: a `do`, or else the only one of that name."""
+
+    kind: Kind | None
+    name: str
+    occurrence: int
+
+
+KIND_WORDS = {Kind.DO: "do", Kind.SLEEP: "sleep", Kind.WAIT: "waitForEvent"}
+"""What kinds are called by who restarts from a step."""
 
 
 def decide_step(
@@ -141,15 +153,30 @@ def decide_terminate(instance: Instance, steps: Sequence[StepRecord] = (), *, is
     return Change(Status.TERMINATED)
 
 
-def decide_restart(steps: Sequence[StepRecord], start: StepKey | None) -> Change:
+def decide_restart(steps: Sequence[StepRecord], start: Start | None) -> Change:
     """Begin again from the top, or from a step: earlier ones keep their results.
 
     Raises:
-        WorkflowError: the step was never called.
+        WorkflowError: the step was never called, or it is not said which of two is meant.
     """
     if start is None:
         return Change(Status.QUEUED, restart_from=0)
-    for step in steps:
-        if step.key == start:
-            return Change(Status.QUEUED, restart_from=step.order)
-    raise WorkflowError("instance.cannot_restart", f'Step "{start.name}" not found in execution history')
+    named = {step.key.kind: step for step in steps if step.key[1:] == start[1:] and step.key.kind in KIND_WORDS}
+    found = named.get(start.kind or Kind.DO)
+    if found is None and start.kind is None and len(named) == 1:
+        (found,) = named.values()
+    if found is None:
+        hint = _restart_hint(steps, start, named)
+        raise WorkflowError("instance.cannot_restart", f'Step "{start.name}" not found in execution history{hint}')
+    return Change(Status.QUEUED, restart_from=found.order)
+
+
+def _restart_hint(steps: Sequence[StepRecord], start: Start, named: Iterable[Kind]) -> str:
+    """What was probably meant."""
+    if words := " or ".join(KIND_WORDS[kind] for kind in named):
+        return f": what has that name is of type {words}, so give the type."
+    base, _, counter = start.name.rpartition("-")
+    if any((step.key.name, str(step.key.occurrence)) == (base, counter) for step in steps):
+        return f': {counter} is its counter, so give the name "{base}" and the count {counter}.'
+    called_count = sum(step.key.name == start.name and step.key.kind in KIND_WORDS for step in steps)
+    return f": its count goes up to {called_count}." if called_count else ""

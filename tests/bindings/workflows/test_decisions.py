@@ -203,3 +203,48 @@ class _Mute(Exception):
 def test_an_error_whose_text_no_database_takes_is_recorded_all_the_same() -> None:
     assert recorded(OSError("half \ud800")).message == "half ?"
     assert recorded(_Mute()).message == "(its text cannot be read: LookupError)"
+
+
+CALLED = [
+    StepRecord(key, place, StepState.DONE)
+    for place, key in enumerate(
+        [
+            *(StepKey(Kind.DO, "charge", 1), StepKey(Kind.DO, "charge", 2), StepKey(Kind.SLEEP, "nap", 1)),
+            *(StepKey(Kind.WAIT, "both", 1), StepKey(Kind.DO, "both", 1)),
+            *(StepKey(Kind.WAIT, "odd", 1), StepKey(Kind.SLEEP, "odd", 1), StepKey(Kind.ROLLBACK, "charge-2", 1)),
+        ]
+    )
+]
+
+
+@pytest.mark.parametrize(
+    ("start", "place"),
+    [
+        (decisions.Start(None, "charge", 2), 1),
+        (decisions.Start(None, "nap", 1), 2),
+        (decisions.Start(Kind.SLEEP, "nap", 1), 2),
+        (decisions.Start(None, "both", 1), 4),
+        (decisions.Start(Kind.WAIT, "both", 1), 3),
+        (None, 0),
+    ],
+)
+def test_a_restart_finds_its_step_by_name_and_by_kind_where_two_have_it(
+    start: decisions.Start | None, place: int
+) -> None:
+    assert decisions.decide_restart(CALLED, start) == Change(Status.QUEUED, restart_from=place)
+
+
+@pytest.mark.parametrize(
+    ("start", "hint"),
+    [
+        (decisions.Start(None, "nope", 1), ""),
+        (decisions.Start(Kind.DO, "nap", 1), ": what has that name is of type sleep, so give the type."),
+        (decisions.Start(None, "odd", 1), ": what has that name is of type waitForEvent or sleep, so give the type."),
+        (decisions.Start(None, "charge-2", 1), ': 2 is its counter, so give the name "charge" and the count 2.'),
+        (decisions.Start(None, "charge", 3), ": its count goes up to 2."),
+    ],
+)
+def test_a_restart_that_finds_no_step_tells_what_was_meant(start: decisions.Start, hint: str) -> None:
+    with pytest.raises(WorkflowError) as refused:
+        decisions.decide_restart(CALLED, start)
+    assert refused.value.reason == f'Step "{start.name}" not found in execution history{hint}'
