@@ -176,7 +176,8 @@ class WorkflowRunner:
             return self._now_ms() + int(LOAD_SECONDS * 1000)
         await self._code.keep_version(definition)
         while (room := await self._room(definition)) > 0:
-            claims = await self._journal.claim(owner, definition.name, room, self._now_ms())
+            version = self.versions.current(definition).id
+            claims = await self._journal.claim(owner, definition.name, room, self._now_ms(), version=version)
             for claimed in claims.claimed:
                 self._start(claimed, definition, tools)
             if len(claims.claimed) < room:
@@ -191,7 +192,10 @@ class WorkflowRunner:
         """Every slot is taken: start what needs none."""
         room = min(CLAIM_COUNT_MAX, self._resident_count_max - len(self._passes))
         if room > 0:
-            claims = await self._journal.claim(owner, definition.name, room, self._now_ms(), only_scheduled=True)
+            version = self.versions.current(definition).id
+            claims = await self._journal.claim(
+                owner, definition.name, room, self._now_ms(), version=version, only_scheduled=True
+            )
             for claimed in claims.claimed:
                 self._start(claimed, definition, tools)
 

@@ -36,7 +36,14 @@ if TYPE_CHECKING:
 
 
 def claim(
-    connection: Connection, owner: str, workflow: str, count_max: int, now_ms: int, *, only_scheduled: bool
+    connection: Connection,
+    owner: str,
+    workflow: str,
+    count_max: int,
+    now_ms: int,
+    *,
+    version: str,
+    only_scheduled: bool,
 ) -> Claims:
     claimed: list[Claimed] = []
     chosen = " AND cron IS NOT NULL" if only_scheduled else ""
@@ -48,11 +55,14 @@ def claim(
         ).fetchall()
         for number, fence, *rest in rows:
             steps = steps_with(connection, number)
-            claimed.append(Claimed(Lease(number, fence + 1), read_instance(rest), steps))
+            instance = read_instance(rest)
+            instance = replace(instance, version=instance.version or version)
+            claimed.append(Claimed(Lease(number, fence + 1), instance, steps))
     connection.executemany(
         "UPDATE instance SET owner = ?, fence = ?, ready_ms = NULL, started_ms = coalesce(started_ms, ?),"
-        " modified_ms = ?, status = CASE status WHEN 'rollingBack' THEN status ELSE 'running' END WHERE number = ?",
-        [(owner, one.lease.fence, now_ms, now_ms, one.lease.number) for one in claimed],
+        " modified_ms = ?, version = ?, status = CASE status WHEN 'rollingBack' THEN status ELSE 'running' END"
+        " WHERE number = ?",
+        [(owner, one.lease.fence, now_ms, now_ms, one.instance.version, one.lease.number) for one in claimed],
     )
     for one in claimed:
         if one.instance.status is not Status.ROLLING_BACK:

@@ -173,9 +173,16 @@ class SqliteJournal:
         )
 
     async def claim(
-        self, owner: str, workflow: str, count_max: int, now_ms: int, *, only_scheduled: bool = False
+        self,
+        owner: str,
+        workflow: str,
+        count_max: int,
+        now_ms: int,
+        *,
+        version: str = "",
+        only_scheduled: bool = False,
     ) -> Claims:
-        claim = partial(owner_statements.claim, only_scheduled=only_scheduled)
+        claim = partial(owner_statements.claim, version=version, only_scheduled=only_scheduled)
         claims = await self._write(claim, owner, workflow, count_max, now_ms)
         for one in claims.claimed:
             self._listeners.tell(one.lease.number)

@@ -9,7 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from edge.bindings.workflows import values
 from edge.bindings.workflows.engine.loaded_code import MISSING_SECONDS
+from edge.bindings.workflows.journal.records import NewInstance
 from edge.bindings.workflows.versions import UNKNOWN, version_of
 
 if TYPE_CHECKING:
@@ -107,14 +109,15 @@ async def test_going_on_under_other_code_is_told_once(start: Callable[..., Any],
     assert (told["instance"], told["began_under"], told["version"]) == (instance.id, "first", "second")
 
 
+def saying(what: str) -> Any:
+    async def run(event: Any, step: Any, env: Any) -> Any:
+        await step.sleep("nap", "1 hour")
+        return what
+
+    return run
+
+
 async def test_an_instance_of_an_earlier_version_goes_on_with_it(start: Callable[..., Any], host: FakeHost) -> None:
-    def saying(what: str) -> Any:
-        async def run(event: Any, step: Any, env: Any) -> Any:
-            await step.sleep("nap", "1 hour")
-            return what
-
-        return run
-
     site = await start(sleeper)
     first = replace(site.definition, run=saying("first"), version="first")
     site.use(first)
@@ -126,6 +129,22 @@ async def test_an_instance_of_an_earlier_version_goes_on_with_it(start: Callable
     await host.advance(3601)
     assert [await site.output(before), await site.output(after)] == ["first", "second"]
     assert "workflow_code_changed" not in host.log.events()
+
+
+async def test_an_instance_made_without_code_gets_its_version_when_it_begins(
+    start: Callable[..., Any], host: FakeHost
+) -> None:
+    site = await start(sleeper)
+    first = replace(site.definition, run=saying("first"), version="first")
+    site.use(first)
+    await site.journal.create("orders", [NewInstance("a", values.encode({}), 10**14, 10**14)], int(host.now() * 1000))
+    site.runner.tell(None)
+    instance = await site.workflow.get("a")
+    await site.reach(instance, "waiting")
+    assert (await site.journal.find("orders", "a")).version == "first"
+    site.use(replace(site.definition, run=saying("second"), version="second", earlier={"first": first}))
+    await host.advance(3601)
+    assert await site.output(instance) == "first"
 
 
 async def test_the_version_that_is_loaded_is_kept(start: Callable[..., Any]) -> None:
