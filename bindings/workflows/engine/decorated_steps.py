@@ -21,6 +21,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from .callables import CONTEXT, parameter_names
+from .results import StepStream
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -123,7 +124,8 @@ class DecoratedStep:
 
     async def __call__(self) -> Any:
         if self._outcome is not None:
-            return await asyncio.shield(self._outcome)
+            known = await asyncio.shield(self._outcome)
+            return known.again() if isinstance(known, StepStream) else known
         outcome = self._outcome = asyncio.get_running_loop().create_future()
         try:
             result = await self._steps.run(self)

@@ -76,7 +76,7 @@ class Results:
         assert record.result is not None, "a finished step has its result"
         found = values.decode(record.result, types=self._types)
         if isinstance(found, values.StoredStream):
-            return ReadableStream(Body(chunks=self._chunks(record, found), size_bytes=found.size_bytes))
+            return StepStream(lambda: Body(chunks=self._chunks(record, found), size_bytes=found.size_bytes))
         return found
 
     def returned(self, output: object) -> bytes:
@@ -123,6 +123,20 @@ class Results:
                 f"Step {_shown(record)} output takes the state of its instance over the limit of {amount(bytes_max)}."
             )
         self._state_bytes += size_bytes
+
+
+class StepStream(ReadableStream):
+    """A stream that a step returned."""
+
+    __slots__ = ("_open",)
+
+    def __init__(self, open_body: Callable[[], Body]) -> None:
+        super().__init__(open_body())
+        self._open = open_body
+
+    def again(self) -> StepStream:
+        """The same from its beginning, for another reader."""
+        return StepStream(self._open)
 
 
 def amount(size_bytes: int) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from contextlib import closing, suppress
 from dataclasses import dataclass
@@ -66,6 +67,27 @@ async def test_a_stream_is_kept_whole_and_read_afresh_on_every_pass(
     assert len(chunk_rows(host)) == -(-SIZE // CHUNK_BYTES)
     await instance.delete()
     assert chunk_rows(host) == []
+
+
+async def test_each_call_of_a_decorated_step_reads_its_stream_from_the_beginning(start: Callable[..., Any]) -> None:
+    async def run(self: Any, event: Any, step: Any) -> Any:
+        @step.do()
+        async def download() -> Any:
+            return numbers(1000)
+
+        @step.do()
+        async def size(download: Any) -> int:
+            return len(await read(download))
+
+        @step.do()
+        async def start(download: Any) -> bytes:
+            return (await read(download))[:3]
+
+        together = await asyncio.gather(download(), download())
+        return [await size(), await start(), *[len(await read(stream)) for stream in (*together, await download())]]
+
+    site = await start(run)
+    assert await site.output(await site.create()) == [1000, b"\x00\x01\x02", 1000, 1000, 1000]
 
 
 async def test_a_stream_that_breaks_off_is_made_again(start: Callable[..., Any], host: FakeHost) -> None:
