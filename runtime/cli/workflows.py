@@ -13,6 +13,7 @@ import click
 from ...bindings.workflows.journal.records import Status
 from ...bindings.workflows.rest_shapes import created_shape, workflow_shape
 from ...bindings.workflows.rest_values import time_text
+from .json_argument import parse_json
 from .options import delete_options
 from .output import confirm, say_fields, say_json, say_table
 from .progress import with_bar
@@ -24,7 +25,6 @@ from .workflows_state import (
     json_option,
     moment_option,
     page_options,
-    parse_json,
     service_options,
     with_service,
     workflow_argument,

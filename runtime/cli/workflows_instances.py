@@ -12,6 +12,7 @@ from ...bindings.workflows.answers import Action
 from ...bindings.workflows.journal.records import InstanceFilter, Status
 from ...bindings.workflows.rest_shapes import detail_shape, instance_shape
 from ...bindings.workflows.rest_values import json_value, time_text
+from .json_argument import parse_json
 from .options import WranglerCommand, delete_options
 from .output import confirm, say_json, say_table
 from .progress import with_bar
@@ -25,7 +26,6 @@ from .workflows_state import (
     json_option,
     moment_option,
     page_options,
-    parse_json,
     service_options,
     with_service,
     workflow_argument,

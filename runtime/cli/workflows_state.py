@@ -6,7 +6,6 @@ They need no server: they work on the journal, which they share with the server 
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
@@ -106,24 +105,6 @@ def with_service(work: Callable[[WorkflowService], Awaitable[Any]], where: dict[
 async def instance_id_of(service: WorkflowService, name: str, instance_id: str) -> str:
     """The id; `latest` is the newest instance's."""
     return await service.latest_id(name) if instance_id == LATEST else instance_id
-
-
-def parse_json(text: str, what: str) -> Any:
-    """A value given on the command line.
-
-    Raises:
-        click.BadParameter: it is not JSON; the text says where.
-    """
-    try:
-        return json.loads(text)
-    except json.JSONDecodeError as error:
-        line = text.split("\n")[error.lineno - 1].expandtabs(1)
-        start = max(0, error.colno - 60)
-        mark = f"  {line[start : start + 120]}\n  {' ' * (error.colno - 1 - start)}^"
-        msg = f"not JSON, at line {error.lineno}, column {error.colno}: {error.msg}.\n{mark}"
-        raise click.BadParameter(msg, param_hint=what) from error
-    except (ValueError, RecursionError) as error:
-        raise click.BadParameter(f"not JSON: {error}.", param_hint=what) from error
 
 
 def count_of(workflow: WorkflowDetail, statuses: Iterable[Status]) -> int:
