@@ -16,7 +16,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, TypeVar
 
 from ....runtime.core.context import logged_about
-from ....runtime.core.errors import BackendError
+from ....runtime.core.errors import BackendError, BindingError
 from .. import values
 from ..errors import ErrorRecord, Interrupted, WorkflowError, WorkflowFatalError, WorkflowTimeoutError, raised, recorded
 from ..journal.records import Finish, Kind, Pause, Progress, Status, StepKey, StepRecord, StepState
@@ -209,7 +209,10 @@ class InstancePass:
 
     @contextmanager
     def callback(self, record: StepRecord, timeout_ms: int) -> Iterator[None]:
-        """While user code of a step runs; WorkflowTimeoutError when it takes longer."""
+        """While user code of a step runs; WorkflowTimeoutError when it takes longer, however it ends then.
+
+        What it awaits may be cancelled: that is a failure like any other, and does not cancel the run.
+        """
         task = asyncio.current_task()
         assert task is not None, "steps run in tasks"
         is_late = False
@@ -219,16 +222,22 @@ class InstancePass:
             is_late = True
             task.cancel()
 
+        asked_before = task.cancelling()
         self._callback_count += 1
         depth = _depth.set(_depth.get() + 1)
         step = f"{record.key.name}-{record.key.occurrence}"
         about = logged_about.set({**self._named(), "step": step, "attempt": record.attempt})
         timer = self._tools.timers.at(self.host.now() + timeout_ms / 1000, expire)
         try:
-            yield
-        except asyncio.CancelledError:
-            if is_late and self._end is None and task.uncancel() == 0:
-                raise WorkflowTimeoutError(f"Execution timed out after {timeout_ms}ms") from None
+            try:
+                yield
+            finally:  # however it ended: what comes late is dropped
+                if is_late and self._end is None and task.uncancel() <= asked_before:
+                    raise WorkflowTimeoutError(f"Execution timed out after {timeout_ms}ms") from None
+        except asyncio.CancelledError as error:
+            if self._end is None and task.cancelling() <= asked_before:  # nobody cancelled this task
+                message = f'Attempt {record.attempt} of step "{step}" awaited something that was cancelled.'
+                raise BindingError(message, name="CancelledError") from error
             raise
         finally:
             timer.cancel()

@@ -219,6 +219,73 @@ async def test_an_attempt_that_takes_too_long_is_cancelled(start: Callable[..., 
     assert ended == ["began", "cancelled"]
 
 
+async def returns_late() -> str:
+    try:
+        await asyncio.get_running_loop().create_future()
+    except asyncio.CancelledError:
+        return "late"
+
+
+async def fails_late() -> None:
+    try:
+        await asyncio.get_running_loop().create_future()
+    finally:
+        raise ValueError("no cleanup")
+
+
+@pytest.mark.parametrize("callback", [returns_late, fails_late])
+async def test_an_attempt_that_is_cancelled_is_late_however_it_ends(
+    start: Callable[..., Any], host: FakeHost, callback: Callable[..., Any]
+) -> None:
+    """And nothing of it is left over for the next one."""
+    began: list[int] = []
+
+    async def run(self: Any, event: Any, step: Any) -> Any:
+        async def body() -> Any:
+            began.append(1)
+            return await callback()
+
+        config = {"retries": {"limit": 1, "delay": 0}, "timeout": "1 second"}
+        told = []
+        for name in "ab":
+            try:
+                told.append(await step.do(name, body, config=config))
+            except WorkflowTimeoutError as error:
+                told.append(error.message)
+        return told
+
+    site = await start(run)
+    instance = await site.create()
+    for count in range(1, 5):
+        await site.until(lambda: len(began) == count)  # noqa: B023 - called here
+        await host.advance(1.1)
+    assert await site.output(instance) == ["Execution timed out after 1000ms"] * 2
+
+
+async def test_what_a_step_awaits_may_be_cancelled(start: Callable[..., Any]) -> None:
+    attempts: list[int] = []
+
+    async def run(self: Any, event: Any, step: Any) -> Any:
+        async def work(ctx: Any) -> str:
+            attempts.append(ctx["attempt"])
+            elsewhere = asyncio.get_running_loop().create_future()
+            if len(attempts) != 2:
+                elsewhere.cancel()
+                await elsewhere
+            return "done"
+
+        done = await step.do("again", work, config={"retries": {"limit": 1, "delay": 0}})
+        try:
+            await step.do("never", work, config={"retries": {"limit": 0, "delay": 0}})
+        except BindingError as error:
+            return [done, error.name, error.message]
+
+    site = await start(run)
+    told = 'Attempt 1 of step "never-1" awaited something that was cancelled.'
+    assert await site.output(await site.create()) == ["done", "CancelledError", told]
+    assert attempts == [1, 2, 1]
+
+
 async def test_parallel_steps_of_one_name_overlap_and_are_told_apart(start: Callable[..., Any]) -> None:
     gate = asyncio.Event()
     running: list[int] = []
