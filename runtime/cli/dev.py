@@ -67,7 +67,7 @@ async def _serve(serving: Serving, began_at: float) -> None:
 
     with StopSignals(serving.start.drain_seconds) as stop:
         await serve_until_stopped(
-            serving, stop=stop, on_ready=on_ready, beside=lambda app: reload_on_save(app, serving.start.logs, began_at)
+            serving, stop=stop, on_ready=on_ready, beside=lambda app: reload_on_save(app, serving.start, began_at)
         )
 
 

@@ -61,9 +61,14 @@ def folders_with_modules(root: Path, others: Iterable[Path]) -> set[Path]:
     for at, names, _ in os.walk(root):
         if len(found) >= FOLDERS_MAX:
             break
-        names[:] = [name for name in names if not (name.startswith(".") or name in _NEVER or _is_venv(Path(at, name)))]
+        names[:] = [name for name in names if may_hold_modules(Path(at, name))]
         found.update(Path(at, name) for name in names)
     return found | {folder for folder in others if folder.is_dir()}
+
+
+def may_hold_modules(folder: Path) -> bool:
+    """False of hidden folders, the state folder is one, of caches, and of whole environments."""
+    return not (folder.name.startswith(".") or folder.name in _NEVER or (folder / "pyvenv.cfg").exists())
 
 
 def _open(folders: set[Path]) -> Any:
@@ -84,7 +89,3 @@ def _is_empty(path: Path) -> bool:
         return path.stat().st_size == 0
     except OSError:  # deleted since
         return False
-
-
-def _is_venv(folder: Path) -> bool:
-    return (folder / "pyvenv.cfg").exists()

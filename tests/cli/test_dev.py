@@ -94,6 +94,25 @@ def test_a_module_saved_by_renaming_and_one_that_was_missing_are_seen(start: Sta
     assert server.ask() == (200, "renamed")
 
 
+@pytest.mark.parametrize("state", [".edge", "data"])
+def test_the_state_folder_is_no_part_of_what_mends_a_broken_worker(
+    start: Start, project: Path, worker: Any, state: str
+) -> None:
+    words = "import words\n" + worker.answering("x").replace("'x'", "words.WORD")
+    worker.entry(project, words)
+    server = start(project, "dev", "--persist-to", state)
+    worker.entry(project, words + "# saved")
+    server.wait_for("reload_failed")  # saves are watched now
+    (project / "package").mkdir()
+    server.wait_for("reload_failed")  # folders that may hold modules count
+    (project / state).rename(project / ".away")
+    (project / ".away").rename(project / state)
+    (project / state / "state" / "folder").mkdir()
+    (project / "words.py").write_text("WORD = 'made'")
+    server.wait_for("reloaded files='entry.py package words.py'")
+    assert server.ask() == (200, "made")
+
+
 def test_a_variable_with_a_secrets_name_is_not_shown(start: Start, project: Path, worker: Any) -> None:
     worker.config(project, ', "vars": {"API_TOKEN": "planted-secret", "COLOUR": "blue"}')
     server = start(project, "dev")
