@@ -106,6 +106,8 @@ class Call:
     account_id: str
     now: float
     """When it was made, Unix seconds."""
+    is_permitted: Callable[[], bool]
+    """Whether its token still allows the route: for an answer that goes on."""
 
     def invalid(self, message: str) -> ApiError:
         """The error for a body or query that makes no sense."""

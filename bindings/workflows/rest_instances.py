@@ -128,9 +128,9 @@ class InstanceCalls:
         wanted = call.query["filter"].split(",") if call.query.get("filter") else None
         events = await self._service.subscribe(*_address(call), int(cursor), wanted)
         if asks_for_web_socket(call.headers):
-            return event_socket(events, call.headers)
+            return event_socket(events, call, self._service.host)
         headers = {"content-type": CONTENT_TYPE, "cache-control": "no-store"}
-        return Response(event_stream(events, self._service.host), headers=headers)
+        return Response(event_stream(events, call, self._service.host), headers=headers)
 
     async def change_status(self, call: Call) -> dict[str, Any]:
         """Pause, resume, terminate or restart an instance."""

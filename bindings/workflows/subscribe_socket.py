@@ -1,40 +1,56 @@
 """The events of an instance over a WebSocket: the same JSON as the server-sent events, each a text message.
 
 After the last event the server closes with 1000. Whoever is cut off before asks again with the `eventId` it saw last
-as `cursor`. What a client sends is not looked at.
+as `cursor`. What a client sends is thrown away.
 """
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
 from ...runtime.core.errors import BackendError
 from ...runtime.core.response import Response
 from ...runtime.core.web_socket import WebSocketAnswer, offered_protocols
 from .._shared.rest import BEARER_PROTOCOL
-from .rest_values import json_text, json_value
+from .rest_subscribe import REVOKED, event_text, with_beats
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Mapping
 
-    from ...runtime.core.headers import Headers
+    from ...runtime.core.host import Host
     from ...runtime.core.web_socket import WebSocket
+    from .._shared.rest import Call
 
+POLICY_VIOLATION = 1008
 TRY_AGAIN_LATER = 1013
 """Source: IANA, "WebSocket Close Code Number Registry"."""
 
 
-def event_socket(events: AsyncGenerator[Mapping[str, Any], None], headers: Headers) -> Response:
-    """The answer to a handshake with these headers."""
+def event_socket(events: AsyncGenerator[Mapping[str, Any], None], call: Call, host: Host) -> Response:
+    """The answer to a handshake."""
 
     async def send_all(socket: WebSocket) -> None:
+        discarding = host.spawn(_discard(socket), name="workflow_socket_discard")
         try:
-            async for event in events:
-                await socket.send_text(json_text(json_value(event)))
+            async with aclosing(with_beats(events, host)) as coming:
+                async for event in coming:
+                    if not call.is_permitted():
+                        socket.close(POLICY_VIOLATION, REVOKED)
+                        return
+                    if event is not None:
+                        await socket.send_text(event_text(event))
         except BackendError:
             socket.close(TRY_AGAIN_LATER, "The storage failed: ask again, behind the last eventId.")
         finally:
-            await events.aclose()
+            discarding.cancel()
+            await asyncio.gather(discarding, return_exceptions=True)
 
-    protocol = BEARER_PROTOCOL if BEARER_PROTOCOL in offered_protocols(headers) else ""
+    protocol = BEARER_PROTOCOL if BEARER_PROTOCOL in offered_protocols(call.headers) else ""
     return Response(status=101, web_socket=WebSocketAnswer(send_all, protocol))
+
+
+async def _discard(socket: WebSocket) -> None:
+    while True:
+        await socket.receive()

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ...bindings._shared.rest import Route
+    from ...bindings._shared.tokens import Token
     from ..core.host import LocalHost
     from ..core.request import Request
     from .graphql_route import Answerer
@@ -107,12 +108,12 @@ class RestApi:
             allowed = ", ".join(sorted(match.routes))
             error = ApiError(405, 10405, f"Method {method} not allowed for this route. Allowed: {allowed}")
             return failure(error, {"allow": allowed})
-        token = authenticate(request.headers, self._tokens, route.bad_token) if explored is None else ANYBODY_HERE
+        tokens = self._tokens if explored is None else None
+        token = _token_of(request, tokens, route)
         params = match.params(route)
         if params.pop("account_id", self._account_id) != self._account_id:
             raise ApiError(NOT_VALID_HERE.status, NOT_VALID_HERE.code, NOT_VALID_HERE.message)
-        if route.permission and not token.permits(route.permission):
-            raise ApiError(403, 9109, "Unauthorized to access requested resource")
+        _require_permission(token, route)
         body = None if route.body is None else await _body(request, route)
         call = Call(
             route,
@@ -124,9 +125,28 @@ class RestApi:
             origin,
             self._account_id,
             self._host.now(),
+            partial(_is_permitted, request, tokens, route),
         )
         result = await route.handler(call)
         return result if isinstance(result, Response) else success(result)
+
+
+def _token_of(request: Request, tokens: TokenStore | None, route: Route) -> Token:
+    """Who calls; without tokens it is anybody here."""
+    return ANYBODY_HERE if tokens is None else authenticate(request.headers, tokens, route.bad_token)
+
+
+def _require_permission(token: Token, route: Route) -> None:
+    if route.permission and not token.permits(route.permission):
+        raise ApiError(403, 9109, "Unauthorized to access requested resource")
+
+
+def _is_permitted(request: Request, tokens: TokenStore | None, route: Route) -> bool:
+    try:
+        _require_permission(_token_of(request, tokens, route), route)
+    except ApiError:
+        return False
+    return True
 
 
 def _own_failure(error: Exception, reference: str) -> Response:

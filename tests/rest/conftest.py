@@ -13,6 +13,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
+import jwt
 import pytest
 
 from edge.bindings._shared.tokens import TokenStore
@@ -145,6 +146,10 @@ class Api:
         url = self.base_url + path.replace("{A}", f"/accounts/{LOCAL_ACCOUNT_ID}")
         async with self.client.request(method, url_of(url), headers=sent, data=data) as answer:
             return Reply(answer.status, answer.headers, await answer.read())
+
+    def revoke(self, token: str) -> None:
+        """Make a token worthless, by the id that is in its text."""
+        self.tokens.revoke(jwt.decode(token, options={"verify_signature": False})["jti"])
 
     async def reach(self, workflow: str, instance_id: str, *statuses: str) -> Any:
         """An instance, without its steps, once it is in one of these statuses."""

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 import aiohttp
 import pytest
 
+from edge.bindings.workflows.rest_subscribe import KEEP_ALIVE_SECONDS
+
 from .conftest import url_of
 
 if TYPE_CHECKING:
@@ -150,4 +152,27 @@ async def test_a_changed_config_does_not_interrupt_who_listens(orders: Api) -> N
         await orders.call("POST", f"{INSTANCES}/a/events/approved", "ada")
         events, code = await read_all(socket)
     assert events[-1]["type"] == "workflow_completed"
+    assert code == 1000
+
+
+async def test_a_token_that_is_revoked_closes_its_sockets_with_1008(orders: Api) -> None:
+    await orders.call("POST", INSTANCES, {"instance_id": "a"})
+    token = orders.tokens.create("All Read")
+    async with subscribed(orders, "a", headers={"authorization": f"Bearer {token}"}) as socket:
+        while json.loads(await socket.receive_str())["type"] != "workflow_waiting":
+            pass
+        orders.revoke(token)
+        await orders.host.advance(KEEP_ALIVE_SECONDS)
+        assert await read_all(socket) == ([], 1008)
+
+
+async def test_what_a_client_sends_is_thrown_away(orders: Api) -> None:
+    await orders.call("POST", INSTANCES, {"instance_id": "a"})
+    async with subscribed(orders, "a") as socket:
+        for _ in range(5):
+            await socket.send_str("x" * 600_000)
+        while json.loads(await socket.receive_str())["type"] != "workflow_waiting":
+            pass
+        await orders.call("POST", f"{INSTANCES}/a/events/approved", "ada")
+        _, code = await read_all(socket)
     assert code == 1000

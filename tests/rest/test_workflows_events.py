@@ -136,3 +136,27 @@ async def test_many_readers_see_the_same(orders: Api) -> None:
     async with subscribed(orders) as one, subscribed(orders) as other:
         await orders.call("POST", f"{INSTANCES}/a/events/approved", "ada")
         assert await events(one) == await events(other)
+
+
+async def test_a_token_that_is_revoked_ends_its_streams(orders: Api) -> None:
+    await waiting(orders)
+    token = orders.tokens.create("All Read")
+    async with subscribed(orders, authorization=f"Bearer {token}") as stream, subscribed(orders) as other:
+        for one in (stream, other):
+            await events(one, until="workflow_waiting")
+        orders.revoke(token)
+        await orders.host.advance(KEEP_ALIVE_SECONDS)
+        assert await block(stream) == [": The token is good no more."]
+        assert await block(stream) == []
+        assert await block(other) == [": keep-alive"]
+
+
+async def test_an_event_is_not_sent_for_a_token_that_was_revoked(orders: Api) -> None:
+    await waiting(orders)
+    token = orders.tokens.create("All Read")
+    async with subscribed(orders, authorization=f"Bearer {token}") as stream:
+        await events(stream, until="workflow_waiting")
+        orders.revoke(token)
+        await orders.host.advance(1)
+        await orders.call("POST", f"{INSTANCES}/a/events/approved", "ada")
+        assert await events(stream) == []
