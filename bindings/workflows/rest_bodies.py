@@ -9,6 +9,8 @@ from typing import Any, Literal
 
 import msgspec
 
+from .errors import WorkflowError
+
 UNSET = msgspec.UNSET
 Duration = int | float | str
 LocationHint = Literal["wnam", "weur", "enam", "eeur", "apac", "apac-ne", "apac-se", "oc", "sam", "afr", "me"]
@@ -118,10 +120,15 @@ def parsed_params(params: Any) -> Any:
     """The value of `params`, which the SDK sends as a string of JSON, and wrangler as it is.
 
     A string that is no JSON stays one.
+
+    Raises:
+        WorkflowError: it is nested deeper than can be read.
     """
     if not isinstance(params, str):
         return params
     try:
         return msgspec.json.decode(params)
-    except (msgspec.DecodeError, UnicodeEncodeError, RecursionError):
+    except RecursionError as error:
+        raise WorkflowError("invalid_request", "params is nested too deep.") from error
+    except (msgspec.DecodeError, UnicodeEncodeError):
         return params

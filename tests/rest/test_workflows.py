@@ -250,7 +250,7 @@ async def test_a_second_termination_of_all_says_that_one_is_running(orders: Api)
 
     async def held(*arguments: Any, **options: Any) -> Any:
         await gate.wait()
-        return await real_list(*arguments, **options)
+        return await real(*arguments, **options)
 
     journal.terminate_some = held
     assert await orders.call("PUT", f"{INSTANCES}/terminate") == {"status": "ok"}
@@ -486,6 +486,8 @@ ODD_INSTANCES = (
     b'{"params": "' + b"x" * 2 * 1024 * 1024 + b'"}',
     b'{"params": ' + b"[" * 1000 + b"]" * 1000 + b"}",
     b'{"params": ' + b"[" * 100_000,
+    b'{"params": "' + b"[" * 1000 + b"]" * 1000 + b'"}',
+    b'{"params": "' + b"[" * 100_000 + b"]" * 100_000 + b'"}',
     b'{"params": NaN}',
     b'{"params": "\\ud800"}',
 )
