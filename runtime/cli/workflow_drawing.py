@@ -59,6 +59,9 @@ _DONE = _Mark("✓", "+", "green")
 _FAILED = _Mark("✗", "x", "red")
 _RUNNING = _Mark("▸", ">", "cyan")
 _WAITING = _Mark("…", ".", "cyan")
+_CUT_OFF = _Mark("┄", "-", "yellow")
+"""Was going on when its instance ended."""
+CUT_OFF = "cut off"
 
 
 def draw_instance(detail: InstanceDetail, now_ms: int, *, has_output: bool, output_chars_max: int) -> None:
@@ -80,11 +83,15 @@ class _Drawing:
         self._output_chars_max = output_chars_max
         self._has_output = has_output
         self._text = Text
+        self._is_over = False
 
     def draw(self, detail: InstanceDetail) -> None:
         from rich.tree import Tree  # noqa: PLC0415 - only who draws needs it
 
         self._head(detail)
+        self._is_over = detail.instance.status.is_final
+        if detail.instance.ended_ms is not None:
+            self._now_ms = detail.instance.ended_ms
         tree = Tree(self._text("Steps", "bold") if detail.steps else self._text("No step was called yet."))
         room = min(NAME_CHARS_MAX, max(self._console.width - BESIDE_NAME_CHARS, 0))
         width = min(max((len(_name(step)) for step in detail.steps), default=0), room)
@@ -127,14 +134,16 @@ class _Drawing:
 
     def _step(self, tree: Tree, step: Mapping[str, Any], width: int) -> None:
         mark = _mark(step)
+        if self._is_over and mark in {_RUNNING, _WAITING}:
+            mark = _CUT_OFF
         start_ms, end_ms = step.get("start"), step.get("end")
-        is_going_on = mark in {_RUNNING, _WAITING}
+        is_going_on = mark in {_RUNNING, _WAITING, _CUT_OFF}
         line = self._text.assemble(
             (mark.sign if self._console.encoding.startswith("utf") else mark.plain, mark.style),
             f" {_name(step):<{width}}",
             (f"  {'' if start_ms is None else time_of_day(start_ms):<12}", "dim"),
             f"  {self._took(start_ms, end_ms):>8}",
-            (f"  {_what(step)}", mark.style if is_going_on else ""),
+            (f"  {_what(step, is_cut_off=mark is _CUT_OFF)}", mark.style if is_going_on else ""),
         )
         line.rstrip()
         node = tree.add(line)
@@ -152,10 +161,12 @@ class _Drawing:
             node.add(self._text(f"{plural(hidden_count, 'earlier attempt')}", "dim"))
         for number, attempt in enumerate(attempts[hidden_count:], start=hidden_count + 1):
             start_ms, end_ms, error = attempt["start"], attempt["end"], attempt["error"]
-            told = _error_text(error) if error else "done" if attempt["success"] else "running"
+            going_on = CUT_OFF if self._is_over else "running"
+            told = _error_text(error) if error else "done" if attempt["success"] else going_on
             took = f"  {self._took(start_ms, end_ms):>8}  "
             line = self._text.assemble((f"attempt {number}", "dim"), took, (told, "red" if error else ""))
-            if number == len(attempts) and _is_to_be_tried_again(step) and end_ms is not None:
+            is_last = number == len(attempts) and not self._is_over
+            if is_last and _is_to_be_tried_again(step) and end_ms is not None:
                 line.append(self._next_attempt(retries, end_ms, number), "yellow")
             node.add(line)
         delay, timeout = _span_text(retries["delay"]), _span_text(step["config"].get("timeout"))
@@ -192,24 +203,24 @@ def _mark(step: Mapping[str, Any]) -> _Mark:
     return _WAITING if step["type"] in {"sleep", "waitForEvent"} or _is_to_be_tried_again(step) else _RUNNING
 
 
-def _what(step: Mapping[str, Any]) -> str:
+def _what(step: Mapping[str, Any], *, is_cut_off: bool) -> str:
     """What kind of step it is, where that is not plain, and what it does now."""
     match step["type"]:
         case "sleep":
-            return "slept" if step["finished"] else "sleeping"
-        case "waitForEvent" if "child" in step:
-            is_over = step["finished"] and not step["error"]
-            return f"{'waited for' if is_over else 'waits for'} {printable(step['child'])}"
+            return "slept" if step["finished"] else CUT_OFF if is_cut_off else "sleeping"
         case "waitForEvent":
-            is_taken = step["finished"] and not step["error"]
-            return f"{'event' if is_taken else 'waits for event'} {printable(step['event_type'])}"
+            is_child, is_taken = "child" in step, step["finished"] and not step["error"]
+            what = printable(step["child"] if is_child else f"event {step['event_type']}")
+            if is_cut_off:
+                return f"waited for {what}, {CUT_OFF}"
+            return what if is_taken and not is_child else f"{'waited for' if is_taken else 'waits for'} {what}"
         case "termination":
             return f"by {step['trigger']['source']}"
     parts = ["rollback"] if step["type"] == "rollback" else []
     if len(step["attempts"]) > 1:
         parts.append(f"{len(step['attempts'])} attempts")
     if step["success"] is None:
-        parts.append("is tried again" if _is_to_be_tried_again(step) else "running")
+        parts.append(CUT_OFF if is_cut_off else "is tried again" if _is_to_be_tried_again(step) else "running")
     return ", ".join(parts)
 
 

@@ -142,9 +142,6 @@ def test_sleeps_waits_and_what_failed_for_good(draw: Draw) -> None:
              "event_type": "yes", "output": None, "error": timed_out},
             step("charge-1", 3, 4, success=False, attempts=[attempt(3, 4, DOWN)]),
             {**step("price-1", 4, 5), "type": "rollback"},
-            {"type": "sleep", "name": "nap-2", "start": at(5), "end": None, "finished": False, "error": None},
-            {"type": "waitForEvent", "name": "wait-3", "start": at(5), "end": None, "finished": False,
-             "event_type": "no", "output": None, "error": None},
             {"type": "termination", "trigger": {"source": "api"}},
         ],
         status="errored",
@@ -159,11 +156,40 @@ def test_sleeps_waits_and_what_failed_for_good(draw: Draw) -> None:
         "✗ wait-2       12:00:02.000       1 s  waits for event yes",
         "✗ charge-1     12:00:03.000       1 s",
         "✓ price-1      12:00:04.000       1 s  rollback",
-        "… nap-2        12:00:05.000       4 s  sleeping",
-        "… wait-3       12:00:05.000       4 s  waits for event no",
         "✗ termination                          by api",
     ]
     assert "│   └── WorkflowTimeoutError: Execution timed out after 1000ms" in lines
+
+
+GOING_ON: list[dict[str, Any]] = [
+    {"type": "sleep", "name": "nap-1", "start": at(5), "end": None, "finished": False, "error": None},
+    {"type": "waitForEvent", "name": "wait-1", "start": at(5), "end": None, "finished": False, "event_type": "no",
+     "output": None, "error": None},
+    step("work-1", 5, None, attempts=[attempt(5, None)]),
+    step("again-1", 5, None, attempts=[attempt(5, 5.5, DOWN)]),
+]  # fmt: skip
+
+
+def test_what_goes_on_shows_for_how_long_by_now(draw: Draw) -> None:
+    lines = draw(GOING_ON, now=5.6)
+    assert [line[4:] for line in lines[lines.index("Steps") + 1 :] if line[:1] in "├└"] == [
+        "… nap-1    12:00:05.000    600 ms  sleeping",
+        "… wait-1   12:00:05.000    600 ms  waits for event no",
+        "▸ work-1   12:00:05.000    600 ms  running",
+        "… again-1  12:00:05.000    600 ms  is tried again",
+    ]
+    assert "; again at 12:00:06.500, in 900 ms" in "".join(lines)
+
+
+def test_what_went_on_when_its_instance_ended_was_cut_off_then(draw: Draw) -> None:
+    lines = draw(GOING_ON, now=60, status="errored", started_ms=at(5), ended_ms=at(6))
+    assert [line[4:] for line in lines[lines.index("Steps") + 1 :] if line[:1] in "├└"] == [
+        "┄ nap-1    12:00:05.000       1 s  cut off",
+        "┄ wait-1   12:00:05.000       1 s  waited for event no, cut off",
+        "┄ work-1   12:00:05.000       1 s  cut off",
+        "┄ again-1  12:00:05.000       1 s  cut off",
+    ]
+    assert "again at" not in "".join(lines)
 
 
 def test_a_child_is_one_line_with_its_workflow_and_id(draw: Draw) -> None:
