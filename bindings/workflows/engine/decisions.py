@@ -160,7 +160,7 @@ def decide_restart(steps: Sequence[StepRecord], start: Start | None) -> Change:
         WorkflowError: the step was never called, or it is not said which of two is meant.
     """
     if start is None:
-        return Change(Status.QUEUED, restart_from=0)
+        return Change(Status.QUEUED, restart_from=0, forgets_events=True)
     named = {step.key.kind: step for step in steps if step.key[1:] == start[1:] and step.key.kind in KIND_WORDS}
     found = named.get(start.kind or Kind.DO)
     if found is None and start.kind is None and len(named) == 1:

@@ -129,7 +129,7 @@ def _apply(connection: Connection, number: int, before: Status, change: Change, 
             " (SELECT kind, name, count FROM step WHERE step.instance = chunk.instance)",
             (number,),
         )
-        if change.restart_from == 0:
+        if change.forgets_events:
             connection.execute("DELETE FROM inbox WHERE instance = ?", (number,))
         tell_again(connection, number, now_ms)
         forget_before_restart(connection, number)

@@ -196,6 +196,8 @@ class Change(NamedTuple):
     is_terminating: bool = False
     restart_from: int | None = None
     """Forget the steps from this order on (0: all), and begin a new generation."""
+    forgets_events: bool = False
+    """Forget what no wait took yet, too."""
 
 
 class Acted(NamedTuple):

@@ -239,6 +239,26 @@ async def test_terminate_with_rollback_of_what_never_ran_is_immediate(start: Cal
     assert (await instance.status())["status"] == "terminated"
 
 
+@pytest.mark.parametrize("step", ["first", "second"])
+async def test_a_restart_from_a_step_keeps_the_events_that_no_wait_took(start: Callable[..., Any], step: str) -> None:
+    passes: list[int] = []
+
+    async def run(self: Any, event: Any, step: Any) -> Any:
+        passes.append(1)
+        await step.do("first", lambda: 1)
+        await step.do("second", lambda: 1)
+        if len(passes) == 1:
+            await step.sleep("nap", "1 hour")
+        return (await step.wait_for_event("w", "go"))["payload"]
+
+    site = await start(run)
+    instance = await site.create()
+    await site.reach(instance, "waiting")
+    await instance.send_event(type="go", payload=5)
+    await instance.restart({"from": {"name": step}})
+    assert await site.output(instance) == 5
+
+
 async def test_restart_runs_everything_again(start: Callable[..., Any]) -> None:
     calls: list[str] = []
 
