@@ -274,7 +274,7 @@ def _change(
 def _is_in_vain(action: Action, before: Status, after: Status) -> bool:
     """Pausing and resuming do nothing, silently, where there is nothing to do."""
     if action is Action.PAUSE:
-        return after not in _PAUSED
+        return before in _PAUSED or after not in _PAUSED
     return action is Action.RESUME and before not in _PAUSED
 
 

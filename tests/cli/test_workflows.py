@@ -263,6 +263,7 @@ def test_an_instance_is_paused_resumed_restarted_terminated(cli: Callable[..., T
     for action, told in (
         ("resume", "is waiting: nothing was resumed."),
         ("pause", "was paused: it is paused now."),
+        ("pause", "is paused: nothing was paused."),
         ("resume", "was resumed: it is running now."),
         ("terminate", "was terminated: it is terminated now."),
         ("pause", "is terminated: nothing was paused."),
