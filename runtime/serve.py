@@ -109,6 +109,7 @@ class App:
         self._stage: _Stage | None = None
         self._retiring: set[asyncio.Task[None]] = set()
         self._reloading = asyncio.Lock()
+        self._is_drained = False
 
     @property
     def config(self) -> WorkerConfig:
@@ -194,7 +195,13 @@ class App:
                 await self._reload_config()
 
     async def drain(self, seconds: float) -> bool:
-        """Let requests and `waitUntil` work finish, at most `seconds`; False when work had to be cut."""
+        """Let requests and `waitUntil` work finish, at most `seconds`; False when work had to be cut.
+
+        Once: what was cut is not waited for again.
+        """
+        if self._is_drained:
+            return True
+        self._is_drained = True
         self._retire(self.live.current)
         if not self._retiring:
             return True
