@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import sqlite3
 import subprocess
 import sys
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,6 +42,15 @@ def wait_for(ledger: Path, is_told: Callable[[list[str]], bool], child: subproce
         assert child.poll() is None, "it ended, and never said so"
 
 
+def stop_outside_commits(child: subprocess.Popen[bytes], journal: Path) -> None:
+    """Stop a process while somebody else has the file's lock, so that it has not."""
+    with closing(sqlite3.connect(journal, timeout=SECONDS_MAX, isolation_level=None)) as connection:
+        connection.execute("BEGIN IMMEDIATE")
+        child.send_signal(signal.SIGSTOP)
+        _, status = os.waitpid(child.pid, os.WUNTRACED)
+        assert os.WIFSTOPPED(status)
+
+
 def stall_one_of_two(folder: Path, *options: str) -> Ledger:
     """The first process is stopped in the middle of a step, and goes on when the second has done all orders.
 
@@ -49,7 +60,7 @@ def stall_one_of_two(folder: Path, *options: str) -> Ledger:
     ledger = folder / "ledger"
     with process(folder, *options) as first:
         wait_for(ledger, lambda words: words[1:] == ["halfway", f"o{ORDERS - 1}", "work1"], first)
-        first.send_signal(signal.SIGSTOP)
+        stop_outside_commits(first, folder / "state" / "workflows.sqlite")
         with process(folder, *options) as second:
             assert second.wait(timeout=SECONDS_MAX) == 0
         first.send_signal(signal.SIGCONT)
