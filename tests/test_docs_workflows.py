@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from edge.bindings.workflows.engine.loaded_code import MISSING_SECONDS
 from edge.bindings.workflows.engine.retries import read_config
 from edge.bindings.workflows.engine_settings import EngineSettings
 from edge.bindings.workflows.journal.history import TYPES
@@ -137,6 +138,10 @@ def test_its_config_is_the_default() -> None:
     assert (given.limit, given.delay, given.backoff, given.timeout_ms) == (
         default.limit, default.delay, default.backoff, default.timeout_ms
     )  # fmt: skip
+
+
+def test_it_says_how_long_instances_keep_their_status_without_their_class() -> None:
+    assert f"for {MISSING_SECONDS:g} s its instances keep the status they have" in PAGE
 
 
 def test_its_test_passes(project: Path) -> None:
