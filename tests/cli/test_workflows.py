@@ -396,7 +396,7 @@ def test_a_graph_is_drawn_of_a_file_and_of_what_was_applied(
     cli: Callable[..., Told], project: Path, film: Path
 ) -> None:
     drawn = cli("graph", "film.yaml").out
-    assert "  - approve  wait for reviewed  after probe\n" in drawn
+    assert "2  approve  wait for reviewed  after probe\n" in drawn
     cli("apply", "film.yaml")
     assert cli("graph", "film").out == drawn
     (version,) = [one["version_id"] for one in cli("apply", "film.yaml", "--json").json]

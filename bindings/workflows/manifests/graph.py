@@ -145,13 +145,18 @@ def _number_or_text(value: Any) -> Any:
 
 
 def _as_text(manifest: Manifest) -> str:
-    nodes = graph_nodes(manifest)
+    """A line for each step, by layers that are numbered: indented, a step would seem to belong to the one above."""
+    nodes = sorted(graph_nodes(manifest), key=lambda node: node.layer)
     width = max(len(node.name) for node in nodes)
+    number_width = len(str(nodes[-1].layer + 1))
     lines = [f"{manifest.name}  version {manifest.version}"]
+    layer = -1
     for node in nodes:
+        number = "" if node.layer == layer else str(node.layer + 1)
+        layer = node.layer
         after = f"  after {', '.join(node.needs)}" if node.needs else ""
         notes = "".join(f"  {note}" for note in node.notes)
-        lines.append(f"{'  ' * node.layer}- {node.name:<{width}}  {node.detail}{notes}{after}")
+        lines.append(f"{number:>{number_width}}  {node.name:<{width}}  {node.detail}{notes}{after}")
     return "\n".join(lines) + "\n"
 
 

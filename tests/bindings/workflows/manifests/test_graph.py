@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from xml.etree import ElementTree
 
 from cloudflare.types.workflows.version_graph_response import VersionGraphResponse
@@ -25,17 +24,16 @@ steps:
 
 
 def test_text_shows_layers_needs_and_notes() -> None:
-    text = render_graph(MANIFEST, "text")
-    head, *lines = textwrap.dedent(text).splitlines()
+    head, *lines = render_graph(MANIFEST, "text").splitlines()
     assert head == f"transcode  version {MANIFEST.version}"
     assert lines == [
-        "- probe    ./media.py:probe",
-        """- approve  wait for reviewed  if ${params.who | eq('<a>&"')}""",
-        "- night    sleep until 2026-01-02T00:00:00Z",
-        "  - ladder   ./media.py:hls  for each of [360, 720]  after probe",
-        "  - nap      sleep 3 seconds  after approve",
-        "    - other    workflow resting  after nap, night",
-        "      - publish  binding:R2.put  undone by binding:R2.delete  after ladder, approve, other",
+        "1  probe    ./media.py:probe",
+        """   approve  wait for reviewed  if ${params.who | eq('<a>&"')}""",
+        "   night    sleep until 2026-01-02T00:00:00Z",
+        "2  ladder   ./media.py:hls  for each of [360, 720]  after probe",
+        "   nap      sleep 3 seconds  after approve",
+        "3  other    workflow resting  after nap, night",
+        "4  publish  binding:R2.put  undone by binding:R2.delete  after ladder, approve, other",
     ]
 
 
