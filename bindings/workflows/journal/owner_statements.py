@@ -17,6 +17,7 @@ from .records import (
     Claimed,
     Claims,
     Finish,
+    Kind,
     Lease,
     Pause,
     Progress,
@@ -116,10 +117,6 @@ def save(connection: Connection, lease: Lease, progress: Progress, now_ms: int) 
     if row is None:
         return None
     status, crash_count = Status(row[0]), row[1]
-    for step in progress.steps:
-        _put_step(connection, lease.number, step, now_ms)
-        if crash_count and step.state is StepState.DONE:  # it gets further: it is not what kills processes
-            connection.execute("UPDATE instance SET crash_count = 0 WHERE number = ?", (lease.number,))
     is_open = status in {Status.RUNNING, Status.WAITING}
     # A run that failed has nothing left to pause.
     if progress.status is not None and (is_open or progress.status is Status.ROLLING_BACK):
@@ -128,9 +125,18 @@ def save(connection: Connection, lease: Lease, progress: Progress, now_ms: int) 
             " WHERE number = ?",
             (progress.status, progress.ready_ms, now_ms, *(progress.error or (None, None)), lease.number),
         )
-        append(connection, lease.number, [instance_entry(status, progress.status, now_ms)])
-        return progress.status
+        # It ran again before its attempts did.
+        begun_ms = [step.started_ms for step in progress.steps if step.started_ms and step.key.kind in _ATTEMPTED]
+        append(connection, lease.number, [instance_entry(status, progress.status, min(begun_ms, default=now_ms))])
+        status = progress.status
+    for step in progress.steps:
+        _put_step(connection, lease.number, step, now_ms)
+        if crash_count and step.state is StepState.DONE:  # it gets further: it is not what kills processes
+            connection.execute("UPDATE instance SET crash_count = 0 WHERE number = ?", (lease.number,))
     return status
+
+
+_ATTEMPTED = frozenset({Kind.DO, Kind.ROLLBACK})
 
 
 def _put_step(connection: Connection, number: int, step: StepRecord, now_ms: int) -> None:
@@ -168,13 +174,13 @@ def take_event(
         connection.execute("DELETE FROM inbox WHERE number = ?", (number,))
         result = event_result(step.event_type or "", payload, sent_ms)
         taken = replace(step, state=StepState.DONE, due_ms=None, result=result)
-    _put_step(connection, lease.number, taken, now_ms)
     if taken.state is not StepState.PENDING and status is Status.WAITING:
         connection.execute(
             "UPDATE instance SET status = 'running', ready_ms = NULL, modified_ms = ? WHERE number = ?",
             (now_ms, lease.number),
         )
         append(connection, lease.number, [instance_entry(status, Status.RUNNING, now_ms)])
+    _put_step(connection, lease.number, taken, now_ms)
     return taken
 
 

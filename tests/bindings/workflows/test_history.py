@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
 from edge.bindings.workflows.describe import rollback_shown, step_name, steps_shown
 from edge.bindings.workflows.journal.records import Change, Status
 
@@ -102,6 +104,35 @@ async def test_a_step_that_is_tried_again(start: Callable[..., Any], host: FakeH
     assert step["attempts"][0]["error"] == {"name": "ValueError", "message": "declined 1"}
     assert (step["start"], step["end"], step["success"], step["output"]) == (T0, T0 + 15_000, True, 7)
     assert step["config"]["retries"] == {"limit": 2, "delay": 5000, "backoff": "linear"}
+
+
+@pytest.mark.parametrize("outcome", ["completed", "errored"])
+async def test_what_waited_in_memory_runs_again_before_its_attempt(
+    start: Callable[..., Any], host: FakeHost, outcome: str
+) -> None:
+    async def run(self: Any, event: Any, step: Any) -> Any:
+        def charge(ctx: Any) -> int:
+            if ctx["attempt"] == 1 or outcome == "errored":
+                raise ValueError("declined")
+            return 7
+
+        await step.do("charge", charge, config={"retries": {"limit": 2, "delay": 500, "backoff": "constant"}})
+
+    site = await start(run)
+    instance = await site.create()
+    await until_told(site, instance, "workflow_waiting", 1)
+    await host.advance(0.5)
+    await until_told(site, instance, f"attempt_{outcome} charge-1 2")
+    events = (await history_of(site, instance))[len(BORN) + 2 :]
+    assert [event.type for event in events][:5] == [
+        "attempt_errored",
+        "workflow_waiting",
+        "workflow_running",
+        "attempt_started",
+        f"attempt_{outcome}",
+    ]
+    times = [event.at_ms for event in events]
+    assert times == sorted(times)
 
 
 async def steps_of(site: Any, instance: WorkflowInstance) -> list[dict[str, Any]]:
