@@ -125,6 +125,8 @@ class Calls:
             async with aclosing(events), aclosing(self._while_permitted(events, context)) as permitted:
                 async for event in permitted:
                     await context.write(_event(event))
+        except grpc.aio.InternalError as error:  # the client left amid the write: grpc would log any other end
+            raise asyncio.CancelledError from error
         except Exception as error:  # noqa: BLE001 - the border of a doorway
             await self._refuse(context, error)
         finally:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import grpc
 import pytest
+from grpc._cython import cygrpc
 
 from edge.bindings._shared import tokens
 from edge.bindings.workflows.rpc import grpc_server, messages
@@ -290,6 +291,45 @@ async def test_a_subscription_ends_with_its_token(
         await other.SendEvent(workflow="waiter", id="a", type="go")
     async with asyncio.timeout(20), refused(grpc.StatusCode.UNAUTHENTICATED, HOW):
         await subscription.read()
+
+
+@pytest.mark.parametrize("is_read", [False, True], ids=["unread", "read"])
+async def test_a_subscriber_who_leaves_is_no_error(
+    served: Any, caplog: pytest.LogCaptureFixture, is_read: bool
+) -> None:
+    client = served("Workers Scripts Write")
+    await client.Create(workflow="waiter", id="a", params=json.dumps("x" * 900_000))
+    await reach(client, "a", "waiting")
+    subscriptions = [client.Subscribe(workflow="waiter", id="a") for _ in range(10)]
+    for one in subscriptions:
+        await one.initial_metadata()
+        while is_read and (await one.read()).type != "wait_started":
+            pass
+    for one in subscriptions:
+        one.cancel()
+    await client.Get(workflow="waiter", id="a")
+    assert caplog.messages == []
+
+
+async def test_a_write_to_who_has_left_is_no_error(
+    served: Any, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """grpc says so of a client that leaves between two turns of the loop, which cannot be had on demand."""
+
+    failed = asyncio.Event()
+
+    def fail(event: object) -> None:
+        failed.set()
+        raise cygrpc.ExecuteBatchError('Failed "execute_batch"')
+
+    monkeypatch.setattr(grpc_server, "_event", fail)
+    client = served("Workers Scripts Write")
+    await client.Create(workflow="waiter", id="a")
+    subscription = client.Subscribe(workflow="waiter", id="a")
+    await failed.wait()
+    subscription.cancel()
+    await client.Get(workflow="waiter", id="a")
+    assert caplog.messages == []
 
 
 def test_the_descriptor_is_the_one_of_the_proto_file(tmp_path: Path) -> None:
