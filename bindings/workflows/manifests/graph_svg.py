@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
+from html import escape
 from typing import TYPE_CHECKING
-from xml.sax.saxutils import escape
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -50,7 +50,7 @@ def draw_svg(title: str, nodes: Sequence[GraphNode]) -> str:
     height = top - LAYER_GAP + MARGIN
     lines = [
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" viewBox="0 0 {width} {height}">',
-        f"<title>{escape(title)}</title><style>{_STYLE}</style>",
+        f"<title>{escape(title, quote=False)}</title><style>{_STYLE}</style>",
         _ARROW,
     ]
     known = {node.name: node for node in nodes}
@@ -93,8 +93,10 @@ def _box(node: GraphNode, left: float, top: float) -> str:
         shown = text if len(text) <= TEXT_CHARS_MAX else f"{text[: TEXT_CHARS_MAX - 1]}…"
         y = top + PADDING + LINE_HEIGHT * (index + 0.75)
         name = "detail" if index else "name"
-        texts.append(f'<text class="{name}" x="{left + PADDING:g}" y="{y:g}">{escape(_printable(shown))}</text>')
-    whole = escape(_printable("\n".join((node.name, node.detail, *node.notes))))
+        texts.append(
+            f'<text class="{name}" x="{left + PADDING:g}" y="{y:g}">{escape(_printable(shown), quote=False)}</text>'
+        )
+    whole = escape(_printable("\n".join((node.name, node.detail, *node.notes))), quote=False)
     box = f'<rect x="{left:g}" y="{top:g}" width="{BOX_WIDTH}" height="{_height(node)}"/>'
     return f'<g class="{classes}"><title>{whole}</title>{box}{"".join(texts)}</g>'
 
