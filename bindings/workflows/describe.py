@@ -31,15 +31,22 @@ def step_name(key: StepKey) -> str:
 
 
 def steps_shown(
-    instance: Instance, steps: Sequence[StepRecord], history: Iterable[HistoryEvent]
+    instance: Instance,
+    steps: Sequence[StepRecord],
+    history: Iterable[HistoryEvent],
+    *,
+    output_bytes_max: int | None = None,
 ) -> list[dict[str, Any]]:
-    """The steps in the order they were first called, and the termination when somebody ended the instance."""
+    """The steps in the order they were first called, and the termination when somebody ended the instance.
+
+    An output that takes more than `output_bytes_max` as it is kept is the beginning of its text, and says so.
+    """
     told: dict[StepKey, list[HistoryEvent]] = {}
     for event in history:
         if event.step is not None:
             told.setdefault(event.step, []).append(event)
     children = _children(steps)
-    shown = [_shown(step, told.get(step.key, []), children.get(step.event_type)) for step in steps]
+    shown = [_shown(step, told.get(step.key, []), children.get(step.event_type), output_bytes_max) for step in steps]
     if instance.status is Status.TERMINATED:
         shown.append({"type": "termination", "trigger": {"source": "user"}})
     return shown
@@ -72,7 +79,9 @@ def _children(steps: Sequence[StepRecord]) -> dict[str | None, str]:
     return found
 
 
-def _shown(step: StepRecord, events: Sequence[HistoryEvent], child: str | None) -> dict[str, Any]:
+def _shown(
+    step: StepRecord, events: Sequence[HistoryEvent], child: str | None, output_bytes_max: int | None
+) -> dict[str, Any]:
     start = next((event.at_ms for event in events if event.type.endswith("_started")), None)
     is_over = step.state in {StepState.DONE, StepState.FAILED}
     head = {
@@ -84,7 +93,7 @@ def _shown(step: StepRecord, events: Sequence[HistoryEvent], child: str | None) 
     error = None if step.error is None else step.error._asdict()
     if step.key.kind is Kind.SLEEP:
         return {**head, "finished": is_over, "error": error}
-    output = _output(step, events)
+    output = _output(step, events, output_bytes_max)
     if step.key.kind is Kind.WAIT:
         shown = {**head, "finished": is_over, "event_type": step.event_type, "output": output, "error": error}
         return shown if child is None else {**shown, "child": child}
@@ -100,11 +109,13 @@ def _shown(step: StepRecord, events: Sequence[HistoryEvent], child: str | None) 
 _TYPES = {Kind.DO: "step", Kind.ROLLBACK: "rollback", Kind.SLEEP: "sleep", Kind.WAIT: "waitForEvent"}
 
 
-def _output(step: StepRecord, events: Sequence[HistoryEvent]) -> Any:
+def _output(step: StepRecord, events: Sequence[HistoryEvent], bytes_max: int | None) -> Any:
     if step.state is not StepState.DONE or step.result is None:
         return None
     if any(event.data.get("output") == REDACTED for event in events):
         return REDACTED
+    if bytes_max is not None and len(step.result) > bytes_max:  # not decoded first: there may be thousands
+        return f"{step.result[:bytes_max].decode(errors='ignore')}... (cut: it has {len(step.result):,} bytes)"
     return values.decode(step.result)
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ...runtime.core.errors import BackendError
 from . import values
 from .answers import InstanceDetail, StepDetail
-from .describe import rollback_shown, steps_shown
+from .describe import rollback_shown, step_name, steps_shown
 from .errors import ErrorRecord, WorkflowError
 from .journal.records import ChunkKey, Kind, StepKey
 
@@ -28,15 +28,17 @@ STEP, WAIT = "step", "waitForEvent"
 """What may be asked for, in REST's words."""
 
 
-async def instance_detail(instance: Instance, journal: Journal, *, with_steps: bool = True) -> InstanceDetail:
-    """An instance with its steps, or only how many they are."""
+async def instance_detail(
+    instance: Instance, journal: Journal, *, with_steps: bool = True, output_bytes_max: int | None = None
+) -> InstanceDetail:
+    """An instance with its steps, their outputs cut at some length, or only how many they are."""
     records = await journal.steps(instance.workflow, instance.id)
     history = await _history(instance, journal)
     return InstanceDetail(
         instance,
         params=values.decode(instance.params),
         output=None if instance.output is None else values.decode(instance.output),
-        steps=steps_shown(instance, records, history) if with_steps else (),
+        steps=steps_shown(instance, records, history, output_bytes_max=output_bytes_max) if with_steps else (),
         step_count=len(records),
         rollback=rollback_shown(records, history),
     )
@@ -49,7 +51,8 @@ async def step_detail(instance: Instance, journal: Journal, name: str, kind: str
         WorkflowError: there is none, or it has no such attempt.
     """
     records = await journal.steps(instance.workflow, instance.id)
-    steps = steps_shown(instance, records, await _history(instance, journal))
+    asked = [record for record in records if step_name(record.key) == name]
+    steps = steps_shown(instance, asked, await _history(instance, journal))
     found = _found(steps, name, kind, attempt)
     if not isinstance(found.output, values.StoredStream):
         return found
@@ -60,7 +63,9 @@ async def step_detail(instance: Instance, journal: Journal, name: str, kind: str
 
 
 async def _history(instance: Instance, journal: Journal) -> Sequence[HistoryEvent]:
-    found = await journal.history(instance.workflow, instance.id, after=0, count_max=HISTORY_COUNT_MAX)
+    found = await journal.history(
+        instance.workflow, instance.id, after=0, count_max=HISTORY_COUNT_MAX, with_values=False
+    )
     return found or ()
 
 

@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 SCHEDULED_ID_CHARS_MAX = 271
 """Of the id of an instance that a schedule made: the schedule is in it, with its blanks."""
 CURSOR_DIGITS_MAX = 15
+OUTPUT_BYTES_MAX = 16 * 1024
+"""Of a step's output where all steps are shown; that of one step alone is whole."""
 
 
 class InstanceCalls:
@@ -71,7 +73,8 @@ class InstanceCalls:
         order = call.query.get("order", "asc")
         if order not in {"asc", "desc"}:
             raise call.invalid(f"The query parameter 'order' must be asc or desc, not {order!r:.100}.")
-        detail = await self._service.instance(*_address(call), with_steps=not call.flag("simple"))
+        with_steps = not call.flag("simple")
+        detail = await self._service.instance(*_address(call), with_steps=with_steps, output_bytes_max=OUTPUT_BYTES_MAX)
         return detail_shape(detail, is_descending=order == "desc")
 
     async def create(self, call: Call) -> Answer:

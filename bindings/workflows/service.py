@@ -190,9 +190,14 @@ class WorkflowService:
             raise WorkflowError("instance.not_found", f'Workflow "{name}" has no instances.')
         return found.items[0].id
 
-    async def instance(self, name: str, instance_id: str, *, with_steps: bool = True) -> InstanceDetail:
-        """One instance, with its steps."""
-        return await instance_detail(await self._require(name, instance_id), self._tools.journal, with_steps=with_steps)
+    async def instance(
+        self, name: str, instance_id: str, *, with_steps: bool = True, output_bytes_max: int | None = None
+    ) -> InstanceDetail:
+        """One instance, with its steps; their outputs as text that is cut, where they are longer than that."""
+        instance = await self._require(name, instance_id)
+        return await instance_detail(
+            instance, self._tools.journal, with_steps=with_steps, output_bytes_max=output_bytes_max
+        )
 
     async def step(
         self, name: str, instance_id: str, step: str, kind: str = "step", attempt: int | None = None

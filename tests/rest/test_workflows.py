@@ -89,7 +89,7 @@ PARAMS = (
     ("just text", "just text"),
     ("1", 1),
     ("", ""),
-    ("[" * 5000, "[" * 5000),
+    ("[" * 900, "[" * 900),
     (None, None),
     (7, 7),
     (2**70, 2**70),
@@ -147,6 +147,20 @@ async def test_a_wait_is_shown_until_its_event_or_its_timeout(orders: Api) -> No
     late = await orders.call("GET", f"{INSTANCES}/late/{step}")
     assert (late["status"], late["output"]) == ("errored", None)
     assert late["error"] == {"name": "WorkflowTimeoutError", "message": "Execution timed out after 3600000ms"}
+
+
+async def test_a_long_output_is_cut_where_all_steps_are_shown(orders: Api) -> None:
+    await create(orders, instance_id="a")
+    await orders.reach("orders", "a", "waiting")
+    payload = "x" * 900_000
+    await orders.call("POST", f"{INSTANCES}/a/events/approved", payload)
+    await orders.reach("orders", "a", "complete")
+    shown = (await orders.call("GET", f"{INSTANCES}/a"))["steps"][1]["output"]
+    assert len(shown) < 17_000
+    assert shown.startswith('{"payload":"xxx')
+    assert shown.endswith("xxx... (cut: it has 900,091 bytes)")
+    whole = await orders.call("GET", f"{INSTANCES}/a/step?name=approval-1&type=waitForEvent")
+    assert whole["output"]["payload"] == payload
 
 
 async def test_an_instance_of_a_schedule_is_shown_with_its_time_and_found_by_its_long_id(orders: Api) -> None:

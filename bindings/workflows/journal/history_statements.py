@@ -40,12 +40,14 @@ def append(connection: Connection, number: int, entries: Iterable[Entry | None])
 
 
 def history(
-    connection: Connection, workflow: str, instance_id: str, after: int, count_max: int
+    connection: Connection, workflow: str, instance_id: str, after: int, count_max: int, *, with_values: bool
 ) -> list[HistoryEvent] | None:
     found = connection.execute(
         "SELECT number FROM instance WHERE workflow = ? AND id = ?", (workflow, instance_id)
     ).fetchone()
-    return None if found is None else [event for event, _ in _history_of(connection, found[0], after, count_max)]
+    if found is None:
+        return None
+    return [event for event, _ in _history_of(connection, found[0], after, count_max, with_values=with_values)]
 
 
 def history_page(connection: Connection, number: int, after: int, count_max: int) -> HistoryPage | None:
@@ -64,7 +66,9 @@ def history_page(connection: Connection, number: int, after: int, count_max: int
     return HistoryPage(events, is_full, Status(row[0]).is_final)
 
 
-def _history_of(connection: Connection, number: int, after: int, count_max: int) -> Iterator[tuple[HistoryEvent, int]]:
+def _history_of(
+    connection: Connection, number: int, after: int, count_max: int, *, with_values: bool = True
+) -> Iterator[tuple[HistoryEvent, int]]:
     """Each event with how many bytes it takes."""
     rows = connection.execute(
         "SELECT number, types, at_ms, started_ms, kind, name, count, attempt, told FROM history"
@@ -77,7 +81,8 @@ def _history_of(connection: Connection, number: int, after: int, count_max: int)
         for event in events_of(entry, last_number):
             if event.number > after and count_max > 0:
                 count_max -= 1
-                yield event, len(told or "") + _add_content(connection, number, event)
+                added_bytes = _add_content(connection, number, event) if with_values else 0
+                yield event, len(told or "") + added_bytes
 
 
 def _add_content(connection: Connection, number: int, event: HistoryEvent) -> int:

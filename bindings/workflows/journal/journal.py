@@ -184,9 +184,12 @@ class Journal(Protocol):
         """The latest time of a schedule that was taken."""
 
     async def history(
-        self, workflow: str, instance_id: str, *, after: int, count_max: int
+        self, workflow: str, instance_id: str, *, after: int, count_max: int, with_values: bool = True
     ) -> Sequence[HistoryEvent] | None:
-        """What happened to an instance since event `after` (0: from the beginning); None when there is none."""
+        """What happened to an instance since event `after` (0: from the beginning); None when there is none.
+
+        `with_values`: with its params, its output and those of its steps.
+        """
 
     async def history_of(self, number: int, *, after: int, count_max: int) -> HistoryPage | None:
         """The same of the instance with this number: fewer than `count_max` where they are large."""

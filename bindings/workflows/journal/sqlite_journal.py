@@ -253,9 +253,10 @@ class SqliteJournal:
         return await self._read(catalogue_statements.last_fire_ms, workflow, cron)
 
     async def history(
-        self, workflow: str, instance_id: str, *, after: int, count_max: int
+        self, workflow: str, instance_id: str, *, after: int, count_max: int, with_values: bool = True
     ) -> Sequence[HistoryEvent] | None:
-        return await self._read(history_statements.history, workflow, instance_id, after, count_max)
+        read = partial(history_statements.history, with_values=with_values)
+        return await self._read(read, workflow, instance_id, after, count_max)
 
     async def history_of(self, number: int, *, after: int, count_max: int) -> HistoryPage | None:
         return await self._read(history_statements.history_page, number, after, count_max)
