@@ -11,24 +11,24 @@ if TYPE_CHECKING:
 
     from .graph import GraphNode
 
-BOX_WIDTH = 220
+BOX_WIDTH = 260
 LINE_HEIGHT = 16
 PADDING = 10
 COLUMN_GAP = 30
 LAYER_GAP = 50
 MARGIN = 20
 TEXT_CHARS_MAX = 32
-"""What fits into a box; the whole text is shown when the pointer rests on it."""
+"""What fits into a box, wide scripts aside; the whole text is shown when the pointer rests on it."""
 _SWEEPS = 4
 _ARROW = (
     '<defs><marker id="arrow" markerWidth="8" markerHeight="8" refX="7" refY="4" orient="auto">'
-    '<path d="M0,0 L8,4 L0,8 z" fill="#59636e"/></marker></defs>'
+    '<path d="M0,0 L8,4 L0,8 z" fill="#818b98"/></marker></defs>'
 )
 _NOT_XML = re.compile("[^\t\n\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """Source: W3C, XML 1.0, 2.2."""
 _STYLE = """
-  text { font: 12px system-ui, sans-serif; fill: #1f2328 } .name { font-weight: 600 } .detail { fill: #59636e }
-  rect { fill: #fff; stroke: #59636e; rx: 6 } .edge { fill: none; stroke: #59636e }
+  text { font: 12px ui-monospace, monospace; fill: #1f2328 } .name { font-weight: 600 } .detail { fill: #59636e }
+  rect { fill: #fff; stroke: #59636e; rx: 6 } .edge { fill: none; stroke: #818b98 }
   .sleep rect, .sleep_until rect { stroke-dasharray: 4 3 } .wait_for_event rect { stroke: #bc4c00 }
   .workflow rect { stroke-width: 2 } .conditional rect { fill: #f6f8fa }
 """
