@@ -183,6 +183,14 @@ class Connection(BaseProtocol):
         elif self._socket is not None:
             self._socket.tick(now)
         elif self.has_no_end and self.server.is_draining:
+            self._end_what_has_no_end()
+
+    def _end_what_has_no_end(self) -> None:
+        """Closing waits until the client took what is unsent: one that does not read would hold the server up."""
+        assert self.transport is not None, "the tick saw it"
+        if self._unsent_bytes():
+            self.transport.abort()
+        else:
             self.transport.close()
 
     def close(self) -> None:

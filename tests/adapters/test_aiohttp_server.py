@@ -581,6 +581,23 @@ async def test_drain_ends_what_has_no_end_at_the_next_tick(serving, content_type
         assert closed.is_set() is is_cut
 
 
+async def test_drain_does_not_wait_for_who_does_not_read_what_has_no_end(serving):
+    async def forever():
+        while True:
+            yield b"x" * 1024 * 1024
+
+    async def answer(_request):
+        return Response(forever(), headers={"content-type": "text/event-stream"})
+
+    async with serving(Handler(answer)) as server, await Client.to(server) as client:
+        await client.send(GET)
+        await reached(lambda: any(one.writing_paused for one in server._connections))
+        draining = asyncio.ensure_future(server.drain(2))
+        await reached(lambda: server.is_draining)
+        server.tick(server.now)
+        assert await draining
+
+
 async def test_drain_gives_up_and_close_cancels(serving):
     cancelled = asyncio.Event()
 
