@@ -29,7 +29,7 @@ def require_step(step: object) -> Step:
     """
     given: Mapping[Any, Any] = step if isinstance(step, Mapping) and step.keys() <= {"name", "index"} else {}
     name, index = given.get("name"), given.get("index", 1)
-    if not isinstance(name, str) or not name or type(index) is not int:
+    if not isinstance(name, str) or type(index) is not int:
         shape = '{"name": "charge"}, or {"name": "charge", "index": 2} for the second of that name'
         msg = f"A step is {shape}, not {step!r:.200}."
         raise TypeError(msg)
