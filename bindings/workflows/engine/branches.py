@@ -39,6 +39,7 @@ class Branches:
         self._waits: dict[asyncio.Future[None], int] = {}
         self._cuttable: set[asyncio.Future[None]] = set()
         """What no attempt waits for."""
+        self._held: set[asyncio.Future[None]] = set()
         self._is_cut = False
         self._left: asyncio.Future[None] | None = None
         self._event_types: dict[asyncio.Future[None], str] = {}
@@ -114,15 +115,22 @@ class Branches:
             self.move_count += 1
 
     async def hold(self) -> None:
-        """Stay before something new, until the branch is cut or the pass ends."""
+        """Stay before something new, until it is let go, the branch is cut, or the pass ends."""
         if self._is_cut and asyncio.current_task() is not self.main:
             raise asyncio.CancelledError
         held: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._cuttable.add(held)
+        self._held.add(held)
         try:
             await held
         finally:
             self._cuttable.discard(held)
+            self._held.discard(held)
+
+    def let_go(self) -> None:
+        """Let who is held ask again."""
+        for held in self._held:
+            _wake(held)
 
     async def cut(self) -> None:
         """`run` is over: end every branch that waits, and let the attempts that run finish."""

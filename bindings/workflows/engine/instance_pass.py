@@ -75,7 +75,7 @@ class _Loss(Enum):
 
 
 class InstancePass:
-    """See the module's docstring. `run` once, and `poke` whenever somebody else changed the instance."""
+    """See the module's docstring. `run` once, and `look` whenever somebody else changed the instance."""
 
     def __init__(self, claimed: Claimed, definition: Definition, tools: PassTools) -> None:
         self.definition = definition
@@ -96,6 +96,7 @@ class InstancePass:
         self._is_shown_waiting = False
         self._shown_due_ms = 0
         self._leaving: Pause | None = None
+        self._looking: asyncio.Task[None] | None = None
         self._is_rolling_back = False
         self._cut_count = 0
         """How often `run` was told to end, so that its steps can be rolled back."""
@@ -167,11 +168,9 @@ class InstancePass:
         """End this pass and let another one, here or elsewhere, go on at once."""
         self.stop(Pause(Status.RUNNING, self.now_ms()))
 
-    async def poke(self) -> None:
-        """Look what became of the instance: taken away, or an event came."""
-        if not await self._tools.journal.is_held(self.lease):
-            self.stop(_Loss.LEASE)
-        self._branches.wake_for_events()
+    def look(self) -> None:
+        """See what became of the instance, before anything new begins: taken away, to be paused, or an event came."""
+        self._looking = self._spawn(self._look(), "look")
 
     # What steps use.
 
@@ -247,15 +246,17 @@ class InstancePass:
 
     async def boundary(self) -> None:
         """Before anything new: where a pause that was asked for, a reload, or a termination ends the run."""
+        if self._looking is not None and not self._looking.done():
+            await asyncio.wait({self._looking})
         if _depth.get():
             return
         if self.instance.is_undoing and not self._is_over and (self._cutting is None or self._cutting.done()):
             self._cutting = self._spawn(_quietly(self._cut_run), "cut")
         if self._leaving is None and self._generation is not None and self._generation.is_retiring:
             self._leaving = Pause(Status.RUNNING, self.now_ms())
-        if self._leaving is not None and self._callback_count == 0:
-            self.stop(self._leaving)
-        if self._leaving is not None or not self._may_begin:
+        while self._leaving is not None or not self._may_begin:
+            if self._leaving is not None and self._callback_count == 0:
+                self.stop(self._leaving)
             await self._branches.hold()
         is_checked = self._is_strict and not self._is_rolling_back
         if is_checked and not await self._replay.caught_up(self.host, self._tools.timers):
@@ -472,13 +473,26 @@ class InstancePass:
         found = await self._held(self._tools.journal.save(self.lease, Progress(steps, status), self.now_ms()))
         self.check_open()
         self._records.update((step.key, step) for step in steps if step.key not in self._unsaved)
-        if found is Status.WAITING_FOR_PAUSE:
-            self._leaving = Pause(Status.PAUSED, None)
-        elif self._leaving is not None and self._leaving.status is Status.PAUSED:
-            self._leaving = None  # resumed meanwhile
+        self._heed(found)
         if self._leaving is not None and self._callback_count == 0:
             self.stop(self._leaving)
             raise Interrupted
+
+    def _heed(self, status: Status) -> None:
+        """A pause was asked for, or taken back."""
+        if status is Status.WAITING_FOR_PAUSE:
+            self._leaving = Pause(Status.PAUSED, None)
+        elif self._leaving is not None and self._leaving.status is Status.PAUSED:
+            self._leaving = None
+            self._branches.let_go()
+
+    async def _look(self) -> None:
+        found = await self._tools.journal.held_status(self.lease)
+        if found is None:
+            self.stop(_Loss.LEASE)
+        else:
+            self._heed(found)
+        self._branches.wake_for_events()
 
     def _time_flush(self, now: float) -> None:
         """One timer for all steps of the pass: most are saved long before it, and each would leave one behind."""

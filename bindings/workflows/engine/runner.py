@@ -138,14 +138,14 @@ class WorkflowRunner:
         elif acted.owner != self._owner:
             self._doorbells.ring(acted.owner)
         elif acted.number in self._passes:
-            self._spawn(self._passes[acted.number].poke())
+            self._passes[acted.number].look()
 
     def _rung(self) -> None:
         """Another process rang: for any instance that is held here, or for what workflows there are."""
         self.on_ring()
         self._bell.set()
         for one in self._passes.values():
-            self._spawn(one.poke())
+            one.look()
 
     async def _turn(self, owner: str, tools: PassTools) -> None:
         """Claim what is ready, then wait until something else is."""

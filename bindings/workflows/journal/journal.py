@@ -149,7 +149,8 @@ class Journal(Protocol):
     async def finish(self, lease: Lease, finish: Finish, now_ms: int) -> bool:
         """End an instance; its buffered events are dropped. False: lease lost."""
 
-    async def is_held(self, lease: Lease) -> bool: ...
+    async def held_status(self, lease: Lease) -> Status | None:
+        """The instance's status. None: lease lost."""
 
     async def renew(self, owner: str, until_ms: int) -> None:
         """Say that an owner is alive until then."""

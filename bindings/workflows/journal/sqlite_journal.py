@@ -217,8 +217,8 @@ class SqliteJournal:
             lease, owner_statements.finish, finish, now_ms, size_bytes=len(finish.output or b"")
         )
 
-    async def is_held(self, lease: Lease) -> bool:
-        return await self._read(owner_statements.status_of, lease) is not None
+    async def held_status(self, lease: Lease) -> Status | None:
+        return await self._read(owner_statements.status_of, lease)
 
     async def renew(self, owner: str, until_ms: int) -> None:
         await self._write(owner_statements.renew, owner, until_ms)

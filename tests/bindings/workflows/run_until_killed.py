@@ -23,6 +23,7 @@ from edge.bindings.workflows.definition import Definition
 from edge.bindings.workflows.engine.doorbell import Doorbells
 from edge.bindings.workflows.engine.runner import LEASE_SECONDS, WorkflowRunner
 from edge.bindings.workflows.errors import WorkflowError
+from edge.bindings.workflows.journal.records import Status
 from edge.bindings.workflows.journal.sqlite_journal import SqliteJournal, open_journal
 from edge.bindings.workflows.workflow import Workflow, WorkflowTools
 from edge.runtime.core.entrypoints import WorkflowEntrypoint
@@ -131,11 +132,11 @@ def write_without_fence(journal: SqliteJournal, path: Path) -> None:
             (fence,) = connection.execute("SELECT fence FROM instance WHERE number = ?", (lease.number,)).fetchone()
         return await save(lease._replace(fence=fence), *arguments)
 
-    async def held(_: Any) -> bool:
-        return True
+    async def held(_: Any) -> Status:
+        return Status.RUNNING
 
     journal.save = saved  # type: ignore[method-assign]
-    journal.is_held = held  # type: ignore[method-assign]
+    journal.held_status = held  # type: ignore[method-assign]
 
 
 def read_options() -> argparse.Namespace:

@@ -34,8 +34,8 @@ class WithoutFence(SimulatedJournal):
     async def finish(self, lease: Lease, finish: Finish, now_ms: int) -> bool:
         return await super().finish(self._current(lease), finish, now_ms)
 
-    async def is_held(self, lease: Lease) -> bool:
-        return True
+    async def held_status(self, lease: Lease) -> Status | None:
+        return await super().held_status(self._current(lease))
 
     def _current(self, lease: Lease) -> Lease:
         query = "SELECT fence FROM instance WHERE number = ?"

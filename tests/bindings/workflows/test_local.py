@@ -306,7 +306,7 @@ async def test_a_stalled_owner_cannot_write(host: FakeHost, start: Callable[...,
     await site.create(id="a")
     async with open_journal(Path(host.state_dir) / "workflows.sqlite") as journal:
         (claimed,) = (await journal.claim("stalled", "orders", 10, int(host.now() * 1000))).claimed
-        assert await journal.is_held(claimed.lease)
+        assert await journal.held_status(claimed.lease) is Status.RUNNING
         await journal.take_over("stalled", 10, int(host.now() * 1000))
         (again,) = (await journal.claim("next", "orders", 10, int(host.now() * 1000))).claimed
         assert not await journal.finish(claimed.lease, Finish(Status.COMPLETE, b"1"), 0)

@@ -259,6 +259,74 @@ async def test_a_restart_from_a_step_keeps_the_events_that_no_wait_took(start: C
     assert await site.output(instance) == 5
 
 
+async def test_a_pause_between_two_steps_lets_the_second_not_begin(start: Callable[..., Any]) -> None:
+    calls: list[str] = []
+    gate = asyncio.Event()
+
+    async def run(self: Any, event: Any, step: Any) -> Any:
+        await step.do("a", lambda: calls.append("a"))
+        await gate.wait()
+        await step.do("b", lambda: calls.append("b"))
+
+    site = await start(run)
+    instance = await site.create()
+    await site.until(lambda: calls)
+    await site.reach(instance, "running")
+    await instance.pause()
+    gate.set()
+    await site.reach(instance, "paused")
+    assert calls == ["a"]
+    await instance.resume()
+    await site.output(instance)
+    assert calls == ["a", "b"]
+
+
+async def test_a_pause_that_is_taken_back_lets_every_branch_go_on(start: Callable[..., Any]) -> None:
+    calls: list[str] = []
+    gate = asyncio.Event()
+    asked = asyncio.Event()
+
+    async def run(self: Any, event: Any, step: Any) -> Any:
+        async def held() -> None:
+            calls.append("held")
+            await gate.wait()
+
+        async def other() -> None:
+            await asked.wait()
+            calls.append("asks")
+            await step.do("next", lambda: calls.append("next"))
+
+        await asyncio.gather(step.do("held", held), other())
+
+    site = await start(run)
+    instance = await site.create()
+    await site.until(lambda: calls)
+    await instance.pause()
+    asked.set()
+    await site.until(lambda: "asks" in calls)
+    await instance.resume()
+    await site.until(lambda: "next" in calls)
+    gate.set()
+    await site.output(instance)
+    assert calls == ["held", "asks", "next"]
+
+
+@pytest.mark.parametrize("action", ["pause", "terminate", "delete"])
+async def test_an_instance_that_ends_itself_begins_no_other_step(start: Callable[..., Any], action: str) -> None:
+    calls: list[str] = []
+
+    async def run(self: Any, event: Any, step: Any) -> Any:
+        await step.do("a", lambda: calls.append("a"))
+        await getattr(await site.workflow.get(event["instanceId"]), action)()
+        await step.do("b", lambda: calls.append("b"))
+
+    site = await start(run)
+    await site.create()
+    await site.until(lambda: calls)
+    await site.until(lambda: not site.runner.passes)
+    assert calls == ["a"]
+
+
 async def test_restart_runs_everything_again(start: Callable[..., Any]) -> None:
     calls: list[str] = []
 

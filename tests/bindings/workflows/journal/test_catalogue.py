@@ -155,7 +155,7 @@ async def test_a_number_is_never_given_twice(journal: SqliteJournal) -> None:
     await journal.delete("orders", "a", 3)
     await make(journal, ("b", 4))
     await journal.claim("other", "orders", 1, 5)
-    assert not await journal.is_held(claimed.lease)
+    assert await journal.held_status(claimed.lease) is None
 
 
 async def test_a_time_of_a_schedule_is_taken_once(journal: SqliteJournal) -> None:
@@ -213,7 +213,7 @@ async def test_a_forgotten_workflow_leaves_nothing(journal: SqliteJournal) -> No
     assert await journal.last_fire_ms("orders", "* * * * *") is None
     assert await journal.counts("orders") == {}
     assert await journal.counts("other") == {Status.QUEUED: 1}
-    assert not await journal.is_held(claimed.lease)
+    assert await journal.held_status(claimed.lease) is None
 
 
 async def test_ended_instances_are_forgotten_by_status_and_time(journal: SqliteJournal) -> None:
