@@ -26,7 +26,7 @@ from aiohttp import hdrs
 from aiohttp.base_protocol import BaseProtocol
 from aiohttp.http import HttpRequestParser
 from aiohttp.http_exceptions import HttpProcessingError
-from aiohttp.http_writer import HttpVersion11
+from aiohttp.http_writer import HttpVersion10, HttpVersion11
 from aiohttp.streams import EMPTY_PAYLOAD
 
 from ..core.body import Body
@@ -355,7 +355,8 @@ class Connection(BaseProtocol):
         if asks_for_web_socket(message):
             keys = message.headers.getall(hdrs.SEC_WEBSOCKET_KEY, ())
             versions = message.headers.getall(hdrs.SEC_WEBSOCKET_VERSION, ())
-            check_handshake(message.method, keys, versions, has_body=body is not None)
+            is_http_10 = message.version is HttpVersion10
+            check_handshake(message.method, keys, versions, has_body=body is not None, is_http_10=is_http_10)
         return incoming_request(
             message.method, url, message.raw_headers, body, decode_json=server.decode_json, client_address=self.address
         )

@@ -23,6 +23,8 @@ from typing import TYPE_CHECKING
 from aiohttp._websocket.reader import WebSocketDataQueue
 from aiohttp.http_websocket import WebSocketError, WebSocketReader, WSCloseCode, WSMsgType
 
+from .websocket_masks import MaskWatch
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
@@ -33,6 +35,8 @@ MESSAGE_BYTES_MAX = 1024 * 1024
 """Source: Cloudflare docs, "Workers: limits", WebSocket messages."""
 INBOX_BYTES_MAX = 2 * MESSAGE_BYTES_MAX
 """What may wait for the handler; a client that sends more than is taken is let go."""
+MESSAGE_OVERHEAD_BYTES = 128
+"""Counted of each message there, whatever is in it."""
 READ_BUFFER_BYTES = 64 * 1024
 PING_SECONDS = 20.0
 """After so long a silence the client is asked whether it is there; after twice as long it is not."""
@@ -50,6 +54,7 @@ class AiohttpWebSocket:
         self._server = connection.server
         self._queue = WebSocketDataQueue(connection, READ_BUFFER_BYTES, loop=loop)
         self._reader = WebSocketReader(self._queue, MESSAGE_BYTES_MAX, compress=False, decode_text=True)
+        self._masks = MaskWatch()
         self._inbox: deque[str | bytes] = deque()
         self._inbox_bytes = 0
         self._has_message = asyncio.Event()
@@ -78,7 +83,10 @@ class AiohttpWebSocket:
     def feed(self, data: bytes) -> None:
         """Bytes arrived."""
         self._heard_at = self._server.now
-        self._reader.feed_data(data)
+        if self._masks.are_masked(data):
+            self._reader.feed_data(data)
+        else:
+            self._queue.set_exception(WebSocketError(WSCloseCode.PROTOCOL_ERROR, "A client masks its frames."))
 
     def tick(self, now: float) -> None:
         """Time has passed: ping who is silent, cut who stays so, and say goodbye when the server stops."""
@@ -108,7 +116,7 @@ class AiohttpWebSocket:
             self._has_message.clear()
             await self._has_message.wait()
         message = self._inbox.popleft()
-        self._inbox_bytes -= len(message)
+        self._inbox_bytes -= len(message) + MESSAGE_OVERHEAD_BYTES
         return message
 
     def close(self, code: int = WSCloseCode.OK, reason: str = "") -> None:
@@ -138,7 +146,7 @@ class AiohttpWebSocket:
 
     def _keep(self, message: str | bytes) -> bool:
         self._inbox.append(message)
-        self._inbox_bytes += len(message)
+        self._inbox_bytes += len(message) + MESSAGE_OVERHEAD_BYTES
         self._has_message.set()
         return self._inbox_bytes <= INBOX_BYTES_MAX
 

@@ -19,7 +19,9 @@ _KEY = re.compile(r"[A-Za-z0-9+/]{21}[AQgw]==")
 """Base64 of 16 bytes, as it must be written."""
 
 
-def check_handshake(method: str, keys: Sequence[str], versions: Sequence[str], *, has_body: bool) -> None:
+def check_handshake(
+    method: str, keys: Sequence[str], versions: Sequence[str], *, has_body: bool, is_http_10: bool
+) -> None:
     """
     Args:
         keys: every Sec-WebSocket-Key of the request.
@@ -28,6 +30,8 @@ def check_handshake(method: str, keys: Sequence[str], versions: Sequence[str], *
     Raises:
         RefusedError: 426 for another version (the answer's head names ours), 400 for what is no handshake.
     """
+    if is_http_10:
+        raise RefusedError(400, "A WebSocket is asked for over HTTP/1.1.")
     if method != "GET" or has_body:
         raise RefusedError(400, "A WebSocket is asked for with GET, and without a body.")
     if tuple(versions) != (VERSION,):

@@ -13,8 +13,10 @@ from edge.runtime.adapters.aiohttp_websocket import (
     CLOSE_SECONDS_MAX,
     INBOX_BYTES_MAX,
     MESSAGE_BYTES_MAX,
+    MESSAGE_OVERHEAD_BYTES,
     PING_SECONDS,
 )
+from edge.runtime.adapters.websocket_masks import MaskWatch
 from edge.runtime.core.headers import headers_of
 from edge.runtime.core.response import Response
 from edge.runtime.core.web_socket import WebSocketAnswer, asks_for_web_socket, offered_protocols
@@ -130,6 +132,13 @@ async def test_another_version_is_told_which_one_is_spoken(serving, exchange):
     assert b"Only version 13 of the WebSocket protocol is spoken here." in raw
 
 
+async def test_a_handshake_over_http_10_is_refused(serving, exchange):
+    async with serving(Sockets(echo)) as server:
+        raw = await exchange(server, handshake().replace(b"HTTP/1.1", b"HTTP/1.0"))
+    assert raw.split(b" ")[1] == b"400"
+    assert b"A WebSocket is asked for over HTTP/1.1." in raw
+
+
 async def test_a_plain_request_to_a_socket_is_told_to_upgrade(serving, exchange):
     async with serving(Sockets(echo)) as server:
         plain = f"GET {SOCKET_PATH} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
@@ -217,8 +226,21 @@ async def test_a_client_that_leaves_off_mid_message_keeps_nobody_waiting(serving
         (b"\x09\x80\0\0\0\0", 1002),
         (b"\x89\xfe\x00\x7e\0\0\0\0", 1002),
         (b"\x88\x82\0\0\0\0\x03\xed", 1002),
+        (b"\x81\x02hi", 1002),
+        (b"\x82\xfe\x00\x80" + bytes(4 + 128) + b"\x89\x80\0\0\0\0\x81\0", 1002),
     ],
-    ids=["size", "utf-8", "reserved bit", "opcode", "no beginning", "ping in pieces", "ping size", "close code"],
+    ids=[
+        "size",
+        "utf-8",
+        "reserved bit",
+        "opcode",
+        "no beginning",
+        "ping in pieces",
+        "ping size",
+        "close code",
+        "mask",
+        "later mask",
+    ],
 )
 async def test_a_broken_rule_is_answered_by_its_code(serving, frame, code):
     sockets = Sockets(wait_forever)
@@ -236,6 +258,29 @@ async def test_more_messages_than_are_taken_end_the_socket(serving):
             await ws.send_str(message)
         closed = await ws.receive()
         assert (closed.type, closed.data) == (aiohttp.WSMsgType.CLOSE, 1008)
+
+
+@pytest.mark.parametrize("size", [1, 2, 7, 1000])
+def test_masks_are_seen_however_the_bytes_are_cut(size):
+    masked = b"".join(
+        head + bytes(4 + length)
+        for head, length in (
+            (b"\x81\x80", 0),
+            (b"\x82\xfd", 125),
+            (b"\x82\xfe\0\x7e", 126),
+            (b"\x82\xff" + (70_000).to_bytes(8, "big"), 70_000),
+        )
+    )
+    watch = MaskWatch()
+    assert all(watch.are_masked(masked[at : at + size]) for at in range(0, len(masked), size))
+    assert not watch.are_masked(b"\x81\x02hi")
+    assert not watch.are_masked(b"\x81\x80\0\0\0\0")
+
+
+async def test_messages_without_content_count_as_well(serving):
+    async with serving(Sockets(wait_forever)) as server, RawClient.to(server) as client:
+        client.writer.write(b"\x81\x80\0\0\0\0" * (INBOX_BYTES_MAX // MESSAGE_OVERHEAD_BYTES + 1))
+        assert await client.close_code() == 1008
 
 
 # The closing handshake.
