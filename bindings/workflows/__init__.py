@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from ...wrangler_config.section import ProductSettings
 
 NAME_CHARS_MAX = 64
+CLASS_NAME_CHARS_MAX = 255
 STEPS_MAX = 25_000
 SCHEDULES_MAX = 100
 """Of an account. Source: Cloudflare docs, "Workflows: limits"."""
@@ -52,6 +53,10 @@ class WorkflowEntry:
             shape = f"of at most {NAME_CHARS_MAX} letters, digits, - and _"
             text = f'"{name}" bindings should have a "name" {shape} but got {got}.'
             yield Problem(text, field="name")
+        if len(self.class_name) > CLASS_NAME_CHARS_MAX or not self.class_name.isidentifier():
+            shape = f"that names a class in at most {CLASS_NAME_CHARS_MAX} characters"
+            text = f'"{name}" bindings should have a "class_name" {shape} but got {self.class_name!r:.100}.'
+            yield Problem(text, field="class_name")
         for field, key, most in (("limits", "steps", STEPS_MAX), ("concurrency", "limit", None)):
             value = (getattr(self, field) or {}).get(key, 1)
             if isinstance(value, bool) or not isinstance(value, int) or value < 1 or (most and value > most):

@@ -60,6 +60,8 @@ class Registry:
         self._is_dev = is_dev
         self._on_change = on_change
         self._rows: dict[str, WorkflowRow] = {}
+        self._declared: dict[str, str] = {}
+        """Name -> class, of the config's workflows."""
         self._bell = asyncio.Event()
 
     async def run(self) -> None:
@@ -88,6 +90,7 @@ class Registry:
             await self._put_manifest(manifest)
         rows = {row.name: row for row in await self._journal.workflows()}
         for entry in entries:
+            self._declared[entry.name] = entry.class_name
             row = self._row_of(entry)
             found = rows.get(entry.name)
             if found is None or row != replace(found, version="", created_ms=0, modified_ms=0):
@@ -119,12 +122,16 @@ class Registry:
         """Add a workflow, or change it, as if the config had this entry.
 
         Raises:
-            WorkflowError: the entry is none that a config could have.
+            WorkflowError: the entry is none that a config could have, or the config has it with another class.
             WorkflowFatalError: a retention is no duration.
         """
         for problem in entry.problems("workflow", repr(entry.name)):
             if problem.is_error or problem.field == "schedules":  # the config warns of one, and goes on without it
                 raise WorkflowError("invalid_request", problem.text)
+        declared = self._declared.get(entry.name, entry.class_name)
+        if declared != entry.class_name:
+            text = f'The config says that workflow "{entry.name}" is class "{declared}": change class_name there.'
+            raise WorkflowError("invalid_request", text)
         await self._put(self._row_of(entry))
         await self.refresh()
 

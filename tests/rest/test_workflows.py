@@ -416,6 +416,10 @@ ODD_WORKFLOWS = (
     ("a" * 65, {"class_name": "C", "script_name": "s"}),
     ("a", {"script_name": "s"}),
     ("a", {"class_name": 1, "script_name": "s"}),
+    ("a", {"class_name": "", "script_name": "s"}),
+    ("a", {"class_name": "a b", "script_name": "s"}),
+    ("a", {"class_name": "A\x07", "script_name": "s"}),
+    ("a", {"class_name": "C" * 256, "script_name": "s"}),
     ("a", {"class_name": "C", "script_name": "s", "limits": {"steps": 0}}),
     ("a", {"class_name": "C", "script_name": "s", "limits": {"steps": 25_001}}),
     ("a", {"class_name": "C", "script_name": "s", "limits": []}),
@@ -432,6 +436,14 @@ async def test_a_workflow_that_makes_no_sense_is_refused(orders: Api) -> None:
     for name, body in ODD_WORKFLOWS:
         assert_refused(await orders.ask("PUT", f"{WORKFLOWS}/{name}", body=body), 400, 10002, (name, body))
     assert [one["name"] for one in await orders.call("GET", WORKFLOWS)] == ["orders"]
+
+
+async def test_the_class_of_a_workflow_of_the_config_is_the_configs(orders: Api) -> None:
+    reply = await orders.ask("PUT", ORDERS, body={"class_name": "Echo", "script_name": "demo"})
+    assert_refused(reply, 400, 10002)
+    text = 'The config says that workflow "orders" is class "Order": change class_name there.'
+    assert reply.json()["errors"][0]["error_chain"][0]["message"] == text
+    assert (await orders.call("GET", ORDERS))["class_name"] == "Order"
 
 
 async def test_a_deleted_workflow_is_gone_with_its_instances_until_the_config_is_read_again(orders: Api) -> None:
