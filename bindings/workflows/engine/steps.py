@@ -248,7 +248,7 @@ class WorkflowStep:
         return record
 
     async def _after_failure(self, record: StepRecord, config: StepConfig, error: Exception) -> StepRecord:
-        retry_at_ms = None
+        wait_ms = retry_at_ms = None
         test = self._pass.introspection
         if test:
             test.failed(record.key, error)
@@ -262,6 +262,10 @@ class WorkflowStep:
                 error = failure
         if isinstance(error, values.CyclicValueError):
             error = TypeError(str(error))
+        kind, name, occurrence = record.key
+        step = f"rollback of {name}" if kind is Kind.ROLLBACK else f"{name}-{occurrence}"
+        retry_in = None if wait_ms is None else f"{wait_ms / 1000:g}s"
+        self._pass.warn("workflow_attempt_failed", step=step, attempt=record.attempt, retry_in=retry_in, exc_info=error)
         record = decisions.failed(record, recorded(error), retry_at_ms=retry_at_ms)
         await self._pass.save(record)
         return record
