@@ -353,16 +353,20 @@ class InstancePass:
         error = self._undoing_error
         try:
             returned = await self._run(event, step)
+            if error is None:
+                return self._encoded(returned)
         except SystemExit as failure:  # asyncio would end the loop with it
             message = f"run() called sys.exit({failure.code!r}), which ends this instance only."
             error = error or RuntimeError(message)
         except asyncio.CancelledError:
-            if not self._was_cut():
+            task = asyncio.current_task()
+            if task is not None and self._end is None and not task.cancelling():  # nobody cancelled it
+                error = error or BindingError("run() awaited something that was cancelled.", name="CancelledError")
+            elif not self._was_cut():
                 raise
         except Exception as failure:  # noqa: BLE001 - the border of the user's code
             error = error or failure
-        if error is None:
-            return self._encoded(returned)
+        assert error is not None, "only a pass that rolls back is cut"
         await step.roll_back(error)
         raise error
 

@@ -326,6 +326,26 @@ async def test_a_rollback_that_waits_for_its_retry_is_left_alone_till_then(
     assert host.log.events("warning").count("workflow_rolling_back") == 1
 
 
+@pytest.mark.parametrize(
+    ("ending", "name"),
+    [("an output that cannot be kept", "WorkflowFatalError"), ("something cancelled", "CancelledError")],
+)
+async def test_every_failure_of_run_is_followed_by_a_rollback(
+    start: Callable[..., Any], shop: Shop, ending: str, name: str
+) -> None:
+    async def run(self: Any, event: Any, step: Any) -> Any:
+        await step.do("a", lambda: 1, rollback=shop.undo)
+        if ending == "something cancelled":
+            elsewhere = asyncio.get_running_loop().create_future()
+            elsewhere.cancel()
+            await elsewhere
+        return print
+
+    site = await start(run)
+    assert (await site.error(await site.create()))["name"] == name
+    assert shop.undone == ["undid a-1"]
+
+
 async def test_what_a_handler_returns_need_not_be_storable(start: Callable[..., Any], shop: Shop) -> None:
     async def run(self: Any, event: Any, step: Any) -> Any:
         await step.do("a", lambda: 1, rollback=shop.undo)
