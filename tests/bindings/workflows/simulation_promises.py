@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from edge.bindings.workflows import values
+from edge.bindings.workflows.errors import WorkflowError
 from edge.bindings.workflows.journal.records import Status, StepState
 
 if TYPE_CHECKING:
@@ -126,7 +127,7 @@ class Promises:
         if after is None or Status(after[0]).is_final:
             known.mailbox.clear()
         elif after[1] != known.generation:
-            self._began_again(number, known, after[1])
+            self._began_again(number, known, after[1], is_from_top=_needs_no_step(arguments[2]))
         return outcome
 
     def finished(self, instance_id: str, number: int, output: Any) -> None:
@@ -146,11 +147,11 @@ class Promises:
             else:
                 mailbox.pop(0)
 
-    def _began_again(self, number: int, known: Known, generation: int) -> None:
+    def _began_again(self, number: int, known: Known, generation: int, *, is_from_top: bool) -> None:
         """After a restart: what the journal forgot, user code may see anew."""
         rows = self._world.connection.execute("SELECT name, count FROM step WHERE instance = ?", (number,)).fetchall()
         kept = {f"{name}-{count}" for name, count in rows}
-        if not rows:
+        if is_from_top:
             known.mailbox.clear()
         known.generation = generation
         known.undone.clear()
@@ -181,3 +182,12 @@ class Promises:
         query = "SELECT status, generation, fence FROM instance WHERE number = ?"
         row: tuple[str, int, int] | None = self._world.connection.execute(query, (number,)).fetchone()
         return row
+
+
+def _needs_no_step(decide: Callable[..., Any]) -> bool:
+    """Of what restarts an instance: whether it begins from the top, and not from a step."""
+    try:
+        decide(None, ())
+    except WorkflowError:
+        return False
+    return True
