@@ -91,7 +91,7 @@ def _plain(value: Any, parents: tuple[int, ...], types: Mapping[str, type]) -> A
     if kind in _AS_IS:
         return value
     if kind is int:
-        return value if -HEX_FROM < value < HEX_FROM else _tagged("int", hex(value))
+        return _tagged("int", hex(value)) if _is_huge(value) else value
     if value is jsnull:
         return None
     inner = _entered(value, parents)
@@ -99,7 +99,8 @@ def _plain(value: Any, parents: tuple[int, ...], types: Mapping[str, type]) -> A
         return [_plain(item, inner, types) for item in value]
     if kind is dict:
         if "$" not in value and _ONLY_STR.issuperset(map(type, value)):
-            if _AS_IS.issuperset(map(type, value.values())):
+            kinds = set(map(type, value.values()))
+            if kinds <= _AS_IS or (kinds <= _AS_IS_OR_INT and not any(map(_is_huge, value.values()))):
                 return value
             return {key: _plain(item, inner, types) for key, item in value.items()}
         return _tagged("map", [[_plain(key, inner, types), _plain(item, inner, types)] for key, item in value.items()])
@@ -109,6 +110,10 @@ def _plain(value: Any, parents: tuple[int, ...], types: Mapping[str, type]) -> A
         fields = {name: _plain(item, inner, types) for name, item in _fields(value).items()}
         return _tagged("object", [kind.__name__, list(fields.items())])
     return _plain_atom(value)
+
+
+def _is_huge(value: Any) -> bool:
+    return type(value) is int and not -HEX_FROM < value < HEX_FROM
 
 
 def _entered(value: object, parents: tuple[int, ...]) -> tuple[int, ...]:
@@ -149,6 +154,7 @@ def _fields(value: Any) -> dict[str, Any]:
 
 _ONLY_STR = frozenset({str})
 _AS_IS = frozenset({str, float, bool, type(None)})
+_AS_IS_OR_INT = _AS_IS | {int}
 
 
 def _tagged(tag: str, value: object) -> dict[str, object]:
