@@ -290,7 +290,7 @@ class InstancePass:
     async def wait(self, due_ms: int, *, event_type: str | None = None) -> None:
         """Return at that time, or earlier when an event came. The instance may hibernate meanwhile."""
         is_nested = _depth.get() > 0
-        if not is_nested and not self._may_begin:
+        while not is_nested and not self._may_begin:
             await self._branches.hold()
         await self._branches.wait(due_ms, self._tools.timers, event_type, is_nested=is_nested)
         self.check_open()
