@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from ...runtime.core.host import Host
     from .._shared.rest import Call
+    from .subscription import Subscription
 
 KEEP_ALIVE_SECONDS = 15.0
 """A comment is sent so often: proxies cut connections that say nothing."""
@@ -24,9 +25,10 @@ OPEN = ": open\n\n"
 """Sent at once: the head leaves with the first chunk, and who waits for events sees that the stream is there."""
 KEEP_ALIVE = ": keep-alive\n\n"
 REVOKED = "The token is good no more."
+DELETED = "The instance was deleted."
 
 
-async def event_stream(events: AsyncGenerator[Mapping[str, Any], None], call: Call, host: Host) -> AsyncIterator[str]:
+async def event_stream(events: Subscription, call: Call, host: Host) -> AsyncIterator[str]:
     """The text of a stream of events, which ends when they do, or with the call's token. Leaving early closes them."""
     yield OPEN
     async with aclosing(with_beats(events, host)) as coming:
@@ -35,6 +37,8 @@ async def event_stream(events: AsyncGenerator[Mapping[str, Any], None], call: Ca
                 yield f": {REVOKED}\n\n"
                 return
             yield KEEP_ALIVE if event is None else f"id: {event['eventId']}\ndata: {event_text(event)}\n\n"
+    if events.is_deleted:
+        yield f": {DELETED}\n\n"
 
 
 async def with_beats(

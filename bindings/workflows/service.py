@@ -35,11 +35,12 @@ from .workflow import Workflow, WorkflowInstance
 from .workflow_detail import versions_of, workflow_detail
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from ...runtime.core.host import Host
     from .journal.records import Instance, Version, WorkflowRow
     from .registry import Registry
+    from .subscription import Subscription
     from .workflow import WorkflowTools
 
 PER_PAGE = 25
@@ -254,7 +255,7 @@ class WorkflowService:
 
     async def subscribe(
         self, name: str, instance_id: str, cursor: int = 0, wanted: Sequence[str] | None = None
-    ) -> AsyncGenerator[Mapping[str, Any], None]:
+    ) -> Subscription:
         """Events of an instance: `async for event in await service.subscribe(...)`; close it with `aclose`.
 
         First those that were, behind `cursor` (an `eventId`), then those that come, until the instance ends; only those

@@ -52,14 +52,27 @@ def read_options(options: object, named: Mapping[str, object]) -> Wanted:
     return Wanted(cursor, frozenset(types))
 
 
+class Ending:
+    """How a subscription ended; apart from it, so that one that is dropped is not held by its own events."""
+
+    is_deleted = False
+
+
 class Subscription(AsyncGenerator[dict[str, Any], None]):
     """Events of one instance, each `{instanceId, eventId, timestamp, type, ...}`; close it with `aclose`.
 
     Awaiting it gives itself, as Cloudflare's `await instance.subscribe()` does. One that is dropped is closed.
     """
 
-    def __init__(self, events: AsyncGenerator[dict[str, Any], None]) -> None:
-        self._events = events
+    def __init__(self, journal: Journal, host: Host, address: tuple[str, str], wanted: Wanted) -> None:
+        """Of the instance at `address` (workflow, id)."""
+        self._ending = Ending()
+        self._events = events_of(journal, host, address, wanted, self._ending)
+
+    @property
+    def is_deleted(self) -> bool:
+        """Whether it ended because its instance was deleted."""
+        return self._ending.is_deleted
 
     def __await__(self) -> Generator[Any, None, Subscription]:
         yield from ()
@@ -76,9 +89,11 @@ class Subscription(AsyncGenerator[dict[str, Any], None]):
 
 
 async def events_of(
-    journal: Journal, host: Host, address: tuple[str, str], wanted: Wanted
+    journal: Journal, host: Host, address: tuple[str, str], wanted: Wanted, ending: Ending
 ) -> AsyncGenerator[dict[str, Any], None]:
-    """The events of the instance at `address` (workflow, id), until it ends or is deleted.
+    """The events of an instance, until it ends or is deleted.
+
+    A cursor that it has not reached is one of an earlier instance with its id: its events come from the beginning.
 
     Raises:
         BindingError: there is none.
@@ -87,11 +102,15 @@ async def events_of(
     if number is None:
         raise BindingError("instance.not_found")
     cursor = wanted.cursor
+    if cursor:
+        seen = await journal.history_of(number, after=cursor - 1, count_max=1)
+        cursor = cursor if seen and seen.events else 0
     with journal.listen(number, host) as changed:
         while True:
             changed.clear()
             page = await journal.history_of(number, after=cursor, count_max=PAGE_COUNT)
             if page is None:
+                ending.is_deleted = True
                 return
             for event in page.events:
                 cursor = event.number
@@ -101,7 +120,7 @@ async def events_of(
                     return
             if page.has_more:
                 continue
-            if page.is_over:  # the cursor was behind the end
+            if page.is_over:  # the cursor was at the end
                 return
             await changed.wait()
 

@@ -19,7 +19,7 @@ from .engine.timers import now_ms
 from .errors import WorkflowError
 from .event_types import require_sent_type
 from .journal.records import NewInstance, Trigger
-from .subscription import Subscription, events_of, read_options
+from .subscription import Subscription, read_options
 from .versions import UNKNOWN
 
 if TYPE_CHECKING:
@@ -292,7 +292,7 @@ class WorkflowInstance:
             BindingError: an option is malformed.
         """
         wanted = read_options(options or {}, named)
-        return Subscription(events_of(self._tools.journal, self._tools.host, (self._workflow, self.id), wanted))
+        return Subscription(self._tools.journal, self._tools.host, (self._workflow, self.id), wanted)
 
     async def _act(self, decide: Callable[[Instance, Sequence[StepRecord]], Change | None]) -> None:
         acted = await self._tools.journal.act(self._workflow, self.id, decide, self._tools.now_ms())

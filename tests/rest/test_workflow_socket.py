@@ -125,13 +125,13 @@ async def test_a_refusal_comes_before_the_upgrade_as_rest_has_it(
     assert refused.value.status == status
 
 
-async def test_an_instance_that_is_deleted_ends_its_events(orders: Api) -> None:
+async def test_an_instance_that_is_deleted_ends_its_events_with_4404(orders: Api) -> None:
     await orders.call("POST", INSTANCES, {"instance_id": "a"})
     async with subscribed(orders, "a") as socket:
         while json.loads(await socket.receive_str())["type"] != "wait_started":
             pass
         await orders.call("POST", f"{INSTANCES}/batch/delete", {"instances": ["a"]})
-        assert (await read_all(socket))[1] == 1000
+        assert (await read_all(socket))[1] == 4404
 
 
 async def test_a_client_that_leaves_lets_the_server_go_on(orders: Api) -> None:

@@ -160,3 +160,12 @@ async def test_an_event_is_not_sent_for_a_token_that_was_revoked(orders: Api) ->
         await orders.host.advance(1)
         await orders.call("POST", f"{INSTANCES}/a/events/approved", "ada")
         assert await events(stream) == []
+
+
+async def test_an_instance_that_is_deleted_says_so_at_the_end(orders: Api) -> None:
+    await waiting(orders)
+    async with subscribed(orders) as stream:
+        await events(stream, until="workflow_waiting")
+        await orders.call("DELETE", f"{INSTANCES}/a")
+        assert await block(stream) == [": The instance was deleted."]
+        assert await block(stream) == []

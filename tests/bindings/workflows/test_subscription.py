@@ -97,8 +97,32 @@ async def test_a_cursor_leaves_out_what_was_seen(start: Callable[..., Any]) -> N
     site = await start(one_step)
     instance = await site.create()
     await site.output(instance)
-    for cursor in range(len(ONE_STEP) + 2):
+    for cursor in range(len(ONE_STEP) + 1):
         assert await types_of(instance.subscribe(cursor=cursor)) == ONE_STEP[cursor:]
+
+
+async def test_a_cursor_of_an_earlier_instance_with_that_id_hides_nothing(start: Callable[..., Any]) -> None:
+    site = await start(one_step)
+    earlier = await site.create(id="a")
+    await site.output(earlier)
+    await earlier.restart()
+    seen = await all_of(earlier.subscribe())
+    await earlier.delete()
+    again = await site.create(id="a")
+    assert await types_of(again.subscribe(cursor=seen[-1]["eventId"])) == ONE_STEP
+
+
+async def test_a_subscription_knows_whether_its_instance_was_deleted(start: Callable[..., Any]) -> None:
+    site = await start(waiter)
+    kept, deleted = await site.create(), await site.create()
+    subscriptions = [one.subscribe(filter=["workflow_completed"]) for one in (kept, deleted)]
+    coming = [site.host.spawn(all_of(one), name="subscriber") for one in subscriptions]
+    await site.reach(kept, "waiting")
+    await site.reach(deleted, "waiting")
+    await deleted.delete()
+    await kept.send_event(type="go")
+    await asyncio.gather(*coming)
+    assert [one.is_deleted for one in subscriptions] == [False, True]
 
 
 async def test_a_filter_chooses_types_and_does_not_hide_the_end(start: Callable[..., Any]) -> None:
