@@ -83,7 +83,7 @@ def test_its_commands_do_what_it_says(project: Path, served: str) -> None:
         r'"type":"workflow_errored",.*"message":"refused"',
         r'"success":true,.*"trigger_source":"api"',
         r"^id: \d+\ndata: \{.*\"type\":\"workflow_completed\"",
-        r"^- probe +\./media\.py:probe$",
+        r"^1 +probe +\./media\.py:probe$",
         r"workflow_completed +output \{\"url\":\"films/heat-360\.mp4,films/heat-720\.mp4\"\}",
         r"^(queued|running|waiting|complete)$",
     ):

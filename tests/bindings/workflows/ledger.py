@@ -62,13 +62,22 @@ class Ledger:
             taken = [by_wait[wait] for wait in sorted(by_wait)]
             if len(set(taken)) < len(taken):
                 yield f"promise 3: an event of {order} was taken twice"
-            sent = [payload for one, payload in self.told("sending") if one == order]
-            before_last = sent[: 1 + max(map(sent.index, taken))]
-            if [payload for payload in before_last if payload in taken] != taken:
-                yield f"promise 3: {order} took {taken}, sent in the order {sent}"
-            for payload in before_last:
-                if payload not in taken and (order, payload) in accepted:
-                    yield f"promise 3: {order} never got {payload}, which was accepted"
+            for sent in self._sent_by_each(order):  # of two senders nobody knows who came first
+                of_one = [payload for payload in taken if payload in sent]
+                before_last = sent[: 1 + max(map(sent.index, of_one), default=-1)]
+                if [payload for payload in before_last if payload in of_one] != of_one:
+                    yield f"promise 3: {order} took {of_one}, sent in the order {sent}"
+                for payload in before_last:
+                    if payload not in of_one and (order, payload) in accepted:
+                        yield f"promise 3: {order} never got {payload}, which was accepted"
+
+    def _sent_by_each(self, order: str) -> list[list[str]]:
+        """The payloads for an order, in the order in which each process sent them."""
+        sent: dict[str, list[str]] = defaultdict(list)
+        for sender, what, *words in self.lines:
+            if what == "sending" and words[0] == order:
+                sent[sender].append(words[1])
+        return list(sent.values())
 
     def _naps(self) -> Iterator[str]:
         due: dict[tuple[str, str], int] = {}
