@@ -93,11 +93,14 @@ class DecoratedSteps:
         else:
             found = [await one() for one in dependencies.values()]
         arguments = dict(zip(dependencies, found, strict=True))
-        takes_context = CONTEXT in step.parameters
 
-        def callback(context: Mapping[str, Any]) -> Any:
-            return step.function(**arguments, **({CONTEXT: context} if takes_context else {}))
+        def call() -> Any:
+            return step.function(**arguments)
 
+        def call_with_context(context: Mapping[str, Any]) -> Any:
+            return step.function(**arguments, **{CONTEXT: context})
+
+        callback = call_with_context if CONTEXT in step.parameters else call
         return await self._run_step(step.name, callback, **step.options)
 
 

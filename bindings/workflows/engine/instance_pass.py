@@ -9,6 +9,7 @@ it gets `Interrupted` from every step it calls. Nothing is lost: the next pass r
 from __future__ import annotations
 
 import asyncio
+import math
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from datetime import UTC, datetime
@@ -499,9 +500,13 @@ class InstancePass:
         self._branches.wake_for_events()
 
     def _time_flush(self, now: float) -> None:
-        """One timer for all steps of the pass: most are saved long before it, and each would leave one behind."""
+        """One timer for all steps of the pass: most are saved long before it, and each would leave one behind.
+
+        At whole multiples of the delay, so that the passes of many instances wake the clock's task together.
+        """
         self._is_flush_timed = True
-        self._tools.timers.at(max(self._unsaved_at + START_ROW_DELAY_S, now), self._flush_late)
+        due = max(self._unsaved_at + START_ROW_DELAY_S, now)
+        self._tools.timers.at(math.ceil(due / START_ROW_DELAY_S) * START_ROW_DELAY_S, self._flush_late)
 
     def _flush_late(self) -> None:
         self._is_flush_timed = False

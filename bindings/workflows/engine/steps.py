@@ -224,7 +224,10 @@ class WorkflowStep:
             await self._pass.save(record)
         else:
             self._pass.save_soon(record)
-        context = self._context(record, config)
+
+        def context() -> dict[str, Any]:
+            return self._context(record, config)
+
         try:
             test = self._pass.introspection
             mocked = test and test.outcome(record.key, record.attempt, config.timeout_ms)
@@ -233,7 +236,7 @@ class WorkflowStep:
                 if record.key.kind is Kind.ROLLBACK:  # nobody gets it: it may be anything
                     returned = None
                 result = await self._pass.results.stored(record, returned)
-            record = decisions.succeeded(record, result)
+            done = decisions.succeeded(record, result)
         except values.UnserialisableError:
             message = (
                 f'The execution of the Workflow instance was terminated, as the step "{record.key.name}" returned a '
@@ -244,8 +247,8 @@ class WorkflowStep:
             return await self._after_failure(record, config, RuntimeError(f"sys.exit({error.code!r}) in a step"))
         except Exception as error:  # noqa: BLE001 - the border of the user's code
             return await self._after_failure(record, config, error)
-        await self._pass.save(record)
-        return record
+        await self._pass.save(done)
+        return done
 
     async def _after_failure(self, record: StepRecord, config: StepConfig, error: Exception) -> StepRecord:
         wait_ms = retry_at_ms = None
@@ -323,8 +326,9 @@ class _Callback(NamedTuple):
     argument: Mapping[str, Any] | None = None
     """In place of `ctx`."""
 
-    async def call(self, context: Mapping[str, Any]) -> Any:
-        returned = self.function(self.argument or context) if takes_argument(self.function) else self.function()
+    async def call(self, context: Callable[[], Mapping[str, Any]]) -> Any:
+        """`context` is made for who takes it: most do not."""
+        returned = self.function(self.argument or context()) if takes_argument(self.function) else self.function()
         return await returned if inspect.isawaitable(returned) else returned
 
 

@@ -105,7 +105,8 @@ class _Reader:
             self._problems.add(node.place, f"name is {shape}, got {echo(node.plain())}.")
             return given or ""
         if given is not None and given != node.value:
-            self._problems.add(node.place, f'The manifest is of "{node.value}", and was given as "{given}": leave one out.')
+            message = f'The manifest is of "{node.value}", and was given as "{given}": leave one out.'
+            self._problems.add(node.place, message)
         return str(node.value)
 
     def _check_descent(self, name: str) -> None:
