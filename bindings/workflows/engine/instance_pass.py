@@ -91,6 +91,7 @@ class InstancePass:
         self._step_count = 0
         self._unsaved: dict[StepKey, StepRecord] = {}
         self._unsaved_at = 0.0
+        self._timed_for = 0.0
         self._is_flush_timed = False
         self._callback_count = 0
         self._branches = Branches(self._rest_when_quiet)
@@ -505,16 +506,16 @@ class InstancePass:
         At whole multiples of the delay, so that the passes of many instances wake the clock's task together.
         """
         self._is_flush_timed = True
-        due = max(self._unsaved_at + START_ROW_DELAY_S, now)
-        self._tools.timers.at(math.ceil(due / START_ROW_DELAY_S) * START_ROW_DELAY_S, self._flush_late)
+        self._timed_for = self._unsaved_at
+        ticks = math.ceil((now + START_ROW_DELAY_S) / START_ROW_DELAY_S)
+        self._tools.timers.at(ticks * START_ROW_DELAY_S, self._flush_late)
 
     def _flush_late(self) -> None:
         self._is_flush_timed = False
         if not self._unsaved or self._end is not None:
             return
-        now = self.host.now()
-        if now < self._unsaved_at + START_ROW_DELAY_S:  # what was unsaved then is saved
-            self._time_flush(now)
+        if self._timed_for != self._unsaved_at:  # what was unsaved then is saved: this has its own time
+            self._time_flush(self.host.now())
         else:
             self._spawn(_quietly(self._flush), "flush")
 
