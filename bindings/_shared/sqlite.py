@@ -26,7 +26,7 @@ from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from queue import SimpleQueue
 from threading import Thread
-from typing import IO, TYPE_CHECKING, Generic, Literal, TypeVar
+from typing import IO, TYPE_CHECKING, Generic, Literal, NamedTuple, TypeVar
 
 from ...runtime.core.errors import BackendError
 
@@ -269,8 +269,7 @@ class Lane(Generic[J, R]):
                 connection.close()
 
 
-@dataclass(frozen=True, slots=True)
-class _Job(Generic[J, R]):
+class _Job(NamedTuple, Generic[J, R]):
     payload: J
     size_bytes: int
     future: asyncio.Future[R]

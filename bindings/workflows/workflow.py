@@ -6,7 +6,6 @@ Source: spec "Workflows", 2 and 5; "Handler-side contract", 6.8.
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 from uuid import UUID
 
@@ -101,7 +100,7 @@ class Workflow:
             WorkflowError: the id exists already.
         """
         new = self._new_instance({"id": instance_id, "params": params})
-        await self._create(replace(new, parent=parent, is_cascading=is_cascading))
+        await self._create(new._replace(parent=parent, is_cascading=is_cascading))
 
     async def create_batch(self, batch: Sequence[Mapping[str, Any]] | Mapping[str, Any]) -> Any:
         """Start up to 100 instances.

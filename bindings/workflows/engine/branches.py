@@ -8,12 +8,11 @@ step, as `run` itself while it awaits a branch, may be waiting for an answer fro
 from __future__ import annotations
 
 import asyncio
-from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
     from .timers import Timers
 
@@ -69,31 +68,35 @@ class Branches:
         """What is waited for."""
         return tuple(self._event_types.values())
 
-    @contextmanager
-    def active(self) -> Iterator[None]:
+    def active(self) -> ActiveStep:
         """While a step is worked on."""
-        task = asyncio.current_task()
-        assert task is not None, "steps run in tasks"
-        is_main = task is self.main
-        is_entered = not is_main and task not in self.in_steps
-        if is_entered:
-            self.in_steps.add(task)
-            self._known.add(task)
-        self._main_count += is_main
+        return ActiveStep(self)
+
+    def enter(self, task: asyncio.Task[Any]) -> bool:
+        """A step is called: whether it is the outermost one of a branch."""
         self.active_count += 1
         self.move_count += 1
-        try:
-            yield
-        finally:
-            self._main_count -= is_main
-            self.active_count -= 1
-            self.move_count += 1
-            if is_entered:
-                self.in_steps.discard(task)
-            if self._left is not None and not self.in_steps and not self._left.done():
-                self._left.set_result(None)
-            if self._waits:
-                self._on_wait()
+        if task is self.main:
+            self._main_count += 1
+            return False
+        if task in self.in_steps:
+            return False
+        self.in_steps.add(task)
+        self._known.add(task)
+        return True
+
+    def leave(self, task: asyncio.Task[Any], *, is_outermost: bool) -> None:
+        """A step that was called has ended, or is ended."""
+        self.active_count -= 1
+        self.move_count += 1
+        if task is self.main:
+            self._main_count -= 1
+        elif is_outermost:
+            self.in_steps.discard(task)
+        if self._left is not None and not self.in_steps and not self._left.done():
+            self._left.set_result(None)
+        if self._waits:
+            self._on_wait()
 
     async def wait(self, due_ms: int, timers: Timers, event_type: str | None, *, is_nested: bool) -> None:
         """Return at that time, or earlier when an event may have come; `is_nested` inside of an attempt."""
@@ -159,6 +162,24 @@ class Branches:
         for task in (self.main, *self.in_steps):
             if task is not None:
                 task.cancel()
+
+
+class ActiveStep:
+    """A step while it is worked on."""
+
+    __slots__ = ("_branches", "_is_outermost", "_task")
+
+    def __init__(self, branches: Branches) -> None:
+        self._branches = branches
+
+    def __enter__(self) -> None:
+        task = asyncio.current_task()
+        assert task is not None, "steps run in tasks"
+        self._task = task
+        self._is_outermost = self._branches.enter(task)
+
+    def __exit__(self, *_: object) -> None:
+        self._branches.leave(self._task, is_outermost=self._is_outermost)
 
 
 def _wake(waiting: asyncio.Future[None]) -> None:

@@ -8,7 +8,6 @@ Source: spec "Workflows", 3.1, 3.3, 4 and 5.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -88,11 +87,11 @@ def decide_step(
 
 
 def started(record: StepRecord, attempt: int, now_ms: int) -> StepRecord:
-    return replace(record, state=StepState.RUNNING, attempt=attempt, started_ms=now_ms, due_ms=None)
+    return record._replace(state=StepState.RUNNING, attempt=attempt, started_ms=now_ms, due_ms=None)
 
 
 def succeeded(record: StepRecord, result: bytes) -> StepRecord:
-    return replace(record, state=StepState.DONE, result=result, error=None, due_ms=None)
+    return record._replace(state=StepState.DONE, result=result, error=None, due_ms=None)
 
 
 def may_retry(record: StepRecord, config: StepConfig) -> bool:
@@ -103,13 +102,13 @@ def may_retry(record: StepRecord, config: StepConfig) -> bool:
 def failed(record: StepRecord, error: ErrorRecord, *, retry_at_ms: int | None) -> StepRecord:
     """A failed attempt: the last one, or one that is repeated then."""
     if retry_at_ms is None:
-        return replace(record, state=StepState.FAILED, error=error, due_ms=None)
-    return replace(record, state=StepState.PENDING, error=error, due_ms=retry_at_ms)
+        return record._replace(state=StepState.FAILED, error=error, due_ms=None)
+    return record._replace(state=StepState.PENDING, error=error, due_ms=retry_at_ms)
 
 
 def finished(record: StepRecord) -> StepRecord:
     """A sleep that is over."""
-    return replace(record, state=StepState.DONE)
+    return record._replace(state=StepState.DONE)
 
 
 def event_result(event_type: str, payload: bytes, sent_ms: int) -> bytes:

@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from contextlib import contextmanager, suppress
-from contextvars import ContextVar
+from contextlib import suppress
 from datetime import UTC, datetime
 from enum import Enum
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, TypeVar
@@ -19,22 +18,23 @@ from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, TypeVar
 from ....runtime.core.context import logged_about
 from ....runtime.core.errors import BackendError, BindingError
 from .. import values
-from ..errors import ErrorRecord, Interrupted, WorkflowError, WorkflowFatalError, WorkflowTimeoutError, raised, recorded
+from ..errors import ErrorRecord, Interrupted, WorkflowError, WorkflowFatalError, raised, recorded
 from ..journal.records import Finish, Kind, Pause, Progress, Status, StepKey, StepRecord, StepState
 from .branches import Branches
 from .replay import ReplayCheck
 from .results import Results, amount
 from .steps import WorkflowStep
 from .timers import now_ms
+from .user_code import UserCode, depth
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
-    from contextlib import AbstractContextManager
+    from collections.abc import Awaitable, Callable, Coroutine, Sequence
 
     from ....runtime.core.host import Host
     from ..definition import Definition, WorkflowWorker
     from ..journal.journal import Journal
     from ..journal.records import ChunkKey, Claimed, Instance
+    from .branches import ActiveStep
     from .introspection import Introspection
     from .timers import Timers
 
@@ -51,9 +51,6 @@ START_ROW_DELAY_S = 0.02
 """An attempt that takes longer is recorded when it starts, so that its number survives a crash."""
 RETRY_SECONDS = 1.0
 """Between attempts to tell a failing disk how a pass ended."""
-
-_depth: ContextVar[int] = ContextVar("edge_workflow_step_depth", default=0)
-"""How many callbacks of steps the running code is inside of."""
 
 
 class PassTools(NamedTuple):
@@ -81,6 +78,8 @@ class InstancePass:
     def __init__(self, claimed: Claimed, definition: Definition, tools: PassTools) -> None:
         self.definition = definition
         self.instance = claimed.instance
+        self.named = {"workflow": claimed.instance.workflow, "instance": claimed.instance.id}
+        """As its lines in the log have it."""
         self.lease = claimed.lease
         self._tools = tools
         self._records = {step.key: step for step in claimed.steps}
@@ -93,7 +92,8 @@ class InstancePass:
         self._unsaved_at = 0.0
         self._timed_for = 0.0
         self._is_flush_timed = False
-        self._callback_count = 0
+        self.callback_count = 0
+        """Functions of steps that run."""
         self._branches = Branches(self._rest_when_quiet)
         self._is_shown_waiting = False
         self._shown_due_ms = 0
@@ -118,6 +118,15 @@ class InstancePass:
 
     def now_ms(self) -> int:
         return self._tools.now_ms()
+
+    @property
+    def timers(self) -> Timers:
+        return self._tools.timers
+
+    @property
+    def is_ended(self) -> bool:
+        """Whether something ended it before `run` did."""
+        return self._end is not None
 
     @property
     def introspection(self) -> Introspection | None:
@@ -190,13 +199,13 @@ class InstancePass:
                 )
                 self.fail(WorkflowFatalError(message))
         record = self._records.get(key)
-        if self._replay.is_behind and not _depth.get():
+        if self._replay.is_behind and not depth.get():
             self._replay.visit(key, is_new=record is None)
         return key, record
 
     def new_record(self, key: StepKey, **values_: Any) -> StepRecord:
         """The record of a step that no pass called before."""
-        record = StepRecord(key, self._next_order, is_nested=_depth.get() > 0, **values_)
+        record = StepRecord(key, self._next_order, is_nested=depth.get() > 0, **values_)
         self._next_order += 1
         return record
 
@@ -204,79 +213,60 @@ class InstancePass:
         """What is recorded of the first step with a name."""
         return self._records.get(StepKey(kind, name, 1))
 
-    def active(self) -> AbstractContextManager[None]:
+    def active(self) -> ActiveStep:
         """While a step is worked on. A step in a task of its own is cancelled when the pass ends."""
         return self._branches.active()
 
-    @contextmanager
-    def callback(self, record: StepRecord, timeout_ms: int) -> Iterator[None]:
-        """While user code of a step runs; WorkflowTimeoutError when it takes longer, however it ends then.
-
-        What it awaits may be cancelled: that is a failure like any other, and does not cancel the run.
-        """
-        task = asyncio.current_task()
-        assert task is not None, "steps run in tasks"
-        is_late = False
-
-        def expire() -> None:
-            nonlocal is_late
-            is_late = True
-            task.cancel()
-
-        asked_before = task.cancelling()
-        self._callback_count += 1
-        depth = _depth.set(_depth.get() + 1)
-        step = f"{record.key.name}-{record.key.occurrence}"
-        about = logged_about.set({**self._named(), "step": step, "attempt": record.attempt})
-        timer = self._tools.timers.at(self.host.now() + timeout_ms / 1000, expire)
-        try:
-            try:
-                yield
-            finally:  # however it ended: what comes late is dropped
-                if is_late and self._end is None and task.uncancel() <= asked_before:
-                    raise WorkflowTimeoutError(f"Execution timed out after {timeout_ms}ms") from None
-        except asyncio.CancelledError as error:
-            if self._end is None and task.cancelling() <= asked_before:  # nobody cancelled this task
-                message = f'Attempt {record.attempt} of step "{step}" awaited something that was cancelled.'
-                raise BindingError(message, name="CancelledError") from error
-            raise
-        finally:
-            timer.cancel()
-            _depth.reset(depth)
-            logged_about.reset(about)
-            self._callback_count -= 1
+    def user_code(self, record: StepRecord, timeout_ms: int) -> UserCode:
+        """While a function of a step runs."""
+        return UserCode(self, record, timeout_ms)
 
     async def boundary(self) -> None:
         """Before anything new: where a pause that was asked for, a reload, or a termination ends the run."""
         if self._looking is not None and not self._looking.done():
             await asyncio.wait({self._looking})
-        if _depth.get():
+        if depth.get():
             return
         if self.instance.is_undoing and not self._is_over and (self._cutting is None or self._cutting.done()):
             self._cutting = self._spawn(_quietly(self._cut_run), "cut")
         if self._leaving is None and self._generation is not None and self._generation.is_retiring:
             self._leaving = Pause(Status.RUNNING, self.now_ms())
         while self._leaving is not None or not self._may_begin:
-            if self._leaving is not None and self._callback_count == 0:
+            if self._leaving is not None and self.callback_count == 0:
                 self.stop(self._leaving)
             await self._branches.hold()
         is_checked = self._is_strict and not self._is_rolling_back
         if is_checked and not await self._replay.caught_up(self.host, self._tools.timers):
             self.fail(self._replay.error())
 
-    async def save(self, record: StepRecord) -> None:
-        """Record a step; durable on return."""
-        self._unsaved[record.key] = record
-        await self._flush()
+    async def save(self, *records: StepRecord) -> None:
+        """Record steps, with what is not saved yet; durable on return."""
+        self.check_open()
+        for record in records:
+            self._unsaved[record.key] = record
+        steps, self._unsaved = tuple(self._unsaved.values()), {}
+        status = Status.RUNNING if self._is_shown_waiting else None
+        self._is_shown_waiting = False
+        found = await self._held(self._tools.journal.save(self.lease, Progress(steps, status), self.now_ms()))
+        self.check_open()
+        for step in steps:
+            if step.key not in self._unsaved:
+                self._records[step.key] = step
+        self._heed(found)
+        if self._leaving is not None and self.callback_count == 0:
+            self.stop(self._leaving)
+            raise Interrupted
 
     def save_soon(self, record: StepRecord) -> None:
-        """Record that an attempt started, with whatever is saved next, or a little later."""
-        now = self.host.now()
+        """Record that an attempt began, with whatever is saved next."""
         if not self._unsaved:
-            self._unsaved_at = now
+            self._unsaved_at = self.host.now()
         self._unsaved[record.key] = self._records[record.key] = record
-        if not self._is_flush_timed:
-            self._time_flush(now)
+
+    def flush_soon(self) -> None:
+        """Record what is not saved yet with whatever is saved next, or a little later."""
+        if self._unsaved and not self._is_flush_timed:
+            self._time_flush(self.host.now())
 
     async def take_event(self, record: StepRecord, *, otherwise: StepRecord) -> StepRecord:
         """Complete a wait with the oldest event of its type, or record `otherwise`."""
@@ -291,7 +281,7 @@ class InstancePass:
 
     async def wait(self, due_ms: int, *, event_type: str | None = None) -> None:
         """Return at that time, or earlier when an event came. The instance may hibernate meanwhile."""
-        is_nested = _depth.get() > 0
+        is_nested = depth.get() > 0
         while not is_nested and not self._may_begin:
             await self._branches.hold()
         await self._branches.wait(due_ms, self._tools.timers, event_type, is_nested=is_nested)
@@ -319,7 +309,7 @@ class InstancePass:
         return self._records.get(record.key, record)
 
     def warn(self, event: str, **about: Any) -> None:
-        self.host.log.warning(event, **self._named(), **about)
+        self.host.log.warning(event, **self.named, **about)
 
     def fail(self, error: Exception) -> NoReturn:
         """End the instance as errored; user code cannot catch it."""
@@ -341,7 +331,7 @@ class InstancePass:
         return not self._is_over and not self.instance.is_undoing
 
     async def _call(self) -> bytes:
-        logged_about.set(self._named())
+        logged_about.set(self.named)
         event: dict[str, Any] = {
             "payload": values.decode(self.instance.params),
             "timestamp": datetime.fromtimestamp(self.instance.created_ms / 1000, UTC),
@@ -429,11 +419,11 @@ class InstancePass:
         if self._is_strict and self._replay.is_behind and not self.instance.is_undoing:
             return Finish(Status.ERRORED, error=recorded(self._replay.error()))
         if error is not None:
-            self.host.log.warning("workflow_errored", **self._named(), exc_info=error)
+            self.host.log.warning("workflow_errored", **self.named, exc_info=error)
             shown = self.definition.shown_error(recorded(error))
             return Finish(Status.ERRORED, error=shown, is_undone=is_undone)
         if count := self._branches.active_count:
-            self.host.log.warning("workflow_steps_not_awaited", **self._named(), step_count=count)
+            self.host.log.warning("workflow_steps_not_awaited", **self.named, step_count=count)
         return Finish(Status.COMPLETE, output=task.result())
 
     async def record_end(self, end: Pause | Finish | _Loss) -> None:
@@ -446,7 +436,7 @@ class InstancePass:
                 else:
                     await self._tools.journal.finish(self.lease, how, self.now_ms())
             except BackendError as error:
-                self.host.log.error("workflow_end_not_saved", **self._named(), exc_info=error)
+                self.host.log.error("workflow_end_not_saved", **self.named, exc_info=error)
                 await self.host.sleep(RETRY_SECONDS)
             else:
                 return
@@ -456,7 +446,7 @@ class InstancePass:
         try:
             found = await answer
         except BackendError as error:
-            self.host.log.error("workflow_progress_not_saved", **self._named(), exc_info=error)
+            self.host.log.error("workflow_progress_not_saved", **self.named, exc_info=error)
             self.stop(_Loss.DISK)
             raise Interrupted from error
         if found is None:
@@ -470,19 +460,6 @@ class InstancePass:
 
     async def _get_chunk(self, key: ChunkKey) -> bytes | None:
         return await self._tools.journal.chunk(self.lease.number, key)
-
-    async def _flush(self) -> None:
-        self.check_open()
-        steps, self._unsaved = tuple(self._unsaved.values()), {}
-        status = Status.RUNNING if self._is_shown_waiting else None
-        self._is_shown_waiting = False
-        found = await self._held(self._tools.journal.save(self.lease, Progress(steps, status), self.now_ms()))
-        self.check_open()
-        self._records.update((step.key, step) for step in steps if step.key not in self._unsaved)
-        self._heed(found)
-        if self._leaving is not None and self._callback_count == 0:
-            self.stop(self._leaving)
-            raise Interrupted
 
     def _heed(self, status: Status) -> None:
         """A pause was asked for, or taken back."""
@@ -517,7 +494,7 @@ class InstancePass:
         if self._timed_for != self._unsaved_at:  # what was unsaved then is saved: this has its own time
             self._time_flush(self.host.now())
         else:
-            self._spawn(_quietly(self._flush), "flush")
+            self._spawn(_quietly(self.save), "flush")
 
     def _rest_when_quiet(self) -> None:
         if self._end is None and (self._resting is None or self._resting.done()):
@@ -570,12 +547,7 @@ class InstancePass:
         replay = self._replay
         if replay.is_behind:
             step, instead = replay.recorded_step, replay.requested_step
-            self.host.log.warning(
-                "workflow_replay_diverged", **self._named(), recorded_step=step, requested_step=instead
-            )
-
-    def _named(self) -> dict[str, str]:
-        return {"workflow": self.instance.workflow, "instance": self.instance.id}
+            self.host.log.warning("workflow_replay_diverged", **self.named, recorded_step=step, requested_step=instead)
 
     def _spawn(self, work: Coroutine[Any, Any, Any], what: str) -> asyncio.Task[Any]:
         return self.host.spawn(work, name=f"workflow_{what}:{self.instance.workflow}/{self.instance.id}")

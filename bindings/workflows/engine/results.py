@@ -44,8 +44,8 @@ class Results:
         self._get_chunk = get_chunk
         self._state_bytes = sum(_size_bytes(step.result) for step in recorded)
 
-    async def stored(self, record: StepRecord, returned: object) -> bytes:
-        """A step's value for its row; the pieces of a stream are durable when this returns.
+    def stored(self, record: StepRecord, returned: object) -> bytes:
+        """A step's value for its row.
 
         Raises:
             WorkflowFatalError: it is too large, or the instance is with it.
@@ -53,8 +53,6 @@ class Results:
             CyclicValueError: it contains itself.
             BindingError: "DataCloneError", something else that cannot be stored is in it.
         """
-        if hasattr(returned, "__aiter__"):
-            return await self._stored_stream(record, returned)
         bytes_max = self._definition.result_bytes_max
         try:
             result = values.encode(returned, bytes_max=bytes_max, types=self._types)
@@ -83,7 +81,8 @@ class Results:
         """What `run` returned, for the instance's row; raises what `values.encode` does."""
         return values.encode(output, bytes_max=self._definition.result_bytes_max, types=self._types)
 
-    async def _stored_stream(self, record: StepRecord, stream: Any) -> bytes:
+    async def stored_stream(self, record: StepRecord, stream: Any) -> bytes:
+        """A step's stream for its row; its pieces are durable when this returns. Raises what `stored` does."""
         waiting = bytearray()
         count = size_bytes = 0
 

@@ -14,9 +14,7 @@ Source: spec "Workflows", 3; the decorators are those of Cloudflare's Python SDK
 from __future__ import annotations
 
 import hashlib
-import inspect
 from contextlib import suppress
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -34,12 +32,12 @@ from ..errors import (
 from ..event_types import require_event_type
 from ..journal.records import Kind, StepKey, StepRecord, StepState
 from . import decisions
-from .callables import takes_argument
 from .decorated_steps import DecoratedSteps
 from .retries import DELAY_FUNCTION_MS_MAX, StepConfig, read_config, retry_wait_ms
+from .user_code import Callback, awaited
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable
 
     from .instance_pass import InstancePass
 
@@ -155,7 +153,7 @@ class WorkflowStep:
             name = f"{record.key.name}-{record.key.occurrence}"
             context = {"ctx": rollback.context, "error": error, "output": output, "stepName": name}
             try:
-                await self._attempts(Kind.ROLLBACK, name, rollback.config, _Callback(rollback.handler, context))
+                await self._attempts(Kind.ROLLBACK, name, rollback.config, Callback(rollback.handler, context))
             except Exception as failure:  # noqa: BLE001 - the border of the user's handler; the instance keeps its own error
                 self._pass.warn("workflow_rollback_failed", step=name, error=str(failure))
                 return
@@ -178,14 +176,14 @@ class WorkflowStep:
         if rollback is not None:
             default_ms = self._pass.definition.delay_ms_default
             undo = (rollback, read_config(name, rollback_config, delay_ms_default=default_ms))
-        return await self._attempts(Kind.DO, name, read, _Callback(callback), undo)
+        return await self._attempts(Kind.DO, name, read, Callback(callback), undo)
 
     async def _attempts(
         self,
         kind: Kind,
         name: str,
         config: StepConfig,
-        callback: _Callback,
+        callback: Callback,
         undo: tuple[Callable[..., Any], StepConfig] | None = None,
     ) -> Any:
         """Ask the engine what to do with a step, and do it, until there is an outcome."""
@@ -196,7 +194,7 @@ class WorkflowStep:
                     key, state=StepState.RUNNING, attempt=1, started_ms=self._pass.now_ms(), config=config.shown
                 )
             else:
-                known = replace(record, config=config.shown)
+                known = record._replace(config=config.shown)
             rollback = None if undo is None else Rollback(known, *undo, context=self._context(known, config))
             if rollback is not None and record is not None:
                 self._rollbacks[key] = rollback
@@ -219,7 +217,7 @@ class WorkflowStep:
                             self._rollbacks[key] = rollback
                         record = await self._attempt(known, config, callback)
 
-    async def _attempt(self, record: StepRecord, config: StepConfig, callback: _Callback) -> StepRecord:
+    async def _attempt(self, record: StepRecord, config: StepConfig, callback: Callback) -> StepRecord:
         if config.is_at_most_once:
             await self._pass.save(record)
         else:
@@ -231,11 +229,15 @@ class WorkflowStep:
         try:
             test = self._pass.introspection
             mocked = test and test.outcome(record.key, record.attempt, config.timeout_ms)
-            with self._pass.callback(record, config.timeout_ms):
-                returned = mocked.value if mocked else await callback.call(context)
+            with self._pass.user_code(record, config.timeout_ms) as code:
+                returned = mocked.value if mocked else await callback.call(context, code.waits)
                 if record.key.kind is Kind.ROLLBACK:  # nobody gets it: it may be anything
                     returned = None
-                result = await self._pass.results.stored(record, returned)
+                if hasattr(returned, "__aiter__"):
+                    code.waits()
+                    result = await self._pass.results.stored_stream(record, returned)
+                else:
+                    result = self._pass.results.stored(record, returned)
             done = decisions.succeeded(record, result)
         except values.UnserialisableError:
             message = (
@@ -278,9 +280,8 @@ class WorkflowStep:
         if callable(delay):
             step = f"{record.key.name}-{record.key.occurrence}"
             try:
-                with self._pass.callback(record, DELAY_FUNCTION_MS_MAX):
-                    answer = delay({"ctx": self._context(record, config), "error": error})
-                    answer = await answer if inspect.isawaitable(answer) else answer
+                with self._pass.user_code(record, DELAY_FUNCTION_MS_MAX) as code:
+                    answer = await awaited(delay({"ctx": self._context(record, config), "error": error}), code.waits)
                 delay = parse_duration_ms(answer, "The delay")
             except Exception as failure:
                 message = f'The delay function for step "{step}" threw an error: {failure or type(failure).__name__}'
@@ -300,7 +301,7 @@ class WorkflowStep:
                     await self._pass.save(record)
             test = self._pass.introspection
             if test and test.skips_sleep(key):
-                record = replace(record, due_ms=None)
+                record = record._replace(due_ms=None)
             if record.state is StepState.PENDING:
                 while (due_ms := record.due_ms or 0) > self._pass.now_ms():
                     await self._pass.wait(due_ms)
@@ -317,19 +318,6 @@ class WorkflowStep:
             "config": {**config.shown, "retries": dict(config.shown["retries"])},
             "idempotencyKey": digest[:32],
         }
-
-
-class _Callback(NamedTuple):
-    """A user's function, sync or async; it gets `ctx` when it takes an argument."""
-
-    function: Callable[..., Any]
-    argument: Mapping[str, Any] | None = None
-    """In place of `ctx`."""
-
-    async def call(self, context: Callable[[], Mapping[str, Any]]) -> Any:
-        """`context` is made for who takes it: most do not."""
-        returned = self.function(self.argument or context()) if takes_argument(self.function) else self.function()
-        return await returned if inspect.isawaitable(returned) else returned
 
 
 _NOT_RETRIED = (

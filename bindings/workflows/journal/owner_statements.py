@@ -5,7 +5,6 @@ A write that comes with a lease changes nothing when the lease is lost.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
 from ..engine.decisions import event_result
@@ -57,7 +56,7 @@ def claim(
         for number, fence, *rest in rows:
             steps = steps_with(connection, number)
             instance = read_instance(rest)
-            instance = replace(instance, version=instance.version or version)
+            instance = instance._replace(version=instance.version or version)
             claimed.append(Claimed(Lease(number, fence + 1), instance, steps))
     connection.executemany(
         "UPDATE instance SET owner = ?, fence = ?, ready_ms = NULL, started_ms = coalesce(started_ms, ?),"
@@ -173,7 +172,7 @@ def take_event(
         number, payload, sent_ms = row
         connection.execute("DELETE FROM inbox WHERE number = ?", (number,))
         result = event_result(step.event_type or "", payload, sent_ms)
-        taken = replace(step, state=StepState.DONE, due_ms=None, result=result)
+        taken = step._replace(state=StepState.DONE, due_ms=None, result=result)
     if taken.state is not StepState.PENDING and status is Status.WAITING:
         connection.execute(
             "UPDATE instance SET status = 'running', ready_ms = NULL, modified_ms = ? WHERE number = ?",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -60,8 +60,7 @@ class StepKey(NamedTuple):
     """1 for the first call with this name in a pass, 2 for the second ..."""
 
 
-@dataclass(frozen=True, slots=True)
-class StepRecord:
+class StepRecord(NamedTuple):
     """A step as it stands. `order` counts the steps of an instance as they were first called."""
 
     key: StepKey
@@ -105,8 +104,7 @@ class Fire(NamedTuple):
     at_ms: int
 
 
-@dataclass(frozen=True, slots=True)
-class NewInstance:
+class NewInstance(NamedTuple):
     """What `create` stores. Retention: how long a finished instance is kept, by success and by error."""
 
     id: str
@@ -123,8 +121,7 @@ class NewInstance:
     """Whether it is terminated with its parent."""
 
 
-@dataclass(frozen=True, slots=True)
-class Instance:
+class Instance(NamedTuple):
     """An instance as it stands."""
 
     workflow: str
@@ -156,8 +153,7 @@ class Instance:
         return self.is_terminating or self.undoing is not None
 
 
-@dataclass(frozen=True, slots=True)
-class Claimed:
+class Claimed(NamedTuple):
     """An instance that an owner may advance, with what its earlier passes recorded."""
 
     lease: Lease
@@ -227,8 +223,7 @@ class Pause(NamedTuple):
     """What it waits for: an event of these types that has come already makes it ready at once."""
 
 
-@dataclass(frozen=True, slots=True)
-class Finish:
+class Finish(NamedTuple):
     """How an instance ends."""
 
     status: Status
@@ -238,11 +233,10 @@ class Finish:
     """Of one that was rolled back: whether every step was called again that could have to be undone."""
 
 
-@dataclass(frozen=True, slots=True)
-class Progress:
+class Progress(NamedTuple):
     """Steps to keep, and what the instance does then; no status leaves it as it is."""
 
-    steps: Sequence[StepRecord] = field(default_factory=tuple)
+    steps: Sequence[StepRecord] = ()
     status: Status | None = None
     ready_ms: int | None = None
     error: ErrorRecord | None = None

@@ -65,8 +65,8 @@ MIGRATIONS = (
         error_name TEXT,
         error_message TEXT,
         result BLOB,
-        PRIMARY KEY (instance, kind, name, count)
-    ) WITHOUT ROWID
+        UNIQUE (instance, kind, name, count)
+    )
     """,
     """
     CREATE TABLE chunk (

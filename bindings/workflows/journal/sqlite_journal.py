@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, TypeVar
 
 from ..._shared.sqlite import Database, Lane
 from . import (
@@ -27,7 +26,7 @@ from .records import Acted, Event, Fire
 from .schema import MIGRATIONS
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
     from contextlib import AbstractContextManager
     from pathlib import Path
 
@@ -55,7 +54,6 @@ if TYPE_CHECKING:
         WorkflowRow,
     )
 
-    Job: TypeAlias = "Callable[[Connection], Any]"
 
 T = TypeVar("T")
 Durability: TypeAlias = Literal["power", "process"]
@@ -80,8 +78,7 @@ async def open_journal(path: Path, durability: Durability = "power") -> AsyncIte
         await journal.aclose()
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(NamedTuple):
     """A job: one of `statements`, and what it is called with."""
 
     statement: Callable[..., Any]
@@ -94,7 +91,7 @@ class Call:
 class SqliteJournal:
     """Journal on one SQLite file. Reads see every write that returned, in this process or another."""
 
-    def __init__(self, writes: Lane[Job, Any], reads: Lane[Job, Any]) -> None:
+    def __init__(self, writes: Lane[Call, Any], reads: Lane[Call, Any]) -> None:
         self._writes = writes
         self._reads = reads
         self._listeners = Listeners(lambda numbers, version: self._read(history_statements.news, numbers, version))
@@ -195,8 +192,10 @@ class SqliteJournal:
         return await self._read(owner_statements.owned_count, workflow, scheduled_until_ms)
 
     async def save(self, lease: Lease, progress: Progress, now_ms: int) -> Status | None:
-        size_bytes = sum(len(step.result or b"") for step in progress.steps)
-        return await self._write_as(lease, owner_statements.save, progress, now_ms, size_bytes=size_bytes)
+        size_bytes = sum([len(step.result or b"") for step in progress.steps])
+        status = await self._write(owner_statements.save, lease, progress, now_ms, size_bytes=size_bytes)
+        self._listeners.tell(lease.number)
+        return status
 
     async def take_event(
         self, lease: Lease, step: StepRecord, *, otherwise: StepRecord, now_ms: int
@@ -294,12 +293,12 @@ class SqliteJournal:
         self._listeners.tell(lease.number)
         return answer
 
-    async def _write(self, job: Callable[..., T], *arguments: object, size_bytes: int = 0) -> T:
-        return cast("T", await self._writes.submit(Call(job, arguments), size_bytes=size_bytes))
+    def _write(self, job: Callable[..., T], *arguments: object, size_bytes: int = 0) -> Awaitable[T]:
+        return self._writes.submit(Call(job, arguments), size_bytes=size_bytes)
 
-    async def _read(self, job: Callable[..., T], *arguments: object) -> T:
-        return cast("T", await self._reads.submit(Call(job, arguments)))
+    def _read(self, job: Callable[..., T], *arguments: object) -> Awaitable[T]:
+        return self._reads.submit(Call(job, arguments))
 
 
-def _run_jobs(connection: Connection, jobs: Sequence[Job]) -> list[Any]:
+def _run_jobs(connection: Connection, jobs: Sequence[Call]) -> list[Any]:
     return [job(connection) for job in jobs]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from edge.bindings.workflows.journal.records import Kind, Status, StepState
@@ -57,7 +56,7 @@ class Forgetful(SimulatedJournal):
     async def claim(self, *arguments: Any, **options: Any) -> Claims:
         claims = await super().claim(*arguments, **options)
         claimed = [
-            replace(one, steps=[step for step in one.steps if step.key.kind is not Kind.DO]) for one in claims.claimed
+            one._replace(steps=[step for step in one.steps if step.key.kind is not Kind.DO]) for one in claims.claimed
         ]
         return claims._replace(claimed=claimed)
 
@@ -67,7 +66,7 @@ class StartingUnrecorded(SimulatedJournal):
 
     async def save(self, lease: Lease, progress: Progress, now_ms: int) -> Status | None:
         steps = [step for step in progress.steps if step.state is not StepState.RUNNING]
-        return await super().save(lease, replace(progress, steps=steps), now_ms)
+        return await super().save(lease, progress._replace(steps=steps), now_ms)
 
 
 class GivingTwice(SimulatedJournal):
@@ -99,7 +98,7 @@ class LosingEvents(SimulatedJournal):
         self, lease: Lease, step: StepRecord, *, otherwise: StepRecord, now_ms: int
     ) -> StepRecord | None:
         if otherwise.state is StepState.FAILED:
-            step = replace(step, event_type="nothing of that type")
+            step = step._replace(event_type="nothing of that type")
         return await super().take_event(lease, step, otherwise=otherwise, now_ms=now_ms)
 
 
