@@ -87,6 +87,8 @@ class DecoratedSteps:
 
     async def run(self, step: DecoratedStep) -> Any:
         """Run a step after what it depends on."""
+        if not step.parameters:
+            return await self._run_step(step.name, step.function, **step.options)
         dependencies = self.dependencies(step)
         if step.is_concurrent:
             found = await asyncio.gather(*(one() for one in dependencies.values()))

@@ -336,6 +336,8 @@ def _check_name(name: object) -> str:
 
 
 def _is_good_name(name: str) -> bool:
+    if name.isascii():  # as nearly all are: what does not print is told in C
+        return len(name) <= NAME_CHARS_MAX and (name.isprintable() or min(name, default=" ") >= " ")
     try:
         length = len(name.encode("utf-16-le")) // 2
     except UnicodeEncodeError:  # half a surrogate pair
