@@ -61,6 +61,31 @@ def fsync_cost(size: int = 203, rounds: int = 200) -> str:
     return f"append+fdatasync of {size} B p50 {p50_ms:.2f} ms, p99 {p99_ms:.2f} ms"
 
 
+def paced_append_p99_ms(size: int, per_s: int, seconds: float) -> float:
+    """p99 from the time an append is due to its being synced, so many a second; those that wait are synced together.
+
+    What the disk alone makes of such a pace, to be read beside what a store on it takes.
+    """
+    sync = getattr(os, "fdatasync", os.fsync)
+    due_s = [number / per_s for number in range(int(per_s * seconds))]
+    took_s: list[float] = []
+    with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:
+        descriptor = os.open(Path(folder) / "log", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        start = time.perf_counter()
+        while len(took_s) < len(due_s):
+            now = time.perf_counter() - start
+            waiting = [due for due in due_s[len(took_s) :] if due <= now]
+            if not waiting:
+                time.sleep(due_s[len(took_s)] - now)
+                continue
+            os.write(descriptor, b"x" * size * len(waiting))
+            sync(descriptor)
+            synced = time.perf_counter() - start
+            took_s += [synced - due for due in waiting]
+        os.close(descriptor)
+    return sorted(took_s)[int(len(took_s) * 0.99)] * 1000
+
+
 def append_and_sync(size: int, rounds: int) -> list[float]:
     """Sorted seconds per append of `size` bytes, synced, in the folder the benchmarks write to."""
     sync = getattr(os, "fdatasync", os.fsync)

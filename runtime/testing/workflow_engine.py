@@ -87,7 +87,7 @@ class HeldEngine:
     def running_steps(self, workflow: str, instance_id: str) -> Sequence[StepRecord]:
         """The steps of an instance whose functions run."""
         of_it = (one for one in self._passes if (one.instance.workflow, one.instance.id) == (workflow, instance_id))
-        return [step for one in of_it for step in one.running_steps]
+        return [step for one in of_it for step in one.steps.running]
 
     def run_error(self, workflow: str, instance_id: str) -> BaseException | None:
         """What `run` of an instance raised last, with its traceback."""
@@ -163,7 +163,7 @@ class HeldEngine:
             yield self._schedules.next_fire_ms
         for one in self._passes:
             yield from one.waits_until_ms
-            for step in one.running_steps:
+            for step in one.steps.running:
                 if step.started_ms is not None and step.config is not None:
                     yield step.started_ms + parse_duration_ms(step.config["timeout"], "The timeout")
 

@@ -9,20 +9,19 @@ it gets `Interrupted` from every step it calls. Nothing is lost: the next pass r
 from __future__ import annotations
 
 import asyncio
-import math
 from contextlib import suppress
 from datetime import UTC, datetime
-from enum import Enum
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, TypeVar
 
 from ....runtime.core.context import logged_about
 from ....runtime.core.errors import BackendError, BindingError
 from .. import values
 from ..errors import ErrorRecord, Interrupted, WorkflowError, WorkflowFatalError, raised, recorded
-from ..journal.records import Finish, Kind, Pause, Progress, Status, StepKey, StepRecord, StepState
+from ..journal.records import Finish, Kind, Pause, Status, StepKey, StepRecord
 from .branches import Branches
 from .replay import ReplayCheck
 from .results import Results, amount
+from .step_log import Loss, StepLog
 from .steps import WorkflowStep
 from .timers import now_ms
 from .user_code import UserCode, depth
@@ -33,7 +32,7 @@ if TYPE_CHECKING:
     from ....runtime.core.host import Host
     from ..definition import Definition, WorkflowWorker
     from ..journal.journal import Journal
-    from ..journal.records import ChunkKey, Claimed, Instance
+    from ..journal.records import Claimed, Instance
     from .branches import ActiveStep
     from .introspection import Introspection
     from .timers import Timers
@@ -67,11 +66,6 @@ class PassTools(NamedTuple):
         return now_ms(self.host)
 
 
-class _Loss(Enum):
-    LEASE = "the instance belongs to somebody else now"
-    DISK = "the journal could not be written; the next pass tries again"
-
-
 class InstancePass:
     """See the module's docstring. `run` once, and `look` whenever somebody else changed the instance."""
 
@@ -82,35 +76,28 @@ class InstancePass:
         """As its lines in the log have it."""
         self.lease = claimed.lease
         self._tools = tools
-        self._records = {step.key: step for step in claimed.steps}
+        self.steps = StepLog(self, claimed.lease, claimed.steps, tools.journal, tools.timers)
         self._replay = ReplayCheck(claimed.steps)
         self._is_over = False
-        self._next_order = max((step.order for step in claimed.steps), default=-1) + 1
         self._counts: dict[tuple[Kind, str], int] = {}
         self._step_count = 0
-        self._unsaved: dict[StepKey, StepRecord] = {}
-        self._unsaved_at = 0.0
-        self._timed_for = 0.0
-        self._is_flush_timed = False
         self.callback_count = 0
         """Functions of steps that run."""
         self._branches = Branches(self._rest_when_quiet)
-        self._is_shown_waiting = False
-        self._shown_due_ms = 0
         self._leaving: Pause | None = None
         self._looking: asyncio.Task[None] | None = None
         self._is_rolling_back = False
         self._cut_count = 0
         """How often `run` was told to end, so that its steps can be rolled back."""
         self._cutting: asyncio.Task[None] | None = None
-        self._end: Pause | Finish | _Loss | None = None
+        self._end: Pause | Finish | Loss | None = None
         self._lingered: tuple[int, int] = (-1, 0)
         self._resting: asyncio.Task[None] | None = None
         self._generation = tools.worker.current
         cls = self._generation and self._generation.worker.workflows.get(definition.class_name)
         self._is_strict = definition.strict_replay or bool(getattr(cls, "strict_replay", False))
         types = getattr(cls, "stored_types", ())
-        self.results = Results(claimed.steps, definition, types, self._put_chunk, self._get_chunk)
+        self.results = Results(claimed.steps, definition, types, self.steps.put_chunk, self.steps.chunk)
 
     @property
     def host(self) -> Host:
@@ -137,17 +124,12 @@ class InstancePass:
     @property
     def is_resting(self) -> bool:
         """Whether all that is left of it, in memory, is waiting for a time or an event."""
-        return self._is_shown_waiting and self._branches.is_still
+        return self.steps.is_shown_waiting and self._branches.is_still
 
     @property
     def waits_until_ms(self) -> Sequence[int]:
         """When each of its waits in memory is over."""
         return self._branches.waits_until_ms
-
-    @property
-    def running_steps(self) -> Sequence[StepRecord]:
-        """The steps whose functions run."""
-        return [record for record in self._records.values() if record.state is StepState.RUNNING]
 
     async def run(self) -> None:
         """Advance the instance until this pass ends; the journal knows then how it goes on."""
@@ -165,7 +147,7 @@ class InstancePass:
         await asyncio.gather(*self._branches.in_steps, return_exceptions=True)
         await self.record_end(self._end)
 
-    def stop(self, how: Pause | Finish | _Loss) -> None:
+    def stop(self, how: Pause | Finish | Loss) -> None:
         """End this pass; the first reason holds."""
         if self._end is None:
             self._end = how
@@ -173,7 +155,7 @@ class InstancePass:
 
     def abandon(self) -> None:
         """End this pass as a kill does: nothing is told to the journal."""
-        self.stop(_Loss.LEASE)
+        self.stop(Loss.LEASE)
 
     def leave(self) -> None:
         """End this pass and let another one, here or elsewhere, go on at once."""
@@ -198,20 +180,10 @@ class InstancePass:
                     f"The limit of {limit} steps has been reached. Raise limits.steps of the workflow, or loop less."
                 )
                 self.fail(WorkflowFatalError(message))
-        record = self._records.get(key)
+        record = self.steps.find(key)
         if self._replay.is_behind and not depth.get():
             self._replay.visit(key, is_new=record is None)
         return key, record
-
-    def new_record(self, key: StepKey, **values_: Any) -> StepRecord:
-        """The record of a step that no pass called before."""
-        record = StepRecord(key, self._next_order, is_nested=depth.get() > 0, **values_)
-        self._next_order += 1
-        return record
-
-    def recorded(self, kind: Kind, name: str) -> StepRecord | None:
-        """What is recorded of the first step with a name."""
-        return self._records.get(StepKey(kind, name, 1))
 
     def active(self) -> ActiveStep:
         """While a step is worked on. A step in a task of its own is cancelled when the pass ends."""
@@ -228,7 +200,7 @@ class InstancePass:
         if depth.get():
             return
         if self.instance.is_undoing and not self._is_over and (self._cutting is None or self._cutting.done()):
-            self._cutting = self._spawn(_quietly(self._cut_run), "cut")
+            self._cutting = self.work_beside(self._cut_run, "cut")
         if self._leaving is None and self._generation is not None and self._generation.is_retiring:
             self._leaving = Pause(Status.RUNNING, self.now_ms())
         while self._leaving is not None or not self._may_begin:
@@ -238,46 +210,6 @@ class InstancePass:
         is_checked = self._is_strict and not self._is_rolling_back
         if is_checked and not await self._replay.caught_up(self.host, self._tools.timers):
             self.fail(self._replay.error())
-
-    async def save(self, *records: StepRecord) -> None:
-        """Record steps, with what is not saved yet; durable on return."""
-        self.check_open()
-        for record in records:
-            self._unsaved[record.key] = record
-        steps, self._unsaved = tuple(self._unsaved.values()), {}
-        status = Status.RUNNING if self._is_shown_waiting else None
-        self._is_shown_waiting = False
-        found = await self._held(self._tools.journal.save(self.lease, Progress(steps, status), self.now_ms()))
-        self.check_open()
-        for step in steps:
-            if step.key not in self._unsaved:
-                self._records[step.key] = step
-        self._heed(found)
-        if self._leaving is not None and self.callback_count == 0:
-            self.stop(self._leaving)
-            raise Interrupted
-
-    def save_soon(self, record: StepRecord) -> None:
-        """Record that an attempt began, with whatever is saved next."""
-        if not self._unsaved:
-            self._unsaved_at = self.host.now()
-        self._unsaved[record.key] = self._records[record.key] = record
-
-    def flush_soon(self) -> None:
-        """Record what is not saved yet with whatever is saved next, or a little later."""
-        if self._unsaved and not self._is_flush_timed:
-            self._time_flush(self.host.now())
-
-    async def take_event(self, record: StepRecord, *, otherwise: StepRecord) -> StepRecord:
-        """Complete a wait with the oldest event of its type, or record `otherwise`."""
-        self.check_open()
-        now_ms = self.now_ms()
-        taken = await self._held(self._tools.journal.take_event(self.lease, record, otherwise=otherwise, now_ms=now_ms))
-        self.check_open()
-        self._records[taken.key] = taken
-        if taken.state is not StepState.PENDING:
-            self._is_shown_waiting = False
-        return taken
 
     async def wait(self, due_ms: int, *, event_type: str | None = None) -> None:
         """Return at that time, or earlier when an event came. The instance may hibernate meanwhile."""
@@ -299,14 +231,9 @@ class InstancePass:
         self._leaving = None
         if not self.instance.is_undoing:
             self.warn("workflow_rolling_back", error=f"{error.name}: {error.message}")
-            progress = Progress(status=Status.ROLLING_BACK, error=error)
-            await self._held(self._tools.journal.save(self.lease, progress, self.now_ms()))
+            await self.steps.show_rolling_back(error)
         await self._branches.cut()
         self._is_rolling_back = True
-
-    def current(self, record: StepRecord) -> StepRecord:
-        """A step as it stands now."""
-        return self._records.get(record.key, record)
 
     def warn(self, event: str, **about: Any) -> None:
         self.host.log.warning(event, **self.named, **about)
@@ -315,6 +242,22 @@ class InstancePass:
         """End the instance as errored; user code cannot catch it."""
         self.stop(Finish(Status.ERRORED, error=recorded(error)))
         raise Interrupted
+
+    def saved(self, status: Status) -> None:
+        """Steps were recorded, and that is the instance's status: here a pause that was asked for ends the run."""
+        self._heed(status)
+        if self._leaving is not None and self.callback_count == 0:
+            self.stop(self._leaving)
+            raise Interrupted
+
+    def work_beside(self, work: Callable[[], Awaitable[None]], what: str) -> asyncio.Task[None]:
+        """Do something in a task of its own; the pass has been ended when that is interrupted."""
+
+        async def quietly() -> None:
+            with suppress(Interrupted):
+                await work()
+
+        return self._spawn(quietly(), what)
 
     def check_open(self) -> None:
         """Raises Interrupted in code that goes on after its pass was ended."""
@@ -426,10 +369,10 @@ class InstancePass:
             self.host.log.warning("workflow_steps_not_awaited", **self.named, step_count=count)
         return Finish(Status.COMPLETE, output=task.result())
 
-    async def record_end(self, end: Pause | Finish | _Loss) -> None:
+    async def record_end(self, end: Pause | Finish | Loss) -> None:
         """Tell the journal, however long the disk is full: what `run` returned must not be lost."""
-        while end is not _Loss.LEASE:
-            how = Pause(Status.RUNNING, self.now_ms()) if isinstance(end, _Loss) else end
+        while end is not Loss.LEASE:
+            how = Pause(Status.RUNNING, self.now_ms()) if isinstance(end, Loss) else end
             try:
                 if isinstance(how, Pause):
                     await self._tools.journal.release(self.lease, how, self.now_ms())
@@ -440,26 +383,6 @@ class InstancePass:
                 await self.host.sleep(RETRY_SECONDS)
             else:
                 return
-
-    async def _held(self, answer: Awaitable[T | None]) -> T:
-        """The journal's answer. A lost lease and a failing disk end the pass, and are not user code's."""
-        try:
-            found = await answer
-        except BackendError as error:
-            self.host.log.error("workflow_progress_not_saved", **self.named, exc_info=error)
-            self.stop(_Loss.DISK)
-            raise Interrupted from error
-        if found is None:
-            self.stop(_Loss.LEASE)
-            raise Interrupted
-        return found
-
-    async def _put_chunk(self, key: ChunkKey, content: bytes) -> None:
-        self.check_open()
-        await self._held(self._tools.journal.put_chunk(self.lease, key, content))
-
-    async def _get_chunk(self, key: ChunkKey) -> bytes | None:
-        return await self._tools.journal.chunk(self.lease.number, key)
 
     def _heed(self, status: Status) -> None:
         """A pause was asked for, or taken back."""
@@ -472,33 +395,14 @@ class InstancePass:
     async def _look(self) -> None:
         found = await self._tools.journal.held_status(self.lease)
         if found is None:
-            self.stop(_Loss.LEASE)
+            self.stop(Loss.LEASE)
         else:
             self._heed(found)
         self._branches.wake_for_events()
 
-    def _time_flush(self, now: float) -> None:
-        """One timer for all steps of the pass: most are saved long before it, and each would leave one behind.
-
-        At whole multiples of the delay, so that the passes of many instances wake the clock's task together.
-        """
-        self._is_flush_timed = True
-        self._timed_for = self._unsaved_at
-        ticks = math.ceil((now + START_ROW_DELAY_S) / START_ROW_DELAY_S)
-        self._tools.timers.at(ticks * START_ROW_DELAY_S, self._flush_late)
-
-    def _flush_late(self) -> None:
-        self._is_flush_timed = False
-        if not self._unsaved or self._end is not None:
-            return
-        if self._timed_for != self._unsaved_at:  # what was unsaved then is saved: this has its own time
-            self._time_flush(self.host.now())
-        else:
-            self._spawn(_quietly(self.save), "flush")
-
     def _rest_when_quiet(self) -> None:
         if self._end is None and (self._resting is None or self._resting.done()):
-            self._resting = self._spawn(_quietly(self._rest), "rest")
+            self._resting = self.work_beside(self._rest, "rest")
 
     async def _rest(self) -> None:
         """Once everything waits: hibernate, or say `waiting` and stay."""
@@ -513,13 +417,9 @@ class InstancePass:
                 self._tell_of_divergence()
             self.stop(Pause(Status.WAITING, due_ms, self._branches.event_types))
             return
-        if not self._is_shown_waiting or self._shown_due_ms != due_ms:
-            waiting = Progress(status=Status.WAITING, ready_ms=due_ms)
-            found = await self._held(self._tools.journal.save(self.lease, waiting, self.now_ms()))
-            if found is Status.WAITING_FOR_PAUSE:
-                self.stop(Pause(Status.PAUSED, None))
-                return
-            self._is_shown_waiting, self._shown_due_ms = True, due_ms
+        if await self.steps.show_waiting(due_ms) is Status.WAITING_FOR_PAUSE:
+            self.stop(Pause(Status.PAUSED, None))
+            return
         if not is_staying:
             self._tools.timers.at(self.host.now() + LINGER_SECONDS, self._rest_when_quiet)
 
@@ -551,9 +451,3 @@ class InstancePass:
 
     def _spawn(self, work: Coroutine[Any, Any, Any], what: str) -> asyncio.Task[Any]:
         return self.host.spawn(work, name=f"workflow_{what}:{self.instance.workflow}/{self.instance.id}")
-
-
-async def _quietly(work: Callable[[], Awaitable[None]]) -> None:
-    """Side work of a pass, which has been ended when this is interrupted."""
-    with suppress(Interrupted):
-        await work()

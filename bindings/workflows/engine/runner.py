@@ -288,7 +288,7 @@ class WorkflowRunner:
 
     async def _leave_all(self) -> None:
         for one in tuple(self._passes.values()):
-            if steps := one.running_steps:  # they had their time; the next start runs them again
+            if steps := one.steps.running:  # they had their time; the next start runs them again
                 one.warn("workflow_steps_cut", steps=", ".join(f"{it.key.name}-{it.key.occurrence}" for it in steps))
             one.leave()
         if self._tasks:

@@ -114,19 +114,19 @@ class WorkflowStep:
             if record is None:
                 now_ms = self._pass.now_ms()
                 due_ms = now_ms + timeout_ms
-                record = self._pass.new_record(
+                record = self._pass.steps.new(
                     key, state=StepState.PENDING, started_ms=now_ms, due_ms=due_ms, event_type=event_type
                 )
             timed_out = WorkflowTimeoutError(f"Execution timed out after {timeout_ms}ms")
             failed = decisions.failed(record, recorded(timed_out), retry_at_ms=None)
             test = self._pass.introspection
             if test and record.state is StepState.PENDING and test.misses_event(key):
-                await self._pass.save(failed)
+                await self._pass.steps.save(failed)
                 record = failed
             while record.state is StepState.PENDING:
                 due_ms = record.due_ms or 0
                 is_late = due_ms <= self._pass.now_ms()
-                record = await self._pass.take_event(record, otherwise=failed if is_late else record)
+                record = await self._pass.steps.take_event(record, otherwise=failed if is_late else record)
                 if record.state is StepState.PENDING:
                     await self._pass.wait(due_ms, event_type=event_type)
             event: dict[str, Any] = self._pass.results.outcome(record)
@@ -139,7 +139,7 @@ class WorkflowStep:
 
     def recorded_state(self, kind: Kind, name: str) -> StepState | None:
         """How the first step with a name stands, whichever pass called it; None: none did (Edge only)."""
-        record = self._pass.recorded(kind, name)
+        record = self._pass.steps.find(StepKey(kind, name, 1))
         return None if record is None else record.state
 
     async def roll_back(self, error: Exception) -> None:
@@ -148,7 +148,7 @@ class WorkflowStep:
             return
         await self._pass.begin_rollback(recorded(error))
         for rollback in sorted(self._rollbacks.values(), key=lambda one: one.record.order, reverse=True):
-            record = self._pass.current(rollback.record)
+            record = self._pass.steps.current(rollback.record)
             output = None if record.result is None else self._pass.results.outcome(record)
             name = f"{record.key.name}-{record.key.occurrence}"
             context = {"ctx": rollback.context, "error": error, "output": output, "stepName": name}
@@ -190,7 +190,7 @@ class WorkflowStep:
         with self._pass.active():
             key, record = self._pass.enter(kind, name)
             if record is None:
-                known = self._pass.new_record(
+                known = self._pass.steps.new(
                     key, state=StepState.RUNNING, attempt=1, started_ms=self._pass.now_ms(), config=config.shown
                 )
             else:
@@ -219,9 +219,9 @@ class WorkflowStep:
 
     async def _attempt(self, record: StepRecord, config: StepConfig, callback: Callback) -> StepRecord:
         if config.is_at_most_once:
-            await self._pass.save(record)
+            await self._pass.steps.save(record)
         else:
-            self._pass.save_soon(record)
+            self._pass.steps.save_soon(record)
 
         def context() -> dict[str, Any]:
             return self._context(record, config)
@@ -249,7 +249,7 @@ class WorkflowStep:
             return await self._after_failure(record, config, RuntimeError(f"sys.exit({error.code!r}) in a step"))
         except Exception as error:  # noqa: BLE001 - the border of the user's code
             return await self._after_failure(record, config, error)
-        await self._pass.save(done)
+        await self._pass.steps.save(done)
         return done
 
     async def _after_failure(self, record: StepRecord, config: StepConfig, error: Exception) -> StepRecord:
@@ -272,7 +272,7 @@ class WorkflowStep:
         retry_in = None if wait_ms is None else f"{wait_ms / 1000:g}s"
         self._pass.warn("workflow_attempt_failed", step=step, attempt=record.attempt, retry_in=retry_in, exc_info=error)
         record = decisions.failed(record, recorded(error), retry_at_ms=retry_at_ms)
-        await self._pass.save(record)
+        await self._pass.steps.save(record)
         return record
 
     async def _retry_wait_ms(self, record: StepRecord, config: StepConfig, error: Exception) -> int:
@@ -296,16 +296,16 @@ class WorkflowStep:
                 await self._pass.boundary()
             if record is None:
                 now_ms = self._pass.now_ms()
-                record = self._pass.new_record(key, state=StepState.PENDING, started_ms=now_ms, due_ms=due(now_ms))
+                record = self._pass.steps.new(key, state=StepState.PENDING, started_ms=now_ms, due_ms=due(now_ms))
                 if (record.due_ms or 0) > now_ms:
-                    await self._pass.save(record)
+                    await self._pass.steps.save(record)
             test = self._pass.introspection
             if test and test.skips_sleep(key):
                 record = record._replace(due_ms=None)
             if record.state is StepState.PENDING:
                 while (due_ms := record.due_ms or 0) > self._pass.now_ms():
                     await self._pass.wait(due_ms)
-                await self._pass.save(decisions.finished(record))
+                await self._pass.steps.save(decisions.finished(record))
 
     def _context(self, record: StepRecord, config: StepConfig) -> dict[str, Any]:
         """What a callback gets as `ctx`; `idempotencyKey` (Edge only) is the same for every attempt."""

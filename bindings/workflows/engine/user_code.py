@@ -103,7 +103,7 @@ class UserCode:
         """It did not end at once."""
         if self._timer is None:
             self._timer = self._pass.timers.at(self._since + self._timeout_ms / 1000, self._expire)
-            self._pass.flush_soon()
+            self._pass.steps.flush_soon()
 
     @property
     def _step(self) -> str:

@@ -12,8 +12,8 @@ import pytest
 from edge.bindings.workflows.admission import Admission
 from edge.bindings.workflows.definition import Definition
 from edge.bindings.workflows.engine.doorbell import Doorbells
-from edge.bindings.workflows.engine.instance_pass import _Loss
 from edge.bindings.workflows.engine.runner import WorkflowRunner
+from edge.bindings.workflows.engine.step_log import Loss
 from edge.bindings.workflows.journal.sqlite_journal import open_journal
 from edge.bindings.workflows.workflow import Workflow, WorkflowTools
 from edge.runtime.core.entrypoints import WorkflowEntrypoint
@@ -76,7 +76,7 @@ class Site:
         assert self._task is not None, "it runs"
         passes, doorbell = tuple(self.runner._passes.values()), self.doorbell
         for one in passes:
-            one.stop(_Loss.LEASE)
+            one.stop(Loss.LEASE)
         await asyncio.gather(*self.runner._tasks, return_exceptions=True)
         self._task.cancel()
         told, self.journal.take_over = self.journal.take_over, _tell_nobody  # type: ignore[method-assign]
