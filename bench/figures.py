@@ -6,6 +6,7 @@ import os
 import statistics
 import tempfile
 import time
+from bisect import bisect_right
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -74,7 +75,7 @@ def paced_append_p99_ms(size: int, per_s: int, seconds: float) -> float:
         start = time.perf_counter()
         while len(took_s) < len(due_s):
             now = time.perf_counter() - start
-            waiting = [due for due in due_s[len(took_s) :] if due <= now]
+            waiting = due_s[len(took_s) : bisect_right(due_s, now)]
             if not waiting:
                 time.sleep(due_s[len(took_s)] - now)
                 continue
