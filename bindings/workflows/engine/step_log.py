@@ -113,11 +113,10 @@ class StepLog:
         """Say that all is waiting until then; the instance's status."""
         if self.is_shown_waiting and self._shown_due_ms == due_ms:
             return Status.WAITING
+        # Said before it is kept: what begins meanwhile is written behind this, and has to say that it runs.
+        self.is_shown_waiting, self._shown_due_ms = True, due_ms
         waiting = Progress(status=Status.WAITING, ready_ms=due_ms)
-        found = await self._held(self._journal.save(self._lease, waiting, self._pass.now_ms()))
-        if found is not Status.WAITING_FOR_PAUSE:
-            self.is_shown_waiting, self._shown_due_ms = True, due_ms
-        return found
+        return await self._held(self._journal.save(self._lease, waiting, self._pass.now_ms()))
 
     async def show_rolling_back(self, error: ErrorRecord) -> None:
         """Say that steps are to be undone from now on."""
