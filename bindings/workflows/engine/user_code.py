@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import inspect
 from contextvars import ContextVar
-from functools import partial
 from types import CoroutineType, coroutine
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -117,19 +116,15 @@ class UserCode:
 @coroutine
 def _run(user_code: Coroutine[Any, Any, Any], on_wait: Callable[[], None]) -> Generator[Any, Any, Any]:
     """`await user_code`, and a call when it waits first."""
-    go_on = partial(user_code.send, None)
-    is_first = True
-    while True:
-        try:
-            waited_for = go_on()
-        except StopIteration as end:
-            return end.value
-        if is_first:
-            is_first = False
-            on_wait()
-        try:
-            sent = yield waited_for
-        except BaseException as error:  # noqa: BLE001 - all of it is its own
-            go_on = partial(user_code.throw, error)
-        else:
-            go_on = partial(user_code.send, sent)
+    try:
+        waited_for = user_code.send(None)
+        on_wait()
+        while True:
+            try:
+                sent = yield waited_for
+            except BaseException as error:  # noqa: BLE001 - all of it is its own
+                waited_for = user_code.throw(error)
+            else:
+                waited_for = user_code.send(sent)
+    except StopIteration as end:
+        return end.value
