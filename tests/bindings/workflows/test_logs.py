@@ -71,7 +71,7 @@ async def test_an_attempt_that_was_too_slow_is_told_without_frames(start: Callab
 
     site = await start(run)
     instance = await site.create()
-    await site.until(lambda: site.runner.passes and site.runner.passes[0].running_steps)
+    await site.until(lambda: site.runner.passes and site.runner.passes[0].steps.running)
     await host.advance(1)
     await site.error(instance)
     (told,) = [values for _, event, values in host.log.lines if event == "workflow_attempt_failed"]
