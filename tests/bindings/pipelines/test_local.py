@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, closing
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -13,8 +13,9 @@ import pytest
 from edge.bindings.pipelines import PipelineEntry
 from edge.bindings.pipelines.admin import PipelinesAdmin, table_names
 from edge.bindings.pipelines.ingest.refusal import ForbiddenError
-from edge.bindings.pipelines.local import DRAIN_SECONDS, open_binding
+from edge.bindings.pipelines.local import open_binding
 from edge.bindings.pipelines.objects import PipelineObject, SinkObject
+from edge.bindings.pipelines.open_pipelines import DRAIN_SECONDS
 from edge.bindings.pipelines.open_streams import POLL_SECONDS
 from edge.bindings.pipelines.stream_log.disk import Disk
 from edge.bindings.pipelines.stream_log.drain import OrphanDrain
@@ -88,8 +89,8 @@ async def test_a_send_to_a_stream_that_was_deleted_fails_and_goes_on_when_it_is_
 
 async def test_a_stream_made_again_by_a_reload_begins_behind_the_deleted_records(tmp_path: Path) -> None:
     host = FakeHost(tmp_path)
-    command = PipelinesAdmin.of(tmp_path)
     async with AsyncExitStack() as old, AsyncExitStack() as new:
+        command = old.enter_context(closing(PipelinesAdmin.of(tmp_path)))
         before = await old.enter_async_context(open_binding(FLIGHTS, Site(host, None)))
         await before.env["STREAM"].send([1, 2, 3])
         stream_id = command.catalogue.stream("flights").id
@@ -223,7 +224,8 @@ async def test_no_process_takes_records_that_a_pipeline_has_not_begun_to_read(
     assert delivered(tmp_path) == []
     [summary] = StreamFolders(tmp_path).list()
     assert summary.oldest_at is not None
-    assert PipelinesAdmin.of(tmp_path).unprocessed_count(summary.id) == 2
+    with closing(PipelinesAdmin.of(tmp_path)) as admin:
+        assert admin.unprocessed_count(summary.id) == 2
 
 
 async def test_drain_leaves_owned_partitions_alone(tmp_path: Path) -> None:
