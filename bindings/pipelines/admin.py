@@ -47,6 +47,10 @@ class PipelinesAdmin:
         catalogue = Catalogue(state_dir)
         return cls(state_dir, catalogue, StreamFolders(state_dir, PipelineReaders(catalogue)))
 
+    def close(self) -> None:
+        """Let go of the catalogue; the next call opens it again."""
+        self.catalogue.close()
+
     def status_of(self, pipeline_id: str) -> PipelineStatus:
         """Whether a pipeline delivers, and if not, why."""
         with closing(DeliveryStatus(self.state_dir, self.folders)) as status:
