@@ -1,12 +1,12 @@
 """The steps of an instance as REST and the CLI show them: what is recorded, with the times of its history.
 
 A step that Cloudflare's clients draw is one of
-    step, rollback   {name, type, start, end, success, output, config, attempts[{start, end, success, error}]}
+    step, rollback   {name, type, start, end, success, output, config, attempts[{start, end, success, error}], child?}
     sleep            {name, type, start, end, finished, error}
-    waitForEvent     {name, type, start, end, finished, event_type, output, error, child?}
+    waitForEvent     {name, type, start, end, finished, event_type, output, error}
     termination      {type, trigger{source}}
 Times are Unix milliseconds, values are as user code sees them; None stands for what is not there yet.
-A wait for the end of a child instance has it as `child`, "workflow/id"; the step that made it has the same name.
+A child instance is one step, with it as `child`, "workflow/id": its last attempt is over when the child is.
 Source: spec "Cloudflare API", 2; spec "Workflows", 7.
 """
 
@@ -15,12 +15,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from . import values
+from .child_instances import is_child_wait, recorded_child, recorded_outcome
 from .journal.history import REDACTED
-from .journal.records import ENDED_PREFIX, Kind, Status, StepState
+from .journal.records import Kind, Status, StepState
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
+    from .child_instances import Child
     from .journal.history import HistoryEvent
     from .journal.records import Instance, StepKey, StepRecord
 
@@ -45,8 +47,16 @@ def steps_shown(
     for event in history:
         if event.step is not None:
             told.setdefault(event.step, []).append(event)
-    children = _children(steps)
-    shown = [_shown(step, told.get(step.key, []), children.get(step.event_type), output_bytes_max) for step in steps]
+    waits = {step.event_type: step for step in steps if is_child_wait(step)}
+    shown = []
+    for step in steps:
+        if step.event_type in waits:
+            continue
+        one = _shown(step, told.get(step.key, []), output_bytes_max)
+        if (child := recorded_child(step)) is not None:
+            wait = waits.get(child.ended)
+            one |= _child_shown(child, wait, told.get(wait.key, []) if wait else [], one, output_bytes_max)
+        shown.append(one)
     if instance.status is Status.TERMINATED:
         shown.append({"type": "termination", "trigger": {"source": "user"}})
     return shown
@@ -65,23 +75,7 @@ def rollback_shown(steps: Sequence[StepRecord], history: Iterable[HistoryEvent])
     return {"outcome": outcome, "error": None if error is None else error._asdict()}
 
 
-def _children(steps: Sequence[StepRecord]) -> dict[str | None, str]:
-    """Each child that is waited for, as "workflow/id", by the type of the event that tells of its end."""
-    made = {step.key: step.result for step in steps if step.key.kind is Kind.DO and step.result is not None}
-    found: dict[str | None, str] = {}
-    for step in steps:
-        if step.event_type is None or not step.event_type.startswith(ENDED_PREFIX):
-            continue
-        result = made.get(step.key._replace(kind=Kind.DO))
-        child = None if result is None else values.decode(result)
-        if isinstance(child, dict) and "id" in child:
-            found[step.event_type] = "/".join(str(child[part]) for part in ("workflow", "id") if part in child)
-    return found
-
-
-def _shown(
-    step: StepRecord, events: Sequence[HistoryEvent], child: str | None, output_bytes_max: int | None
-) -> dict[str, Any]:
+def _shown(step: StepRecord, events: Sequence[HistoryEvent], output_bytes_max: int | None) -> dict[str, Any]:
     start = next((event.at_ms for event in events if event.type.endswith("_started")), None)
     is_over = step.state in {StepState.DONE, StepState.FAILED}
     head = {
@@ -95,14 +89,36 @@ def _shown(
         return {**head, "finished": is_over, "error": error}
     output = _output(step, events, output_bytes_max)
     if step.key.kind is Kind.WAIT:
-        shown = {**head, "finished": is_over, "event_type": step.event_type, "output": output, "error": error}
-        return shown if child is None else {**shown, "child": child}
+        return {**head, "finished": is_over, "event_type": step.event_type, "output": output, "error": error}
     return {
         **head,
         "success": step.state is StepState.DONE if is_over else None,
         "output": output,
         "config": next((event.data.get("config") for event in events if "config" in event.data), None),
         "attempts": _attempts(events),
+    }
+
+
+def _child_shown(
+    child: Child,
+    wait: StepRecord | None,
+    events: Sequence[HistoryEvent],
+    made: Mapping[str, Any],
+    output_bytes_max: int | None,
+) -> dict[str, Any]:
+    """What differs in the step that made a child, as it is shown, once the wait for its end is part of it."""
+    is_over = wait is not None and wait.state in {StepState.DONE, StepState.FAILED}
+    output, error = recorded_outcome(child, wait) if wait is not None else (None, None)
+    end = events[-1].at_ms if is_over and events else None
+    success = error is None if is_over else None
+    *earlier, last = made["attempts"]
+    last = {**last, "end": end, "success": success, "error": None if error is None else error._asdict()}
+    return {
+        "end": end,
+        "success": success,
+        "output": output if wait is None else _child_output(output, wait, output_bytes_max),
+        "attempts": [*earlier, last],
+        "child": str(child),
     }
 
 
@@ -115,8 +131,21 @@ def _output(step: StepRecord, events: Sequence[HistoryEvent], bytes_max: int | N
     if any(event.data.get("output") == REDACTED for event in events):
         return REDACTED
     if bytes_max is not None and len(step.result) > bytes_max:  # not decoded first: there may be thousands
-        return f"{step.result[:bytes_max].decode(errors='ignore')}... (cut: it has {len(step.result):,} bytes)"
+        return _cut(step.result, bytes_max)
     return values.decode(step.result)
+
+
+def _child_output(output: Any, wait: StepRecord, bytes_max: int | None) -> Any:
+    """The output of a child, which its wait keeps inside of an event."""
+    kept_bytes = len(wait.result or b"")
+    if bytes_max is None or kept_bytes <= bytes_max:
+        return output
+    content = values.encode(output, bytes_max=kept_bytes)
+    return output if len(content) <= bytes_max else _cut(content, bytes_max)
+
+
+def _cut(content: bytes, bytes_max: int) -> str:
+    return f"{content[:bytes_max].decode(errors='ignore')}... (cut: it has {len(content):,} bytes)"
 
 
 def _attempts(events: Sequence[HistoryEvent]) -> list[dict[str, Any]]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ...runtime.core.errors import BackendError
 from . import values
 from .answers import InstanceDetail, StepDetail
+from .child_instances import is_child_wait
 from .describe import rollback_shown, step_name, steps_shown
 from .errors import ErrorRecord, WorkflowError
 from .journal.records import ChunkKey, Kind, StepKey
@@ -39,7 +40,7 @@ async def instance_detail(
         params=values.decode(instance.params),
         output=None if instance.output is None else values.decode(instance.output),
         steps=steps_shown(instance, records, history, output_bytes_max=output_bytes_max) if with_steps else (),
-        step_count=len(records),
+        step_count=sum(not is_child_wait(record) for record in records),
         rollback=rollback_shown(records, history),
     )
 
@@ -90,6 +91,8 @@ def _found(steps: Sequence[Mapping[str, Any]], name: str, kind: str, attempt: in
     if kind == WAIT:
         return _wait_detail(shown)
     attempts = shown["attempts"]
+    if "child" in shown and shown["success"] is None:
+        return StepDetail("waiting")
     if attempt is None:
         return _detail(shown["success"], shown["output"], attempts[-1]["error"] if attempts else None)
     if not 1 <= attempt <= len(attempts):

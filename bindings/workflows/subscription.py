@@ -11,6 +11,7 @@ from collections.abc import AsyncGenerator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from ...runtime.core.errors import BindingError
+from .child_events import ChildEvents
 from .describe import step_name
 from .journal.history import FINAL, TYPES
 
@@ -105,6 +106,9 @@ async def events_of(
     if cursor:
         seen = await journal.history_of(number, after=cursor - 1, count_max=1)
         cursor = cursor if seen and seen.events else 0
+    children = ChildEvents(journal, address)
+    if cursor:
+        await children.recall()
     with journal.listen(number, host) as changed:
         while True:
             changed.clear()
@@ -114,8 +118,9 @@ async def events_of(
                 return
             for event in page.events:
                 cursor = event.number
-                if wanted.types is None or event.type in wanted.types:
-                    yield shown_event(address[1], event)
+                told = await children.told(event)
+                if told is not None and (wanted.types is None or told.type in wanted.types):
+                    yield shown_event(address[1], told)
                 if event.type in FINAL:
                     return
             if page.has_more:

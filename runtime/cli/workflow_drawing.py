@@ -95,10 +95,7 @@ class _Drawing:
         tree = Tree(self._text("Steps", "bold") if detail.steps else self._text("No step was called yet."))
         room = min(NAME_CHARS_MAX, max(self._console.width - BESIDE_NAME_CHARS, 0))
         width = min(max((len(_name(step)) for step in detail.steps), default=0), room)
-        waited_for = {step["name"] for step in detail.steps if "child" in step}
         for step in detail.steps:
-            if step["type"] == "step" and step["name"] in waited_for:
-                continue  # it made the child: the wait for that is the line
             self._step(tree, step, width)
         self._console.print(tree)
 
@@ -147,7 +144,10 @@ class _Drawing:
         )
         line.rstrip()
         node = tree.add(line)
-        if any(one["error"] for one in step.get("attempts", ())):
+        if "child" in step:
+            if step["success"] is False:
+                node.add(self._text(_error_text(step["attempts"][-1]["error"]), "red"))
+        elif any(one["error"] for one in step.get("attempts", ())):
             self._attempts(node, step)
         elif step.get("error"):
             node.add(self._text(_error_text(step["error"]), "red"))
@@ -200,7 +200,8 @@ def _mark(step: Mapping[str, Any]) -> _Mark:
         is_over, is_failed = step["success"] is not None, step["success"] is False
     if is_over:
         return _FAILED if is_failed else _DONE
-    return _WAITING if step["type"] in {"sleep", "waitForEvent"} or _is_to_be_tried_again(step) else _RUNNING
+    is_waiting = step["type"] in {"sleep", "waitForEvent"} or "child" in step or _is_to_be_tried_again(step)
+    return _WAITING if is_waiting else _RUNNING
 
 
 def _what(step: Mapping[str, Any], *, is_cut_off: bool) -> str:
@@ -209,13 +210,15 @@ def _what(step: Mapping[str, Any], *, is_cut_off: bool) -> str:
         case "sleep":
             return "slept" if step["finished"] else CUT_OFF if is_cut_off else "sleeping"
         case "waitForEvent":
-            is_child, is_taken = "child" in step, step["finished"] and not step["error"]
-            what = printable(step["child"] if is_child else f"event {step['event_type']}")
+            what = printable(f"event {step['event_type']}")
             if is_cut_off:
                 return f"waited for {what}, {CUT_OFF}"
-            return what if is_taken and not is_child else f"{'waited for' if is_taken else 'waits for'} {what}"
+            return what if step["finished"] and not step["error"] else f"waits for {what}"
         case "termination":
             return f"by {step['trigger']['source']}"
+    if "child" in step:
+        waits = "waits" if step["success"] is None and not is_cut_off else "waited"
+        return f"{waits} for {printable(step['child'])}" + (f", {CUT_OFF}" if is_cut_off else "")
     parts = ["rollback"] if step["type"] == "rollback" else []
     if len(step["attempts"]) > 1:
         parts.append(f"{len(step['attempts'])} attempts")

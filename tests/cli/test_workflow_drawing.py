@@ -193,12 +193,21 @@ def test_what_went_on_when_its_instance_ended_was_cut_off_then(draw: Draw) -> No
 
 
 def test_a_child_is_one_line_with_its_workflow_and_id(draw: Draw) -> None:
-    wait = {"type": "waitForEvent", "name": "kid-1", "event_type": "$ended:7", "output": None, "error": None}
-    waits = {**wait, "start": at(1), "end": None, "finished": False, "child": "resting/a"}
-    lines = draw([step("kid-1", 1, 1.01), waits])
-    assert lines[lines.index("Steps") + 1 :] == ["└── … kid-1  12:00:01.000       8 s  waits for resting/a"]
-    lines = draw([step("kid-1", 1, 1.01), {**waits, "end": at(2), "finished": True}])
-    assert lines[lines.index("Steps") + 1 :] == ["└── ✓ kid-1  12:00:01.000       1 s  waited for resting/a"]
+    def drawn(child: dict[str, Any], **options: Any) -> list[str]:
+        lines = draw([{**child, "child": "resting/a"}], **options)
+        return lines[lines.index("Steps") + 1 :]
+
+    waits = step("kid-1", 1, None, attempts=[attempt(1, None)])
+    assert drawn(waits) == ["└── … kid-1  12:00:01.000       8 s  waits for resting/a"]
+    cut_off = drawn(waits, status="terminated", ended_ms=at(3))
+    assert cut_off == ["└── ┄ kid-1  12:00:01.000       2 s  waited for resting/a, cut off"]
+    done = step("kid-1", 1, 2, attempts=[attempt(1, 2)])
+    assert drawn(done) == ["└── ✓ kid-1  12:00:01.000       1 s  waited for resting/a"]
+    failed = step("kid-1", 1, 2, success=False, attempts=[attempt(1, 2, DOWN)])
+    assert drawn(failed) == [
+        "└── ✗ kid-1  12:00:01.000       1 s  waited for resting/a",
+        "    └── RuntimeError: the bank is down",
+    ]
 
 
 def test_long_outputs_are_cut_or_left_out(draw: Draw) -> None:
