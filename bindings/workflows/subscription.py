@@ -102,10 +102,7 @@ async def events_of(
     number = await journal.number_of(*address)
     if number is None:
         raise BindingError("instance.not_found")
-    cursor = wanted.cursor
-    if cursor:
-        seen = await journal.history_of(number, after=cursor - 1, count_max=1)
-        cursor = cursor if seen and seen.events else 0
+    cursor = await _reached(wanted.cursor, number, journal)
     children = ChildEvents(journal, address)
     if cursor:
         await children.recall()
@@ -128,6 +125,12 @@ async def events_of(
             if page.is_over:  # the cursor was at the end
                 return
             await changed.wait()
+
+
+async def _reached(cursor: int, number: int, journal: Journal) -> int:
+    """The cursor; 0 where the instance has no such event."""
+    seen = await journal.history_of(number, after=cursor - 1, count_max=1) if cursor else None
+    return cursor if seen is not None and seen.events else 0
 
 
 def shown_event(instance_id: str, event: HistoryEvent) -> dict[str, Any]:
