@@ -45,7 +45,7 @@ class LateOpening:
             self._host.spawn(keep_running(source, self._host), name=type(source).__name__) for source in opened.sources
         ]
         try:
-            await asyncio.gather(*running)
+            await asyncio.wait(running)  # not gather: cancelled, it would cancel them too, and what they finish then
         finally:
             for task in running:
                 task.cancel()
