@@ -14,13 +14,12 @@ from .level_checks import check_level
 from .parse import Document, Located, read_document
 from .section import SettingsPlace
 from .variables import Variables, VariableSources, resolve_variables
-from .worker_config import LOCAL_ACCOUNT_ID, DevSettings, WorkerConfig
+from .worker_config import LOCAL_ACCOUNT_ID, CheckedSettings, DevSettings, WorkerConfig
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from .section import Problem, ProductSettings, ReadProducts
-    from .settings import CheckedSettings
 
 DEFAULT_NAME = "worker"
 """Of a Worker whose file gives none, as in `wrangler dev`."""
@@ -180,11 +179,11 @@ def _load_settings(
     products: Callable[[], Sequence[ProductSettings]],
     further: Callable[[ReadProducts], Sequence[Problem]] | None,
 ) -> tuple[CheckedSettings, Diagnostics | None]:
-    from .settings import CheckedSettings, check_settings  # noqa: PLC0415 - most projects have no settings file
-
     file = find_settings_file(place.folder)
     if file is None:
         return CheckedSettings(), None
+    from .settings import check_settings  # noqa: PLC0415 - most projects have no such file
+
     document = read_document(file)
     report = Diagnostics(f"Processing {document.name} configuration", document)
     if not document.is_object:
