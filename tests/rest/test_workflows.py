@@ -188,7 +188,9 @@ async def test_steps_of_every_kind_are_shown_as_json(orders: Api) -> None:
     assert (await orders.call("GET", f"{kinds}/step?name=secret-1"))["output"] == "[REDACTED]"
     assert (await orders.call("GET", f"{kinds}/step?name=odd-1"))["output"] == shown
     retrying = await orders.call("GET", f"{kinds}/step?name=refused-1")
-    assert retrying == {"status": "running", "output": None, "error": {"name": "ValueError", "message": "no"}}
+    assert retrying == {"status": "waiting", "output": None, "error": None}
+    first = await orders.call("GET", f"{kinds}/step?name=refused-1&attempt=1")
+    assert first == {"status": "errored", "output": None, "error": {"name": "ValueError", "message": "no"}}
     failed = await orders.call("GET", f"{kinds}/step?name=refused-1&attempt=1")
     assert (failed["status"], failed["error"]["message"]) == ("errored", "no")
 
