@@ -111,13 +111,13 @@ def test_every_change_counts_the_version_up_and_another_process_sees_it(catalogu
         catalogue.add_stream(stream("flights"))
         assert other.version() == 1
         assert other.streams() == [stream("flights")]
-    catalogue.change_stream(stream("flights", http=HttpIngest(enabled=False)))
-    assert other.version() == 2
-    found = other.stream("flights")
-    assert found is not None
-    assert not found.http.enabled
-    catalogue.delete_stream(id_of("stream", "flights"))
-    assert (other.version(), other.streams()) == (3, [])
+        catalogue.change_stream(stream("flights", http=HttpIngest(enabled=False)))
+        assert other.version() == 2
+        found = other.stream("flights")
+        assert found is not None
+        assert not found.http.enabled
+        catalogue.delete_stream(id_of("stream", "flights"))
+        assert (other.version(), other.streams()) == (3, [])
 
 
 def test_a_refused_change_changes_nothing(wired: Catalogue) -> None:
