@@ -131,7 +131,8 @@ def problems(folder: Path, before: dict[Path, str]) -> list[str]:
         "table": {n for n in sent if n % 7},
         "iced": {n for n in sent if n % 5},
     }
-    used = {one.key.sink_id for one in DeliveryStore(folder / "state").inserts()}
+    with closing(DeliveryStore(folder / "state")) as store:
+        used = {one.key.sink_id for one in store.inserts()}
     wanted = {name: numbers for name, numbers in wanted.items() if sink_id(name) in used}
     found = hashes(folder)
     wrong = [f"{path} changed" for path, digest in before.items() if found.get(path) != digest]
@@ -150,13 +151,15 @@ def sink_id(name: str) -> str:
 def accounting_problems(folder: Path) -> list[str]:
     """Accepted = delivered + filtered + dead, by what the sinks and the dead letters really hold."""
     wrong: list[str] = []
-    letters = DeadLetters(folder / "state").list(id_of("stream", "typed"), limit=100_000)
+    with closing(DeadLetters(folder / "state")) as dead_letters:
+        letters = dead_letters.list(id_of("stream", "typed"), limit=100_000)
     unfit = {(one.partition, one.offset) for one in letters if one.family == "deserialization"}
     failed = {(one.partition, one.offset) for one in letters if one.family == "execution"}
-    store = DeliveryStore(folder / "state")
-    for state in store.inserts():
+    with closing(DeliveryStore(folder / "state")) as store:
+        states = [(one, store.intent(one.key.id)) for one in store.inserts()]
+    for state, intent in states:
         name = {sink_id(n): n for n in ("lines", "rows", "table", "iced")}[state.key.sink_id]
-        if store.intent(state.key.id) is not None:
+        if intent is not None:
             wrong.append(f"{name}: an intent is left")
         tallies = [one.tally for one in state.progress.values()]
         dead = {"lines": 0, "rows": len(unfit), "table": len(unfit) + len(failed), "iced": len(unfit)}[name]
