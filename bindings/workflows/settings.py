@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from ...runtime.core.errors import EdgeError
 from ...wrangler_config.section import Problem, ProductSettings
 from .engine_settings import SECTION, EngineSettings, engine_problems
+from .manifests.descent import endless
 from .manifests.problems import ManifestError
 from .manifests.read import Surroundings, read_manifest
 
@@ -67,6 +68,7 @@ def _problems(found: Mapping[str, Any], place: SettingsPlace) -> Iterator[Proble
     for name, settings in found.get("workflows", {}).items():
         if settings is not None:
             yield from _problems_of(name, settings, place)
+    yield from _manifest_problems(found.get("workflows", {}), place)
 
 
 def _problems_of(name: str, settings: WorkflowSettings, place: SettingsPlace) -> Iterator[Problem]:
@@ -86,11 +88,23 @@ def _problems_of(name: str, settings: WorkflowSettings, place: SettingsPlace) ->
     if settings.binding in taken:
         text = f'workflows.{name}.binding: {place.wrangler_file} has a binding "{settings.binding}" already'
         yield Problem(text, at=(*here, "binding"))
-    try:
-        declared_manifest(name, settings, place.folder, Surroundings())
-    except EdgeError as error:
-        report = error.report if isinstance(error, ManifestError) else str(error)
-        yield Problem(f"workflows.{name}.manifest cannot be used:\n{report}", at=(*here, "manifest"))
+
+
+def _manifest_problems(workflows: Mapping[str, WorkflowSettings | None], place: SettingsPlace) -> Iterator[Problem]:
+    manifests: list[Manifest] = []
+    for name, settings in workflows.items():
+        if settings is None or settings.manifest is None:
+            continue
+        try:
+            manifests.append(declared_manifest(name, settings, place.folder, Surroundings()))
+        except EdgeError as error:
+            yield _unusable(name, error.report if isinstance(error, ManifestError) else str(error))
+    for name, refusal in endless(manifests).items():
+        yield _unusable(name, refusal.report)
+
+
+def _unusable(name: str, report: str) -> Problem:
+    return Problem(f"workflows.{name}.manifest cannot be used:\n{report}", at=("workflows", name, "manifest"))
 
 
 def _files(found: Mapping[str, Any], folder: Path) -> list[Path]:

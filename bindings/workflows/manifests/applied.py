@@ -16,13 +16,14 @@ from ..journal.records import Version, WorkflowRow
 from ..settings import declared_manifest
 from .children import Children
 from .dag_run import DagRun
+from .descent import endless
 from .graph import graph_json
 from .node import is_yaml_file
 from .read import Surroundings, read_manifest
 from .uses import Callables
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from ....runtime.core.env import Env
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from ..engine.steps import WorkflowStep
     from ..workflow import WorkflowTools
     from .manifest import Manifest
+    from .problems import ManifestError
 
 KEPT_COUNT_MAX = 256
 """Manifests kept in memory as they were read."""
@@ -62,6 +64,12 @@ class AppliedManifests:
         folder, surroundings = self._config.path.parent, surroundings_of(self._config)
         named = [(name, one) for name, one in settings.items() if one.manifest is not None]
         return [declared_manifest(name, one, folder, surroundings) for name, one in named]
+
+    async def endless(self, manifests: Sequence[Manifest]) -> Sequence[ManifestError]:
+        """What is wrong with those of them that make instances without end, with what this Worker has already."""
+        rows = [row for row in await self._tools.journal.workflows() if row.script_name == self._config.name]
+        applied = [self._kept_manifest(row.name, row.version, row.manifest) for row in rows if row.manifest is not None]
+        return tuple(endless(manifests, applied).values())
 
     async def replaced_by(self, manifest: Manifest) -> WorkflowRow | None:
         """The workflow of its name, when there is one.

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from edge.bindings.workflows.manifests.problems import ManifestError
 from edge.runtime.core.errors import ConfigError, EdgeError
 from edge.runtime.core.request import incoming_request
 from edge.runtime.hosts.local import LocalMachine
@@ -77,9 +78,9 @@ def write(folder: Path, name: str, text: str) -> Path:
 
 
 @asynccontextmanager
-async def opened(folder: Path) -> AsyncIterator[App]:
+async def opened(folder: Path, log: RecordingLog | None = None) -> AsyncIterator[App]:
     choice = ConfigChoice(folder / "wrangler.jsonc")
-    log = RecordingLog()
+    log = log or RecordingLog()
     host = LocalMachine(prepare_state_folder(folder / ".edge"), log)
     try:
         async with open_local_app(choice, host, load_config(choice), is_dev=True) as app:
@@ -136,6 +137,41 @@ def test_problems_of_a_manifest_are_told_with_those_of_the_config(folder: Path) 
     assert "edge.toml:2:1: workflows.greeter.manifest cannot be used:" in report
     assert "flows/greet.yaml:4:26: wait_for_event: The type of an event is a text" in report
     assert 'flows/greet.yaml:5:74: There is no step "wiat". Did you mean "wait"?' in report
+
+
+async def test_manifests_that_make_each_other_without_end_are_refused(folder: Path) -> None:
+    """Those of edge.toml at once; what was applied beside them is warned of at the start, so that it can be mended."""
+    there_and_back = (
+        "kind: Workflow/v1\nsteps: {a: {workflow: other}}",
+        "kind: Workflow/v1\nsteps: {a: {workflow: greeter}}",
+    )
+    write(folder, "flows/greet.yaml", there)
+    async with opened(folder) as app:
+        service = app.environment.admins["workflows"]
+        with pytest.raises(
+            ManifestError, match=r'other\.yaml:2:9: .* other -> greeter -> other\. .* "greeter" as it is'
+        ):
+            await service.apply_manifest("other", back, "other.yaml")
+        await service.apply_manifest("other", back.replace("greeter", "third"), "other.yaml")
+        await service.apply_manifest("third", back.replace("greeter", "nobody"), "third.yaml")
+    write(folder, "flows/greet.yaml", there.replace("other", "fourth"))
+    async with opened(folder) as app:
+        await app.environment.admins["workflows"].apply_manifest("third", back, "third.yaml")
+    write(folder, "flows/greet.yaml", there)
+    log = RecordingLog()
+    async with opened(folder, log) as app:
+        assert log.events("warning") == ["workflow_manifests_endless"]
+        service = app.environment.admins["workflows"]
+        await service.apply_manifest("third", back.replace("greeter", "nobody"), "third.yaml")
+    write(folder, "flows/other.yaml", back)
+    with (folder / "edge.toml").open("a") as settings:
+        settings.write('[workflows.other]\nmanifest = "flows/other.yaml"\n')
+    with pytest.raises(ConfigError) as caught:
+        load_config(ConfigChoice(folder / "wrangler.jsonc"))
+    report = str(caught.value)
+    assert "edge.toml:5:1: workflows.other.manifest cannot be used:" in report
+    assert "flows/greet.yaml:2:9: " in report
+    assert "other -> greeter -> other" in report
 
 
 async def test_a_function_that_is_not_there_stops_the_start(folder: Path) -> None:
