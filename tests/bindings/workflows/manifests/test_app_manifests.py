@@ -141,10 +141,7 @@ def test_problems_of_a_manifest_are_told_with_those_of_the_config(folder: Path) 
 
 async def test_manifests_that_make_each_other_without_end_are_refused(folder: Path) -> None:
     """Those of edge.toml at once; what was applied beside them is warned of at the start, so that it can be mended."""
-    there_and_back = (
-        "kind: Workflow/v1\nsteps: {a: {workflow: other}}",
-        "kind: Workflow/v1\nsteps: {a: {workflow: greeter}}",
-    )
+    there, back = (f"kind: Workflow/v1\nsteps: {{a: {{workflow: {name}}}}}" for name in ("other", "greeter"))
     write(folder, "flows/greet.yaml", there)
     async with opened(folder) as app:
         service = app.environment.admins["workflows"]
