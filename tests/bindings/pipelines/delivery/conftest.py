@@ -56,6 +56,16 @@ class Deliveries:
         return hashes(folder)
 
     @staticmethod
+    def delivered(folder: Path, name: str) -> Counter[int]:
+        """How often each number is in the files of a sink."""
+        return delivered(folder, name)
+
+    @staticmethod
+    def acknowledged(folder: Path) -> list[int]:
+        """What the senders were told is kept."""
+        return acknowledged(folder)
+
+    @staticmethod
     def problems(folder: Path, before: dict[Path, str]) -> list[str]:
         """What is wrong after everything was delivered; the truth is what the senders were told."""
         return problems(folder, before)
@@ -72,6 +82,13 @@ class Deliveries:
         self.clear()
         self._server.communicate()
 
+    async def stopped(self, folder: Path, point: str, **job: Any) -> int:
+        """Start a process in slot 0 that stops at `point` of its first roll; returns its id."""
+        pid = await self.start(folder, 1, 200, slot=0, fault=point, stop=True, **job)
+        while state_of(pid) != "T":  # noqa: ASYNC110 - there is no event across processes
+            await asyncio.sleep(0.01)
+        return pid
+
     async def ended(self) -> int:
         """Wait for the process that was started."""
         status = await self._answer()
@@ -86,6 +103,11 @@ class Deliveries:
         answer = self._server.stdout.readline()
         assert answer, "the server died"
         return int(answer)
+
+
+def state_of(pid: int) -> str:
+    """One letter, as ps has it: T is stopped."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
 
 
 def hashes(folder: Path) -> dict[Path, str]:
