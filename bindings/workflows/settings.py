@@ -43,7 +43,7 @@ class GrpcSettings:
     """None: not at all; 0: any that is free."""
 
 
-def declared_manifest(name: str, settings: WorkflowSettings, folder: Path, surroundings: Surroundings) -> Manifest:
+def declared_manifest(name: str, settings: WorkflowSettings, folder: Path, around: Surroundings) -> Manifest:
     """The manifest that a setting names.
 
     Raises:
@@ -57,7 +57,27 @@ def declared_manifest(name: str, settings: WorkflowSettings, folder: Path, surro
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or f"it is no UTF-8 ({error})"
         raise ManifestError.of_file(settings.manifest, f"The manifest cannot be read: {reason}.") from error
-    return read_manifest(text, settings.manifest, name=name, surroundings=surroundings)
+    return read_manifest(text, settings.manifest, name=name, surroundings=around)
+
+
+def surroundings(
+    main: Path | None,
+    bindings: Mapping[str, tuple[Any, ...]] | None,
+    workflows: Mapping[str, WorkflowSettings | None],
+) -> Surroundings:
+    """What a manifest of a Worker may name. Its children may be applied later, so no workflow is unknown.
+
+    Args:
+        main: the Worker's file, in whose folder functions are; one that is not there is told of elsewhere.
+        bindings: as in WorkerConfig; None: they are not known.
+        workflows: `[workflows.NAME]`, whose bindings are in `env`, too.
+    """
+    folder = main.parent if main is not None and main.is_file() else None
+    if bindings is None:
+        return Surroundings(folder)
+    names = {entry.env_name for section in bindings.values() for entry in section}
+    names |= {one.binding for one in workflows.values() if one is not None and one.binding is not None}
+    return Surroundings(folder, frozenset(names))
 
 
 def _problems(found: Mapping[str, Any], place: SettingsPlace) -> Iterator[Problem]:
@@ -92,11 +112,12 @@ def _problems_of(name: str, settings: WorkflowSettings, place: SettingsPlace) ->
 
 def _manifest_problems(workflows: Mapping[str, WorkflowSettings | None], place: SettingsPlace) -> Iterator[Problem]:
     manifests: list[Manifest] = []
+    around = surroundings(place.main, place.bindings, workflows)
     for name, settings in workflows.items():
         if settings is None or settings.manifest is None:
             continue
         try:
-            manifests.append(declared_manifest(name, settings, place.folder, Surroundings()))
+            manifests.append(declared_manifest(name, settings, place.folder, around))
         except EdgeError as error:
             yield _unusable(name, error.report if isinstance(error, ManifestError) else str(error))
     for name, refusal in endless(manifests).items():

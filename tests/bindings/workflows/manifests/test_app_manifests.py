@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from edge.bindings.workflows.manifests.problems import ManifestError
-from edge.runtime.core.errors import ConfigError, EdgeError
+from edge.runtime.core.errors import ConfigError
 from edge.runtime.core.request import incoming_request
 from edge.runtime.hosts.local import LocalMachine
 from edge.runtime.hosts.state_folder import prepare_state_folder
@@ -171,11 +171,24 @@ async def test_manifests_that_make_each_other_without_end_are_refused(folder: Pa
     assert "other -> greeter -> other" in report
 
 
-async def test_a_function_that_is_not_there_stops_the_start(folder: Path) -> None:
+def test_what_a_manifest_uses_and_is_not_there_is_told_with_the_config(folder: Path) -> None:
     write(folder, "flows/greet.yaml", MANIFEST.replace("words.py:greet", "words.py:great"))
-    with pytest.raises(EdgeError, match=r'words\.py has no function great\. Did you mean "greet"\?'):
-        async with opened(folder):
-            pass
+    write(folder, "flows/keep.yaml", MANIFEST.replace('"./words.py:greet"', '"binding:GREAT.create"'))
+    with (folder / "edge.toml").open("a") as settings:
+        settings.write('[workflows.keeper]\nmanifest = "flows/keep.yaml"\n')
+    with pytest.raises(ConfigError) as caught:
+        load_config(ConfigChoice(folder / "wrangler.jsonc"))
+    report = str(caught.value)
+    assert 'flows/greet.yaml:5:17: words.py has no function great. Did you mean "greet"?' in report
+    assert 'flows/keep.yaml:5:17: There is no binding "GREAT". Did you mean "GREET"?' in report
+
+
+def test_functions_are_not_looked_for_beside_a_main_that_is_not_there(folder: Path) -> None:
+    (folder / "src" / "entry.py").unlink()
+    (folder / "src" / "words.py").unlink()
+    with pytest.raises(ConfigError, match=r'"src/entry\.py" was not found') as caught:
+        load_config(ConfigChoice(folder / "wrangler.jsonc"))
+    assert "words.py" not in str(caught.value)
 
 
 @pytest.mark.parametrize(
