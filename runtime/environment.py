@@ -10,6 +10,7 @@ import asyncio
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ..bindings._shared.sources import keep_running
 from ..bindings.registry import has_api, opener_of, sections, spec_of
 from ..bindings.spec import Site
 from .core.env import Env
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from ..wrangler_config.worker_config import WorkerConfig
     from .core.host import Host
 
-SOURCE_RESTART_SECONDS_MAX = 30.0
 VARIABLE = "Environment Variable"
 """Kind of a row whose resource is a value."""
 
@@ -52,7 +52,7 @@ class Environment:
         """Start background work; call when the worker can be called."""
         assert not self._running, "sources are started once"
         self._running = [
-            self.host.spawn(self._keep_running(source), name=type(source).__name__) for source in self.sources
+            self.host.spawn(keep_running(source, self.host), name=type(source).__name__) for source in self.sources
         ]
 
     async def stop_sources(self) -> None:
@@ -60,19 +60,6 @@ class Environment:
         for task in running:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
-
-    async def _keep_running(self, source: Source) -> None:
-        """A source that fails is logged and started again, later each time: what it works on is durable."""
-        pause_s = 1.0
-        while True:
-            try:
-                await source.run()
-            except Exception as error:  # the border of a background source
-                self.host.log.error("source_failed", source=type(source).__name__, retry_in_s=pause_s, exc_info=error)
-            else:
-                return
-            await self.host.sleep(pause_s)
-            pause_s = min(pause_s * 2, SOURCE_RESTART_SECONDS_MAX)
 
 
 @asynccontextmanager

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Mapping, Sequence
     from pathlib import Path
 
+    from ..bindings._shared.tokens import TokenStore
     from ..bindings.spec import EventClaim
     from ..wrangler_config.section import Problem, ProductSettings, ReadProducts
     from ..wrangler_config.worker_config import WorkerConfig
@@ -107,6 +108,8 @@ class App:
         self._has_api = platform == "local"
         self._loader = Loader(is_fresh=is_dev)
         self._stage: _Stage | None = None
+        self._tokens: TokenStore | None = None
+        """Of the API. They outlive a reload: whoever still listens on a socket of the old environment is checked on."""
         self._retiring: set[asyncio.Task[None]] = set()
         self._reloading = asyncio.Lock()
         self._is_drained = False
@@ -216,6 +219,8 @@ class App:
             await self._stage.environment.stop_sources()
             await self._stage.stack.aclose()
             self._stage = None
+        if self._tokens is not None:
+            self._tokens.close()
         self._loader.close()
 
     @property
@@ -248,18 +253,19 @@ class App:
         self._stage = stage
         self.gateway.doors = stage.environment.doors
         if self._has_api:
-            self.gateway.api = door = RestDoor(lambda: self._open_api(stage))
-            stage.stack.callback(door.close)
+            self.gateway.api = RestDoor(lambda: self._open_api(stage))
         stage.environment.start_sources()
 
     def _open_api(self, stage: _Stage) -> RestApi:
-        from .rest.app import RestApi  # noqa: PLC0415 - loaded by who calls it
+        from ..bindings._shared.tokens import TokenStore  # noqa: PLC0415 - loaded by who calls it
+        from .rest.app import RestApi  # noqa: PLC0415 - as above
 
         called, self.on_api_used = self.on_api_used, lambda: None
         called()
-        return RestApi(
-            cast("LocalHost", self.host), stage.config.account_id, stage.environment.admins, has_explorer=self._is_dev
-        )
+        host = cast("LocalHost", self.host)
+        if self._tokens is None:
+            self._tokens = TokenStore(host.state_dir, now=host.now)
+        return RestApi(host, self._tokens, stage.config.account_id, stage.environment.admins, has_explorer=self._is_dev)
 
     async def _reload_config(self) -> None:
         """Make before break: the new environment opens beside the old one, so shared backends never close."""

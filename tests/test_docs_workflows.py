@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import socket
 import subprocess
 import sys
 import textwrap
@@ -45,8 +46,21 @@ def project(tmp_path: Path) -> Path:
     return tmp_path
 
 
+GRPC_PORT = "50051"
+"""On the page."""
+
+
 @pytest.fixture
-def served(project: Path) -> Iterator[str]:
+def grpc_port(project: Path) -> str:
+    """A free one, in edge.toml in place of the page's."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = str(free.getsockname()[1])
+    (project / "edge.toml").write_text(block("toml", "[grpc]").replace(GRPC_PORT, port))
+    return port
+
+
+@pytest.fixture
+def served(project: Path, grpc_port: str) -> Iterator[str]:
     """`edge dev` on the project: its URL."""
     child = subprocess.Popen(
         [EDGE, "dev", "--port", "0"], cwd=project, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
@@ -63,16 +77,18 @@ def served(project: Path) -> Iterator[str]:
     assert child.returncode == 0
 
 
-def test_its_commands_do_what_it_says(project: Path, served: str) -> None:
+def test_its_commands_do_what_it_says(project: Path, served: str, grpc_port: str) -> None:
     shell = "\n".join(blocks("sh")).replace("http://127.0.0.1:8787", served)
-    script = f"set -euo pipefail\n{shell}\npython3 - <<'END'\n{block('python', 'from cloudflare import')}END\n"
+    clients = block("python", "from cloudflare import"), block("python", "import grpc").replace(GRPC_PORT, grpc_port)
+    run = "".join(f"python3 - <<'END'\n{client}END\n" for client in clients)
+    script = f"set -euo pipefail\n{shell}\n{run}"
     done = subprocess.run(
         ["bash", "-c", script],
         cwd=project,
         env={**os.environ, "PATH": f"{BIN}:{os.environ['PATH']}"},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=180,  # only a guard: on a busy machine it takes a minute
         check=False,
     )
     assert done.returncode == 0, done.stderr + done.stdout
@@ -86,6 +102,8 @@ def test_its_commands_do_what_it_says(project: Path, served: str) -> None:
         r"^1 +probe +\./media\.py:probe$",
         r"workflow_completed +output \{\"url\":\"films/heat-360\.mp4,films/heat-720\.mp4\"\}",
         r"^(queued|running|waiting|complete)$",
+        r"^1 workflow_queued \{\"instanceId\":",
+        r"^\d+ workflow_completed \{.*\"output\":\{\"shipped\":\"pot for 800 cents\",\"by\":\"eve\"\}",
     ):
         assert re.search(line, done.stdout, re.MULTILINE), f"{line} is not in\n{done.stdout}"
     assert (project / "film.svg").read_text().startswith("<svg")
@@ -156,7 +174,7 @@ def test_its_test_passes(project: Path) -> None:
 
 
 def test_its_settings_and_schedules_have_no_problem(project: Path) -> None:
-    (settings,) = blocks("toml")
+    settings = block("toml", "[workflow_engine]")
     (project / "edge.toml").write_text(settings + '[workflows.film]\nmanifest = "film.yaml"\nbinding = "FILM"\n')
     fragment = block("jsonc", '"schedules"').strip()
     config = (project / "wrangler.jsonc").read_text()

@@ -14,13 +14,12 @@ from .level_checks import check_level
 from .parse import Document, Located, read_document
 from .section import SettingsPlace
 from .variables import Variables, VariableSources, resolve_variables
-from .worker_config import LOCAL_ACCOUNT_ID, DevSettings, WorkerConfig
+from .worker_config import LOCAL_ACCOUNT_ID, CheckedSettings, DevSettings, WorkerConfig
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from .section import Problem, ProductSettings, ReadProducts
-    from .settings import CheckedSettings
 
 DEFAULT_NAME = "worker"
 """Of a Worker whose file gives none, as in `wrangler dev`."""
@@ -65,19 +64,20 @@ def load(
         declared, required, VariableSources(file.parent, levels.environment, env_files, var_overrides or {})
     )
     bindings = {} if report.has_errors else entries_of(levels, sections)
-    place = SettingsPlace(file.parent, file.name, None if report.has_errors else bindings)
+    main = levels.effective("main").value
+    main = file.parent / main if isinstance(main, str) and main else None
+    place = SettingsPlace(file.parent, file.name, None if report.has_errors else bindings, main)
     checked, settings_report = _load_settings(place, levels.environment, variables.values, products, further)
     _require_whole(report, settings_report)
 
     unsupported = unsupported_names(levels, sections, report)
     _warn_of_variables(variables, {e.env_name for es in bindings.values() for e in es} | {*unsupported}, report)
     dev = _dev_settings(levels, report)
-    main = levels.effective("main").value
     settings_files = [settings_report.document.path, *checked.files] if settings_report else []
     return WorkerConfig(
         path=file,
         name=levels.worker_name or DEFAULT_NAME,
-        main=file.parent / main if main else None,
+        main=main,
         environment=levels.environment,
         compatibility_date=levels.effective("compatibility_date").value,
         compatibility_flags=tuple(levels.effective("compatibility_flags").value or ()),
@@ -180,11 +180,11 @@ def _load_settings(
     products: Callable[[], Sequence[ProductSettings]],
     further: Callable[[ReadProducts], Sequence[Problem]] | None,
 ) -> tuple[CheckedSettings, Diagnostics | None]:
-    from .settings import CheckedSettings, check_settings  # noqa: PLC0415 - most projects have no settings file
-
     file = find_settings_file(place.folder)
     if file is None:
         return CheckedSettings(), None
+    from .settings import check_settings  # noqa: PLC0415 - most projects have no such file
+
     document = read_document(file)
     report = Diagnostics(f"Processing {document.name} configuration", document)
     if not document.is_object:

@@ -41,6 +41,8 @@ class SettingsPlace(NamedTuple):
     wrangler_file: str
     bindings: Mapping[str, tuple[Any, ...]] | None
     """As in WorkerConfig; None when the wrangler file has errors."""
+    main: Path | None = None
+    """The Worker's file."""
 
 
 class ReadProducts(NamedTuple):

@@ -7,7 +7,7 @@ secret. pydantic is imported only where such a file exists: it costs 110 ms at s
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, make_dataclass
+from dataclasses import field, make_dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -16,7 +16,7 @@ from .parse import Located
 from .product_settings import Sections, check_further, check_product
 from .settings_values import resolved, validated
 from .shape import expected, type_hints, warn_of_unknown
-from .worker_config import AwsSettings, Limits, ServerSettings, Settings
+from .worker_config import AwsSettings, CheckedSettings, Limits, ServerSettings, Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -27,16 +27,6 @@ if TYPE_CHECKING:
 
 CORE_SECTIONS: dict[str, type[Any]] = {"server": ServerSettings, "limits": Limits, "aws": AwsSettings}
 _CLOUDFLARE_KEYS = {"limits": frozenset({"cpu_ms", "subrequests"})}
-
-
-@dataclass(frozen=True, slots=True)
-class CheckedSettings:
-    """Settings in force, and which of their values were references: "aws.region" -> "MY_REGION"."""
-
-    settings: Settings = field(default_factory=Settings)
-    references: Mapping[str, str] = field(default_factory=dict)
-    files: tuple[Path, ...] = ()
-    """Files that the settings name; of a file without errors."""
 
 
 def check_settings(

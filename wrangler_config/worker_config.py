@@ -68,6 +68,15 @@ class Settings(NamedTuple):
         return object.__repr__(self)
 
 
+class CheckedSettings(NamedTuple):
+    """Settings in force, and which of their values were references: "aws.region" -> "MY_REGION"."""
+
+    settings: Settings = Settings()
+    references: Mapping[str, str] = {}
+    files: tuple[Path, ...] = ()
+    """Files that the settings name; of a file without errors."""
+
+
 class DevSettings(NamedTuple):
     """`dev` of the wrangler file."""
 

@@ -47,6 +47,10 @@ class PipelinesAdmin:
         catalogue = Catalogue(state_dir)
         return cls(state_dir, catalogue, StreamFolders(state_dir, PipelineReaders(catalogue)))
 
+    def close(self) -> None:
+        """Let go of the catalogue; the next call opens it again."""
+        self.catalogue.close()
+
     def status_of(self, pipeline_id: str) -> PipelineStatus:
         """Whether a pipeline delivers, and if not, why."""
         with closing(DeliveryStatus(self.state_dir, self.folders)) as status:
@@ -88,8 +92,8 @@ class PipelinesAdmin:
         """Make a pipeline.
 
         Raises:
-            SqlError: the SQL is none a pipeline may have, or does not fit the columns of its streams.
-            UnknownTableError: it names a stream or sink that does not exist.
+            SqlError: the SQL is none a pipeline may have, names a stream or sink that does not exist, or does not fit
+                the columns of its streams.
             UnsupportedError: the SQL engine is not installed.
             InvalidNameError, ObjectExistsError, TooManyObjectsError: it was not made.
         """
@@ -121,10 +125,10 @@ class PipelinesAdmin:
 
     def plan_sql(self, sql: str) -> tuple[PlannedInsert, ...]:
         """What each INSERT of a pipeline that is not made yet would write. Raises as `create_pipeline` does."""
-        self.catalogue.find_tables(table_names(sql))
         from .sql_plans import plan_pipeline  # noqa: PLC0415 - the engine is loaded by who has SQL
 
-        return plan_pipeline(sql, self.catalogue.stream, self.catalogue.sink)
+        streams, sinks = self.catalogue.streams(), self.catalogue.sinks()
+        return plan_pipeline(sql, {one.name: one for one in streams}, {one.name: one for one in sinks})
 
     def unprocessed_count(self, stream_id: str) -> int:
         """Records in the log that a reader has not delivered yet; of a stream nobody reads, all that the log holds.

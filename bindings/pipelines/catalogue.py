@@ -3,6 +3,7 @@
 What edge.toml declares is written here at start, what the commands and the REST API make is written at once, and the
 runner and the doors read it. Every change counts `version` up, so a process sees another's change by asking for one
 number. A pipeline is kept with the ids of the tables its SQL names: what is referenced cannot be deleted unnoticed.
+Of a deleted pipeline the place in the log is remembered, for one that is made again under its name.
 
 Two processes that make the same name at once take turns at the file's lock: one makes it, the other is refused.
 Source: Cloudflare docs, Pipelines "Limits", "Manage streams"; API reference, "Pipelines".
@@ -11,7 +12,7 @@ Source: Cloudflare docs, Pipelines "Limits", "Manage streams"; API reference, "P
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
 import msgspec
@@ -20,7 +21,7 @@ from ...runtime.core.errors import BindingError
 from .._shared.sqlite import Database
 from .._shared.sqlite_facts import Facts
 from .catalogue_snapshot import Snapshot, Tables, read_snapshot
-from .ids import id_of
+from .departed import DEPARTED, in_its_place, remember_place
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -49,7 +50,7 @@ CREATE TABLE tables (
 ) WITHOUT ROWID
 """
 _CHANGES = "CREATE TABLE changes (count INTEGER NOT NULL)"
-_MIGRATIONS = (_OBJECTS, _TABLES, _CHANGES, "INSERT INTO changes VALUES (0)")
+_MIGRATIONS = (_OBJECTS, _TABLES, _CHANGES, "INSERT INTO changes VALUES (0)", DEPARTED)
 
 
 def is_name(text: str) -> bool:
@@ -201,15 +202,15 @@ class Catalogue:
     def add_pipeline(self, pipeline: PipelineObject, tables: TableNames) -> Tables:
         """Keep a new pipeline with the tables its SQL names, which it returns.
 
+        One that is made again goes on where it was, unless that place is another's by now.
+
         Raises:
             UnknownTableError: one of them does not exist.
             InvalidNameError, ObjectExistsError, TooManyObjectsError: it was not made.
         """
-        if any(one.lineage == pipeline.id for one in self.pipelines()):  # the place in the log is another's by now
-            pipeline = replace(pipeline, lineage=id_of("lineage", f"{pipeline.id}/{pipeline.created_at}"))
         with self._facts.write() as connection:
             found = _found_tables(connection.execute("SELECT kind, name, id FROM objects"), tables)
-            _add(connection, "pipeline", pipeline)
+            _add(connection, "pipeline", in_its_place(connection, pipeline))
             _keep_tables(connection, pipeline.id, found)
         return found
 
@@ -310,6 +311,8 @@ def _change(connection: Connection, kind: Kind, one: StreamObject | SinkObject |
 
 
 def _delete(connection: Connection, kind: Kind, object_id: str) -> None:
+    if kind == "pipeline":
+        remember_place(connection, object_id)
     gone = connection.execute("DELETE FROM objects WHERE kind = ? AND id = ?", (kind, object_id))
     if not gone.rowcount:
         raise NoSuchObjectError(kind, object_id, _names(connection, kind))

@@ -233,8 +233,11 @@ def _rules(ingest: IngestDeclaration, streams: Sequence[StreamObject]) -> Iterat
             yield PipelineObject(id_of("pipeline", f"rules of {stream.id}"), f"rules_{stream.name}", sql, 0.0, 0.0)
 
 
+def sql_of(declared: PipelineDeclaration, folder: Path) -> str:
+    """Raises OSError or ValueError for a file that cannot be read."""
+    return declared.sql if declared.sql is not None else (folder / str(declared.sql_file)).read_text("utf-8")
+
+
 def _pipeline(declared: PipelineDeclaration, folder: Path) -> PipelineObject:
-    sql = declared.sql if declared.sql is not None else (folder / str(declared.sql_file)).read_text("utf-8")
-    return PipelineObject(
-        declared.id or id_of("pipeline", declared.name), declared.name, sql, 0.0, 0.0, on_error=declared.on_error
-    )
+    pipeline_id, sql = declared.id or id_of("pipeline", declared.name), sql_of(declared, folder)
+    return PipelineObject(pipeline_id, declared.name, sql, 0.0, 0.0, on_error=declared.on_error)

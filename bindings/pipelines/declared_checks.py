@@ -220,13 +220,14 @@ def _sql_file_problems(
 def _sql_problems(
     sql: str, name: str, at: tuple[str | int, ...], streams: set[str] | None, sinks: set[str]
 ) -> Iterator[Problem]:
-    from .sql.statements import SqlError, parse_pipeline  # noqa: PLC0415 - for pipelines alone
+    from .sql.statements import SqlError, parse_statements  # noqa: PLC0415 - for pipelines alone
 
     try:
-        inserts = parse_pipeline(sql)
+        inserts, errors = parse_statements(sql)
     except SqlError as error:
-        yield Problem(f"{name}, line {error.line}, column {error.column}: {error.message}", at=at)
-        return
+        inserts, errors = (), [error]
+    for wrong in errors:
+        yield Problem(f"{name}, line {wrong.line}, column {wrong.column}: {wrong.message}", at=at)
     for one in inserts:
         for kind, table, offset, known in (
             ("sink", one.sink, one.sink_at, sinks),

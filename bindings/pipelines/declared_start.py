@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from contextlib import closing
-from dataclasses import replace
+from contextlib import closing, suppress
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
 from ...runtime.core.errors import UnsupportedError
 from ...wrangler_config.section import Problem
 from .catalogue import Catalogue
-from .declared import objects_of
+from .declared import objects_of, sql_of
 from .extras import needing
 from .processing.declared import FilterStep, IngestDeclaration, RulesStep, SampleStep
 from .processing.routing import quoted
 from .reconcile import refused_changes
 from .sql.sql_error import SqlError
-from .sql.statements import parse_pipeline
-from .sql_plans import plan_pipeline
+from .sql.statements import parse_pipeline, parse_statements
+from .sql_plans import plan_inserts
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -26,12 +26,13 @@ if TYPE_CHECKING:
     from .declared import Declared, PipelineDeclaration
     from .objects import StreamObject
     from .processing.declared import Step
+    from .sql.statements import Insert
 
 
 def start_problems(read: ReadProducts, state_dir: Path) -> list[Problem]:
     """All of them, of the declarations that are right by themselves. Loads the SQL engine; changes nothing.
 
-    A broken stream, pipeline or step is left out, with what can only be judged by it; a broken sink says nothing about
+    A broken stream, INSERT or step is left out, with what can only be judged by it; a broken sink says nothing about
     the columns that SQL reads.
     """
     ingest = read.products.get("ingest") or IngestDeclaration()
@@ -46,7 +47,7 @@ def start_problems(read: ReadProducts, state_dir: Path) -> list[Problem]:
     declared = objects_of(products, (read.place.bindings or {}).get("pipelines", ()), read.place.folder)
     with closing(Catalogue(state_dir)) as catalogue:
         problems = [_numbered(one, pipelines) for one in refused_changes(catalogue, declared)]
-    return [*problems, *_engine_problems(pipelines, steps, declared)]
+    return [*problems, *_engine_problems(read, steps, declared)]
 
 
 def _right(read: ReadProducts, at: tuple[str, ...], entries: Iterable[tuple[Any, Any]]) -> dict[Any, Any]:
@@ -61,26 +62,36 @@ def _numbered(problem: Problem, pipelines: Mapping[int, PipelineDeclaration]) ->
     return problem._replace(at=(section, *numbers)) if numbers else problem
 
 
-def _engine_problems(
-    pipelines: Mapping[int, PipelineDeclaration], steps: Mapping[int, Step], declared: Declared
-) -> Iterator[Problem]:
+def _engine_problems(read: ReadProducts, steps: Mapping[int, Step], declared: Declared) -> Iterator[Problem]:
     try:
-        yield from _sql_problems(pipelines, declared)
+        yield from _sql_problems(read, declared)
         yield from _step_problems(steps, declared)
     except UnsupportedError as error:  # not installed
         yield Problem(str(error), at=("pipelines",))
 
 
-def _sql_problems(pipelines: Mapping[int, PipelineDeclaration], declared: Declared) -> Iterator[Problem]:
+def _sql_problems(read: ReadProducts, declared: Declared) -> Iterator[Problem]:
     """Of the SQL in `[[pipelines]]`; what rules become is checked as the rules are written."""
     streams = {one.name: one for one in declared.streams}
     sinks = {one.name: one for one in declared.sinks}
-    for (number, one), pipeline in zip(pipelines.items(), declared.pipelines, strict=False):  # then come the rules'
-        try:
-            plan_pipeline(pipeline.sql, streams.get, sinks.get)
-        except SqlError as error:
+    for number, one in enumerate(read.products.get("pipelines", ())):
+        inserts = [*_inserts_of(one, read)] if one is not None and _is_right_but_for_sql(one, number, read) else []
+        for error in plan_inserts(inserts, streams, sinks)[1] if inserts else ():
             text = f'SQL of "{one.name}", line {error.line}, column {error.column}: {error.message}'
             yield Problem(text, at=("pipelines", number, "sql_file" if one.sql is None else "sql"))
+
+
+def _is_right_but_for_sql(declared: PipelineDeclaration, number: int, read: ReadProducts) -> bool:
+    names = {field.name for field in fields(declared)} - {"sql", "sql_file"}
+    return all(read.is_right(("pipelines", number, name)) for name in names)
+
+
+def _inserts_of(declared: PipelineDeclaration, read: ReadProducts) -> Iterator[Insert]:
+    """Those that are right in themselves; what is wrong with the others was told."""
+    if (declared.sql is None) != (declared.sql_file is None):
+        with suppress(SqlError, OSError, ValueError):
+            inserts, _ = parse_statements(sql_of(declared, read.place.folder))
+            yield from (one for one in inserts if one.sink in read.products.get("sinks", {}))
 
 
 def _step_problems(steps: Mapping[int, Step], declared: Declared) -> Iterator[Problem]:

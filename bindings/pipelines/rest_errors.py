@@ -59,7 +59,14 @@ def coded(handler: Handler) -> Handler:
         except UnsupportedError as error:  # the SQL engine is not installed
             raise ApiError(501, INVALID, str(error)) from error
         except tuple(kind for kind, _, _ in _ERRORS) as error:
-            status, code = next((status, code) for kind, status, code in _ERRORS if isinstance(error, kind))
-            raise ApiError(status, code, error.message if isinstance(error, BindingError) else str(error)) from error
+            status, code = _coded(error)
+            others = error.others if isinstance(error, sql_error.SqlError) else ()
+            chain = [(_coded(one)[1], str(one)) for one in others]
+            message = error.message if isinstance(error, BindingError) else str(error)
+            raise ApiError(status, code, message, chain) from error
 
     return call_it
+
+
+def _coded(error: Exception) -> tuple[int, int]:
+    return next((status, code) for kind, status, code in _ERRORS if isinstance(error, kind))

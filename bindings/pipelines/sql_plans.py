@@ -5,13 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ...runtime.core.errors import UnsupportedError
 from .extras import needing
 from .sink_types import find_sink_type
 from .sinks.sink import SinkMisconfiguredError
-from .sql.statements import parse_pipeline
+from .sql.sql_error import SqlError, joined, unknown_table
+from .sql.statements import parse_statements
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Iterable, Mapping
 
     from .objects import SinkObject, StreamObject
     from .sql.statements import Insert
@@ -27,27 +29,55 @@ class PlannedInsert:
 
 
 def plan_pipeline(
-    sql: str, find_stream: Callable[[str], StreamObject | None], find_sink: Callable[[str], SinkObject | None]
+    sql: str, streams: Mapping[str, StreamObject], sinks: Mapping[str, SinkObject]
 ) -> tuple[PlannedInsert, ...]:
-    """Plan every INSERT of a pipeline whose stream is known; the others are left out.
+    """Plan every INSERT of a pipeline over the tables there are, by name.
 
     Raises:
-        SqlError: the SQL is none a pipeline may have, or does not fit the stream's columns, or the sink cannot hold
-            what it gives.
+        SqlError: the SQL is none a pipeline may have, names a table that is not there, does not fit a stream's columns,
+            or gives what a sink cannot hold. The first in the text is raised, and knows the others.
         UnsupportedError: the SQL engine is not installed.
     """
-    found = [(insert, find_stream(insert.stream)) for insert in parse_pipeline(sql)]
+    inserts, errors = parse_statements(sql)
+    for insert in inserts:
+        errors += unknown_table(sql, insert.sink, insert.sink_at, sinks, "sink")
+        errors += unknown_table(sql, insert.stream, insert.stream_at, streams, "stream")
+    try:
+        planned, unfit = plan_inserts(inserts, streams, sinks)
+    except UnsupportedError:
+        if errors:
+            raise joined(errors) from None
+        raise
+    if errors or unfit:
+        raise joined([*errors, *unfit])
+    return planned
+
+
+def plan_inserts(
+    inserts: Iterable[Insert], streams: Mapping[str, StreamObject], sinks: Mapping[str, SinkObject]
+) -> tuple[tuple[PlannedInsert, ...], list[SqlError]]:
+    """Plan the INSERTs whose streams are known: those that would run, and what is wrong with the others.
+
+    Raises:
+        UnsupportedError: the SQL engine is not installed.
+    """
     with needing("Pipelines need"):
         from .schemas.columns import ColumnBuilder  # noqa: PLC0415 - pyarrow and the engine are loaded by who plans
         from .sql.engine import compile_insert  # noqa: PLC0415 - as above
-    planned = []
-    for insert, stream in found:
-        if stream is not None:
-            columns = ColumnBuilder(stream.schema, timestamp_format=stream.timestamp_format).arrow_schema
+    planned: list[PlannedInsert] = []
+    errors: list[SqlError] = []
+    for insert in inserts:
+        if (stream := streams.get(insert.stream)) is None:
+            continue
+        columns = ColumnBuilder(stream.schema, timestamp_format=stream.timestamp_format).arrow_schema
+        try:
             output: Any = compile_insert(insert, columns, started_at=0.0).output_schema
-            _require_columns(insert, output, find_sink(insert.sink))
+            _require_columns(insert, output, sinks.get(insert.sink))
+        except SqlError as error:
+            errors.append(error)
+        else:
             planned.append(PlannedInsert(insert, tuple((field.name, str(field.type)) for field in output)))
-    return tuple(planned)
+    return tuple(planned), errors
 
 
 def _require_columns(insert: Insert, output: Any, sink: SinkObject | None) -> None:

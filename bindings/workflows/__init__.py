@@ -10,10 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ...wrangler_config.section import Problem
-from .._shared.cron import CronError, parse_cron
 from ..spec import BindingSpec
-from .durations import parse_retention_ms
-from .errors import WorkflowFatalError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,6 +46,9 @@ class WorkflowEntry:
         return self.binding
 
     def problems(self, name: str, got: str) -> Iterator[Problem]:
+        from .durations import parse_retention_ms  # noqa: PLC0415 - every start would pay for it, with workflows or not
+        from .errors import WorkflowFatalError  # noqa: PLC0415 - as above
+
         if len(self.name) > NAME_CHARS_MAX or not _NAME.fullmatch(self.name):
             shape = f"of at most {NAME_CHARS_MAX} letters, digits, - and _"
             text = f'"{name}" bindings should have a "name" {shape} but got {got}.'
@@ -72,6 +72,8 @@ class WorkflowEntry:
         yield from self._schedule_problems(name)
 
     def _schedule_problems(self, name: str) -> Iterator[Problem]:
+        from .._shared.cron import CronError, parse_cron  # noqa: PLC0415 - as above
+
         schedules = [self.schedules] if isinstance(self.schedules, str) else self.schedules or ()
         if not isinstance(schedules, (list, tuple)) or not all(isinstance(text, str) for text in schedules):
             text = f'"{name}.schedules" should be a cron expression or a list of them but got {self.schedules!r}.'

@@ -107,9 +107,9 @@ class InstanceDetail:
 
 @dataclass(frozen=True, slots=True)
 class StepDetail:
-    """How a step is, or one attempt of it: `status` is running, waiting, complete or errored."""
+    """How a step is, or one attempt of it; `describe` says which statuses."""
 
-    status: str
+    status: Status
     output: Any = None
     error: ErrorRecord | None = None
     event_type: str | None = None

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 from ...runtime.core.errors import BackendError
 from . import values
 from .answers import InstanceDetail, StepDetail
+from .child_instances import is_child_wait
 from .describe import rollback_shown, step_name, steps_shown
 from .errors import ErrorRecord, WorkflowError
-from .journal.records import ChunkKey, Kind, StepKey
+from .journal.records import ChunkKey, Kind, Status, StepKey
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
@@ -39,7 +40,7 @@ async def instance_detail(
         params=values.decode(instance.params),
         output=None if instance.output is None else values.decode(instance.output),
         steps=steps_shown(instance, records, history, output_bytes_max=output_bytes_max) if with_steps else (),
-        step_count=len(records),
+        step_count=sum(not is_child_wait(record) for record in records),
         rollback=rollback_shown(records, history),
     )
 
@@ -87,31 +88,22 @@ def _found(steps: Sequence[Mapping[str, Any]], name: str, kind: str, attempt: in
         raise WorkflowError(
             "step.not_found", f'There is no {kind} "{name:.300}": names carry a counter, as "charge-1".'
         )
-    if kind == WAIT:
-        return _wait_detail(shown)
+    if attempt is None or kind == WAIT:
+        failed = shown["attempts"][-1:] if kind == STEP else [shown]
+        return _detail(
+            shown["status"], shown["output"], failed[0]["error"] if failed else None, shown.get("event_type")
+        )
     attempts = shown["attempts"]
-    if attempt is None:
-        return _detail(shown["success"], shown["output"], attempts[-1]["error"] if attempts else None)
     if not 1 <= attempt <= len(attempts):
         raise WorkflowError(
             "step.not_found", f'Step "{name:.300}" has {len(attempts)} attempts, none of number {attempt}.'
         )
     asked = attempts[attempt - 1]
-    return _detail(asked["success"], shown["output"] if asked["success"] else None, asked["error"])
+    status = Status.COMPLETE if asked["success"] else Status.ERRORED if asked["error"] else shown["status"]
+    return _detail(status, shown["output"], asked["error"])
 
 
-def _detail(success: bool | None, output: Any, error: Mapping[str, str] | None) -> StepDetail:
-    """A step that is to be tried again is running, with the error of its last attempt."""
-    if success:
-        return StepDetail("complete", output)
-    record = None if error is None else ErrorRecord(error["name"], error["message"])
-    return StepDetail("running" if success is None else "errored", error=record)
-
-
-def _wait_detail(shown: Mapping[str, Any]) -> StepDetail:
-    event_type = shown["event_type"]
-    if not shown["finished"]:
-        return StepDetail("waiting", event_type=event_type)
-    if (error := shown["error"]) is not None:
-        return StepDetail("errored", error=ErrorRecord(error["name"], error["message"]), event_type=event_type)
-    return StepDetail("complete", shown["output"], event_type=event_type)
+def _detail(status: Status, output: Any, error: Mapping[str, str] | None, event_type: str | None = None) -> StepDetail:
+    """An error is told of what failed for good, not of what is tried again."""
+    record = ErrorRecord(**error) if error is not None and status is Status.ERRORED else None
+    return StepDetail(status, output if status is Status.COMPLETE else None, record, event_type)

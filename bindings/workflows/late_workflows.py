@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any
 
+from .._shared.late import LateOpening
 from .engine.doorbell import Doorbells
 from .local import DOORBELLS_NAME, FOLDER_NAME, JOURNAL_FILE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from contextlib import AbstractAsyncContextManager
     from pathlib import Path
 
     from ...runtime.core.host import Host
@@ -24,8 +25,7 @@ class LateWorkflows:
 
     def __init__(self, site: Site) -> None:
         self._site = site
-        self._stack = AsyncExitStack()
-        self._opening: asyncio.Task[Opened] | None = None
+        self._late = LateOpening(site.host, lambda: _opening(site), name="late_workflows")
         self._is_wanted = asyncio.Event()
 
     @property
@@ -42,25 +42,16 @@ class LateWorkflows:
         with doorbells.listen(name, self._look):
             self._look()
             await self._is_wanted.wait()
-        opened = await self._open()
-        running = [host.spawn(source.run(), name=type(source).__name__) for source in opened.sources]
-        try:
-            await asyncio.gather(*running)
-        finally:
-            for task in running:
-                task.cancel()
-            await asyncio.gather(*running, return_exceptions=True)
+        await self._late.run_sources()
 
     async def workflows(self, search: str | None = None) -> Sequence[WorkflowDetail]:
         """As the service's; asking for what there is opens nothing while there is nothing."""
-        if self._opening is None and not self._has_journal():
+        if not (self._late.has_begun or self._has_journal()):
             return ()
         return await (await self._service()).workflows(search)
 
     async def aclose(self) -> None:
-        if self._opening is not None:
-            await asyncio.gather(self._opening, return_exceptions=True)
-        await self._stack.aclose()
+        await self._late.aclose()
 
     def __getattr__(self, name: str) -> Callable[..., Any]:
         async def call(*arguments: Any, **named: Any) -> Any:
@@ -77,16 +68,12 @@ class LateWorkflows:
         return path.exists()
 
     async def _service(self) -> WorkflowService:
-        service: WorkflowService = (await self._open()).admin
+        service: WorkflowService = (await self._late.opened()).admin
         self._is_wanted.set()
         return service
 
-    async def _open(self) -> Opened:
-        if self._opening is None or (self._opening.done() and self._opening.exception()):
-            self._opening = self._site.host.spawn(self._opened(), name="late_workflows")
-        return await asyncio.shield(self._opening)
 
-    async def _opened(self) -> Opened:
-        from .open_workflows import open_workflows  # noqa: PLC0415 - what this class is there to delay
+def _opening(site: Site) -> AbstractAsyncContextManager[Opened]:
+    from .open_workflows import open_workflows  # noqa: PLC0415 - what this class is there to delay
 
-        return await self._stack.enter_async_context(open_workflows((), self._site))
+    return open_workflows((), site)

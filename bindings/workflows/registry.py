@@ -86,7 +86,10 @@ class Registry:
             ManifestError: a manifest that edge.toml names cannot be used.
             WorkflowError: a manifest has the name of a class that was put at run time.
         """
-        for manifest in self._manifests.declared():
+        declared = self._manifests.declared()
+        for refusal in await self._manifests.endless(declared):  # what was applied can only be mended while this runs
+            self._host.log.warning("workflow_manifests_endless", problem=refusal.report)
+        for manifest in declared:
             await self._put_manifest(manifest)
         rows = {row.name: row for row in await self._journal.workflows()}
         for entry in entries:
@@ -156,6 +159,7 @@ class Registry:
                 manifests.append(manifest)
             except WorkflowError as error:
                 refused.append(error)
+        refused += await self._manifests.endless(manifests)
         if len(refused) > 1:
             raise WorkflowError(refused[0].key, "\n".join(one.reason for one in refused))
         if refused:

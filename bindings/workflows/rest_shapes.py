@@ -139,8 +139,11 @@ def _version_head(version: Version, workflow: WorkflowDetail) -> dict[str, Any]:
 
 
 def _step_shape(step: Mapping[str, Any]) -> dict[str, Any]:
-    """A step as `describe.steps_shown` has it, with its times and its output as text."""
-    shown = {name: _MEMBERS.get(name, json_value)(value) for name, value in step.items()}
+    """A step as `describe.steps_shown` has it, with its times and its output as text.
+
+    Its status is told where it is asked for alone: here Cloudflare has none.
+    """
+    shown = {name: _MEMBERS.get(name, json_value)(value) for name, value in step.items() if name != "status"}
     if "attempts" in shown:
         shown["attempts"] = [
             {**one, "start": time_text(one["start"]), "end": time_text(one["end"])} for one in shown["attempts"]

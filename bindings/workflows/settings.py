@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from ...runtime.core.errors import EdgeError
 from ...wrangler_config.section import Problem, ProductSettings
 from .engine_settings import SECTION, EngineSettings, engine_problems
+from .manifests.descent import endless
 from .manifests.problems import ManifestError
 from .manifests.read import Surroundings, read_manifest
 
@@ -42,7 +43,7 @@ class GrpcSettings:
     """None: not at all; 0: any that is free."""
 
 
-def declared_manifest(name: str, settings: WorkflowSettings, folder: Path, surroundings: Surroundings) -> Manifest:
+def declared_manifest(name: str, settings: WorkflowSettings, folder: Path, around: Surroundings) -> Manifest:
     """The manifest that a setting names.
 
     Raises:
@@ -56,7 +57,27 @@ def declared_manifest(name: str, settings: WorkflowSettings, folder: Path, surro
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or f"it is no UTF-8 ({error})"
         raise ManifestError.of_file(settings.manifest, f"The manifest cannot be read: {reason}.") from error
-    return read_manifest(text, settings.manifest, name=name, surroundings=surroundings)
+    return read_manifest(text, settings.manifest, name=name, surroundings=around)
+
+
+def surroundings(
+    main: Path | None,
+    bindings: Mapping[str, tuple[Any, ...]] | None,
+    workflows: Mapping[str, WorkflowSettings | None],
+) -> Surroundings:
+    """What a manifest of a Worker may name. Its children may be applied later, so no workflow is unknown.
+
+    Args:
+        main: the Worker's file, in whose folder functions are; one that is not there is told of elsewhere.
+        bindings: as in WorkerConfig; None: they are not known.
+        workflows: `[workflows.NAME]`, whose bindings are in `env`, too.
+    """
+    folder = main.parent if main is not None and main.is_file() else None
+    if bindings is None:
+        return Surroundings(folder)
+    names = {entry.env_name for section in bindings.values() for entry in section}
+    names |= {one.binding for one in workflows.values() if one is not None and one.binding is not None}
+    return Surroundings(folder, frozenset(names))
 
 
 def _problems(found: Mapping[str, Any], place: SettingsPlace) -> Iterator[Problem]:
@@ -67,6 +88,7 @@ def _problems(found: Mapping[str, Any], place: SettingsPlace) -> Iterator[Proble
     for name, settings in found.get("workflows", {}).items():
         if settings is not None:
             yield from _problems_of(name, settings, place)
+    yield from _manifest_problems(found.get("workflows", {}), place)
 
 
 def _problems_of(name: str, settings: WorkflowSettings, place: SettingsPlace) -> Iterator[Problem]:
@@ -86,11 +108,24 @@ def _problems_of(name: str, settings: WorkflowSettings, place: SettingsPlace) ->
     if settings.binding in taken:
         text = f'workflows.{name}.binding: {place.wrangler_file} has a binding "{settings.binding}" already'
         yield Problem(text, at=(*here, "binding"))
-    try:
-        declared_manifest(name, settings, place.folder, Surroundings())
-    except EdgeError as error:
-        report = error.report if isinstance(error, ManifestError) else str(error)
-        yield Problem(f"workflows.{name}.manifest cannot be used:\n{report}", at=(*here, "manifest"))
+
+
+def _manifest_problems(workflows: Mapping[str, WorkflowSettings | None], place: SettingsPlace) -> Iterator[Problem]:
+    manifests: list[Manifest] = []
+    around = surroundings(place.main, place.bindings, workflows)
+    for name, settings in workflows.items():
+        if settings is None or settings.manifest is None:
+            continue
+        try:
+            manifests.append(declared_manifest(name, settings, place.folder, around))
+        except EdgeError as error:
+            yield _unusable(name, error.report if isinstance(error, ManifestError) else str(error))
+    for name, refusal in endless(manifests).items():
+        yield _unusable(name, refusal.report)
+
+
+def _unusable(name: str, report: str) -> Problem:
+    return Problem(f"workflows.{name}.manifest cannot be used:\n{report}", at=("workflows", name, "manifest"))
 
 
 def _files(found: Mapping[str, Any], folder: Path) -> list[Path]:

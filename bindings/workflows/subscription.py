@@ -11,6 +11,7 @@ from collections.abc import AsyncGenerator, Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from ...runtime.core.errors import BindingError
+from .child_events import ChildEvents
 from .describe import step_name
 from .journal.history import FINAL, TYPES
 
@@ -101,10 +102,10 @@ async def events_of(
     number = await journal.number_of(*address)
     if number is None:
         raise BindingError("instance.not_found")
-    cursor = wanted.cursor
+    cursor = await _reached(wanted.cursor, number, journal)
+    children = ChildEvents(journal, address)
     if cursor:
-        seen = await journal.history_of(number, after=cursor - 1, count_max=1)
-        cursor = cursor if seen and seen.events else 0
+        await children.recall()
     with journal.listen(number, host) as changed:
         while True:
             changed.clear()
@@ -114,8 +115,9 @@ async def events_of(
                 return
             for event in page.events:
                 cursor = event.number
-                if wanted.types is None or event.type in wanted.types:
-                    yield shown_event(address[1], event)
+                told = await children.told(event)
+                if told is not None and (wanted.types is None or told.type in wanted.types):
+                    yield shown_event(address[1], told)
                 if event.type in FINAL:
                     return
             if page.has_more:
@@ -123,6 +125,12 @@ async def events_of(
             if page.is_over:  # the cursor was at the end
                 return
             await changed.wait()
+
+
+async def _reached(cursor: int, number: int, journal: Journal) -> int:
+    """The cursor; 0 where the instance has no such event."""
+    seen = await journal.history_of(number, after=cursor - 1, count_max=1) if cursor else None
+    return cursor if seen is not None and seen.events else 0
 
 
 def shown_event(instance_id: str, event: HistoryEvent) -> dict[str, Any]:

@@ -152,11 +152,15 @@ def _sql_of(sql: str | None, sql_file: Path | None) -> tuple[str, str]:
 
 
 def _refused(error: SqlError, sql: str, name: str) -> EdgeError:
-    """The error with the line it is about, marked below."""
+    """All that is wrong, each with the line it is about, marked below."""
+    return EdgeError("\n".join(_marked(one, sql, name) for one in error.all))
+
+
+def _marked(error: SqlError, sql: str, name: str) -> str:
     line = sql.split("\n")[error.line - 1].expandtabs(1)
     start = max(0, error.column - 60)
     mark = " " * (error.column - 1 - start) + "~"
-    return EdgeError(f"{name}:{error.line}:{error.column}: {error.message}\n  {line[start : start + 120]}\n  {mark}")
+    return f"{name}:{error.line}:{error.column}: {error.message}\n  {line[start : start + 120]}\n  {mark}"
 
 
 def _one_line(sql: str) -> str:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import click
+
 from ...bindings.pipelines.admin import PipelinesAdmin
 from ...bindings.pipelines.catalogue import NoSuchObjectError
 from ...wrangler_config.worker_config import DevSettings
@@ -22,11 +24,17 @@ if TYPE_CHECKING:
 
 
 def open_admin(path: Path | None, environment: str | None, persist_to: Path | None) -> PipelinesAdmin:
-    """The state folder that is meant, made when it is not there; with --persist-to no config is needed."""
+    """The state folder that is meant, made when it is not there; with --persist-to no config is needed.
+
+    It is closed when the command ends.
+    """
     if persist_to is not None:
-        return PipelinesAdmin.of(prepare_state_folder(persist_to.absolute()))
-    config = load_config(choice_of(path, environment))
-    return PipelinesAdmin.of(prepare_state_folder(state_folder_of(config, None)))
+        folder = persist_to.absolute()
+    else:
+        folder = state_folder_of(load_config(choice_of(path, environment)), None)
+    admin = PipelinesAdmin.of(prepare_state_folder(folder))
+    click.get_current_context().call_on_close(admin.close)
+    return admin
 
 
 def origin_of(path: Path | None, environment: str | None, persist_to: Path | None) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import sys
 import threading
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -59,9 +59,8 @@ def _open(
     state_dir = state_folder_of(config, persist_to) / "state"
     with needing("edge query needs", "pipelines,query"):
         from ...bindings.pipelines.query import open_query  # noqa: PLC0415 - DuckDB is an extra, and takes time to load
-    catalogue = Catalogue(state_dir)
-    sinks = catalogue.sinks()
-    catalogue.close()
+    with closing(Catalogue(state_dir)) as catalogue:
+        sinks = catalogue.sinks()
     with open_query(sql, sinks, state_dir, config.path.parent, progress.count_files) as query:
         yield query
 

@@ -37,6 +37,7 @@ from .streams_objects import create, delete, get
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from ...bindings.pipelines.objects import StreamObject
     from ...bindings.pipelines.stream_log.fsck import PartitionReport
     from ...bindings.pipelines.stream_log.stream_folders import StreamFolder, TailedRecord
 
@@ -72,7 +73,8 @@ for each in (create, get, delete):
 def list_streams(*, is_json: bool, **where: Any) -> None:
     """List every stream: name, id, records, size, newest record."""
     folders = _folders(**where)
-    streams = _with_empty(folders.list(), Catalogue(folders.path.parent), folders)
+    with closing(Catalogue(folders.path.parent)) as catalogue:
+        streams = _with_empty(folders.list(), catalogue, folders)
     if is_json:
         click.echo(json.dumps([_as_json(stream) for stream in streams], indent=2))
         return
@@ -101,7 +103,7 @@ def list_streams(*, is_json: bool, **where: Any) -> None:
 def tail(stream: str, from_offset: int | None, *, is_json: bool, no_follow: bool, **where: Any) -> None:
     """Show the records of STREAM (id or name) that the log still holds, then new ones as they come."""
     folders = _folders(**where)
-    known = Catalogue(folders.path.parent).stream(stream)
+    known = _known(folders, stream)
     folder = folders.folder(known.id) if known else folders.require(stream)
     if no_follow and not folder.path.exists():
         click.echo(f"Nobody has sent to {stream} yet.", err=True)
@@ -132,7 +134,7 @@ def fsck(stream: str | None, *, is_repair: bool, **where: Any) -> int:
     """
     folders = _folders(**where)
     if stream is not None:
-        known = Catalogue(folders.path.parent).stream(stream)
+        known = _known(folders, stream)
         return int(not _is_sound(folders.require(known.id if known else stream), folders, is_repair=is_repair))
     found = folders.all()
     if not found:
@@ -246,6 +248,11 @@ def _folders(path: Path | None, environment: str | None, persist_to: Path | None
     if persist_to is not None:
         return StreamFolders(persist_to.absolute() / "state")
     return StreamFolders(state_folder_of(load_config(choice_of(path, environment)), None) / "state")
+
+
+def _known(folders: StreamFolders, id_or_name: str) -> StreamObject | None:
+    with closing(Catalogue(folders.path.parent)) as catalogue:
+        return catalogue.stream(id_or_name)
 
 
 def _with_empty(streams: list[StreamSummary], catalogue: Catalogue, folders: StreamFolders) -> list[StreamSummary]:

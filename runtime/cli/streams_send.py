@@ -103,7 +103,8 @@ def list_dead(stream: str, limit: int, *, is_json: bool, **where: Any) -> None:
     """List the dead letters of STREAM (id or name), the oldest first."""
     admin = open_admin(**where)
     found = require("stream", stream, admin.catalogue.stream, admin.catalogue.streams)
-    letters = DeadLetters(admin.state_dir).list(found.id, limit=limit)
+    with closing(DeadLetters(admin.state_dir)) as dead_letters:
+        letters, count = dead_letters.list(found.id, limit=limit), dead_letters.count(found.id)
     if is_json:
         say_json([_letter_as_json(letter) for letter in letters])
         return
@@ -112,7 +113,6 @@ def list_dead(stream: str, limit: int, *, is_json: bool, **where: Any) -> None:
         text = f"{letter.family}/{letter.kind}{where_text}: {letter.message}"
         click.echo(printable(f"{letter.partition}:{letter.offset} {time_text(letter.died_at)} {text}"))
         click.echo(printable(f"    {letter.record.decode('utf-8', 'backslashreplace')}"))
-    count = DeadLetters(admin.state_dir).count(found.id)
     if not letters or count > len(letters):
         click.echo(f"{found.name} has {count:,} dead letters.", err=True)
 
@@ -129,7 +129,8 @@ def replay(stream: str, **where: Any) -> None:
             async def append(records: Sequence[bytes]) -> None:
                 await target.send([json.loads(record) for record in records])
 
-            return await DeadLetters(found.state_dir).replay(found.stream.id, append)
+            with closing(DeadLetters(found.state_dir)) as dead_letters:
+                return await dead_letters.replay(found.stream.id, append)
 
     count = asyncio.run(run())
     click.echo(f"Sent {count:,} dead record{'s' * (count != 1)} to {stream} again.", err=True)

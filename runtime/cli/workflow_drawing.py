@@ -59,9 +59,17 @@ _DONE = _Mark("✓", "+", "green")
 _FAILED = _Mark("✗", "x", "red")
 _RUNNING = _Mark("▸", ">", "cyan")
 _WAITING = _Mark("…", ".", "cyan")
+_PAUSED = _Mark("‖", "=", "yellow")
 _CUT_OFF = _Mark("┄", "-", "yellow")
-"""Was going on when its instance ended."""
-CUT_OFF = "cut off"
+_MARKS = {
+    "complete": _DONE,
+    "errored": _FAILED,
+    "running": _RUNNING,
+    "waiting": _WAITING,
+    "paused": _PAUSED,
+    "terminated": _CUT_OFF,
+}
+"""Of a step's status. What was going on when its instance ended was cut off."""
 
 
 def draw_instance(detail: InstanceDetail, now_ms: int, *, has_output: bool, output_chars_max: int) -> None:
@@ -83,22 +91,17 @@ class _Drawing:
         self._output_chars_max = output_chars_max
         self._has_output = has_output
         self._text = Text
-        self._is_over = False
 
     def draw(self, detail: InstanceDetail) -> None:
         from rich.tree import Tree  # noqa: PLC0415 - only who draws needs it
 
         self._head(detail)
-        self._is_over = detail.instance.status.is_final
         if detail.instance.ended_ms is not None:
             self._now_ms = detail.instance.ended_ms
         tree = Tree(self._text("Steps", "bold") if detail.steps else self._text("No step was called yet."))
         room = min(NAME_CHARS_MAX, max(self._console.width - BESIDE_NAME_CHARS, 0))
         width = min(max((len(_name(step)) for step in detail.steps), default=0), room)
-        waited_for = {step["name"] for step in detail.steps if "child" in step}
         for step in detail.steps:
-            if step["type"] == "step" and step["name"] in waited_for:
-                continue  # it made the child: the wait for that is the line
             self._step(tree, step, width)
         self._console.print(tree)
 
@@ -133,21 +136,22 @@ class _Drawing:
                 self._console.print(self._text.assemble((f"{name:<9} ", "dim"), (printable(value), style)))
 
     def _step(self, tree: Tree, step: Mapping[str, Any], width: int) -> None:
-        mark = _mark(step)
-        if self._is_over and mark in {_RUNNING, _WAITING}:
-            mark = _CUT_OFF
+        mark = _FAILED if step["type"] == "termination" else _MARKS[step["status"]]
         start_ms, end_ms = step.get("start"), step.get("end")
-        is_going_on = mark in {_RUNNING, _WAITING, _CUT_OFF}
+        is_going_on = mark not in {_DONE, _FAILED}
         line = self._text.assemble(
             (mark.sign if self._console.encoding.startswith("utf") else mark.plain, mark.style),
             f" {_name(step):<{width}}",
             (f"  {'' if start_ms is None else time_of_day(start_ms):<12}", "dim"),
             f"  {self._took(start_ms, end_ms):>8}",
-            (f"  {_what(step, is_cut_off=mark is _CUT_OFF)}", mark.style if is_going_on else ""),
+            (f"  {_what(step)}", mark.style if is_going_on else ""),
         )
         line.rstrip()
         node = tree.add(line)
-        if any(one["error"] for one in step.get("attempts", ())):
+        if "child" in step:
+            if step["status"] == "errored":
+                node.add(self._text(_error_text(step["attempts"][-1]["error"]), "red"))
+        elif any(one["error"] for one in step.get("attempts", ())):
             self._attempts(node, step)
         elif step.get("error"):
             node.add(self._text(_error_text(step["error"]), "red"))
@@ -161,12 +165,10 @@ class _Drawing:
             node.add(self._text(f"{plural(hidden_count, 'earlier attempt')}", "dim"))
         for number, attempt in enumerate(attempts[hidden_count:], start=hidden_count + 1):
             start_ms, end_ms, error = attempt["start"], attempt["end"], attempt["error"]
-            going_on = CUT_OFF if self._is_over else "running"
-            told = _error_text(error) if error else "done" if attempt["success"] else going_on
+            told = _error_text(error) if error else "done" if attempt["success"] else _NOW[step["status"]]
             took = f"  {self._took(start_ms, end_ms):>8}  "
             line = self._text.assemble((f"attempt {number}", "dim"), took, (told, "red" if error else ""))
-            is_last = number == len(attempts) and not self._is_over
-            if is_last and _is_to_be_tried_again(step) and end_ms is not None:
+            if number == len(attempts) and step["status"] == "waiting" and end_ms is not None:
                 line.append(self._next_attempt(retries, end_ms, number), "yellow")
             node.add(line)
         delay, timeout = _span_text(retries["delay"]), _span_text(step["config"].get("timeout"))
@@ -190,42 +192,28 @@ class _Drawing:
         return text if len(text) <= self._output_chars_max else text[: self._output_chars_max] + TRUNCATED
 
 
-def _mark(step: Mapping[str, Any]) -> _Mark:
-    """How a step stands. A failed attempt after which another one comes is no failure."""
-    if step["type"] in {"sleep", "waitForEvent"}:
-        is_over, is_failed = step["finished"], bool(step["error"])
-    elif step["type"] == "termination":
-        is_over, is_failed = True, True
-    else:
-        is_over, is_failed = step["success"] is not None, step["success"] is False
-    if is_over:
-        return _FAILED if is_failed else _DONE
-    return _WAITING if step["type"] in {"sleep", "waitForEvent"} or _is_to_be_tried_again(step) else _RUNNING
-
-
-def _what(step: Mapping[str, Any], *, is_cut_off: bool) -> str:
+def _what(step: Mapping[str, Any]) -> str:
     """What kind of step it is, where that is not plain, and what it does now."""
-    match step["type"]:
-        case "sleep":
-            return "slept" if step["finished"] else CUT_OFF if is_cut_off else "sleeping"
-        case "waitForEvent":
-            is_child, is_taken = "child" in step, step["finished"] and not step["error"]
-            what = printable(step["child"] if is_child else f"event {step['event_type']}")
-            if is_cut_off:
-                return f"waited for {what}, {CUT_OFF}"
-            return what if is_taken and not is_child else f"{'waited for' if is_taken else 'waits for'} {what}"
-        case "termination":
-            return f"by {step['trigger']['source']}"
+    if step["type"] == "termination":
+        return f"by {step['trigger']['source']}"
+    status, now = step["status"], _NOW.get(step["status"], "")
+    if step["type"] == "sleep":
+        return {"complete": "slept", "waiting": "sleeping"}.get(status, now)
+    if step["type"] == "waitForEvent" or "child" in step:
+        is_child = "child" in step
+        what = printable(step["child"] if is_child else f"event {step['event_type']}")
+        if status == "complete" and not is_child:
+            return what
+        waits = "waits" if status in {"waiting", "paused"} else "waited"
+        return f"{waits} for {what}" + (f", {now}" if status in {"paused", "terminated"} else "")
     parts = ["rollback"] if step["type"] == "rollback" else []
     if len(step["attempts"]) > 1:
         parts.append(f"{len(step['attempts'])} attempts")
-    if step["success"] is None:
-        parts.append(CUT_OFF if is_cut_off else "is tried again" if _is_to_be_tried_again(step) else "running")
-    return ", ".join(parts)
+    return ", ".join([*parts, now] if now else parts)
 
 
-def _is_to_be_tried_again(step: Mapping[str, Any]) -> bool:
-    return step["success"] is None and bool(step["attempts"]) and step["attempts"][-1]["error"] is not None
+_NOW = {"running": "running", "waiting": "is tried again", "paused": "paused", "terminated": "cut off"}
+"""What is said of a step that is not over."""
 
 
 def _name(step: Mapping[str, Any]) -> str:

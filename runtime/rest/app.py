@@ -13,7 +13,6 @@ from urllib.parse import parse_qsl
 import msgspec
 
 from ...bindings._shared.rest import NOT_VALID_HERE, ApiError, Call
-from ...bindings._shared.tokens import TokenStore
 from ...bindings.registry import answerer_of, described_paths, has_api, local_routes_of, routes_of
 from ..core.context import request_id
 from ..core.errors import BackendError, RefusedError
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ...bindings._shared.rest import Route
-    from ...bindings._shared.tokens import Token
+    from ...bindings._shared.tokens import Token, TokenStore
     from ..core.host import LocalHost
     from ..core.request import Request
     from .graphql_route import Answerer
@@ -50,12 +49,18 @@ class RestApi:
     """Every route, of this account and of each open section that has an API."""
 
     def __init__(
-        self, host: LocalHost, account_id: str, admins: Mapping[str, Any], *, has_explorer: bool = False
+        self,
+        host: LocalHost,
+        tokens: TokenStore,
+        account_id: str,
+        admins: Mapping[str, Any],
+        *,
+        has_explorer: bool = False,
     ) -> None:
-        """`has_explorer`: answer what wrangler's `--local` asks, too, for a dev server."""
+        """`has_explorer`: answer what wrangler's `--local` asks, too, for a dev server. `tokens` is the caller's."""
         self._host = host
         self._account_id = account_id
-        self._tokens = TokenStore(host.state_dir, now=host.now)
+        self._tokens = tokens
         routes = list(account_routes(account_id))
         answerers: list[Answerer] = []
         local_routes: list[Route] = []
@@ -84,10 +89,6 @@ class RestApi:
             reference = request_id.get() or self._host.new_id()
             self._host.log.error("api_call_failed", reference=reference, exc_info=error)
             return _own_failure(error, reference)
-
-    def close(self) -> None:
-        """Let go of the tokens' file."""
-        self._tokens.close()
 
     async def _answer(self, request: Request) -> Response:
         origin, path, query = _split(request.url)

@@ -23,9 +23,3 @@ class RestDoor:
         if self._api is None:
             self._api = self._open_api()
         return await self._api.fetch(request)
-
-    def close(self) -> None:
-        """Let go of what the API holds; a later call opens it again."""
-        api, self._api = self._api, None
-        if api is not None:
-            api.close()

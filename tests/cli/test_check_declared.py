@@ -87,6 +87,19 @@ def test_sql_that_does_not_fit_its_streams_columns_is_told(check: Callable[..., 
     assert 'edge.toml:9:1: SQL of "far", line 1, column 24: There is no column crrier. Did you mean carrier?' in said
 
 
+def test_every_problem_of_several_inserts_is_told_with_its_place(check: Callable[..., tuple[Any, str]]) -> None:
+    inserts = (
+        "INSERT INTO far SELECT carrier FROM flights LIMIT 5; INSERT INTO fra SELECT carrier FROM flights; "
+        "INSERT INTO far SELECT crrier FROM flights; INSERT INTO far SELECT 1 FROM flights GROUP BY 1"
+    )
+    code, said = check(DECLARED.replace("INSERT INTO far SELECT carrier FROM flights", inserts))
+    assert code == 1
+    lines = [line.strip() for line in said.splitlines() if "SQL of" in line]
+    assert [line.split(": ")[1].split(", ", 1)[1] for line in lines] == [
+        "line 1, column 45", "line 1, column 181", "line 1, column 66", "line 1, column 122"
+    ]  # fmt: skip
+
+
 def test_an_ingest_step_that_cannot_work_is_told(check: Callable[..., tuple[Any, str]]) -> None:
     code, said = check(DECLARED + '[[ingest.steps]]\ntype = "mask"\npattern = "("')
     assert code == 1

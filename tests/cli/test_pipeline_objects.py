@@ -131,6 +131,13 @@ def test_refused_sql_is_shown_with_its_place(wired: Path, refused: Callable[...,
     )
 
 
+def test_every_insert_that_is_refused_is_shown(wired: Path, refused: Callable[..., str]) -> None:
+    (wired / "new.sql").write_text("INSERT INTO fra SELECT 1 FROM flights;\nINSERT INTO far SELECT crrier FROM flights")
+    said = refused("pipelines", "validate", "--sql-file", "new.sql")
+    assert 'new.sql:1:13: There is no sink "fra". There is: far.\n  INSERT INTO fra' in said
+    assert "new.sql:2:24: There is no column crrier. Did you mean carrier?\n  INSERT INTO far" in said
+
+
 def test_records_of_a_file_are_in_the_stream(wired: Path, ok: Callable[..., str]) -> None:
     (wired / "lines.ndjson").write_text('{"carrier": "a", "distance": 1}\n\n{"carrier": "b"}\n')
     (wired / "array.json").write_text(' [{"carrier": "c"}, {"carrier": "d"}]')
@@ -216,7 +223,7 @@ BAD = [
     (["pipelines", "create", "a"], "Give the SQL with --sql, or a file of it with --sql-file"),
     (["pipelines", "create", "a", "--sql", "SELECT 1"], "SQL:1:1: "),
     (["pipelines", "create", "one", "--sql", SQL], 'There is a pipeline "one" already.'),
-    (["pipelines", "create", "a", "--sql", "INSERT INTO x SELECT * FROM flights"], 'writes to "x", which is no sink.'),
+    (["pipelines", "create", "a", "--sql", "INSERT INTO x SELECT * FROM flights"], 'There is no sink "x".'),
     (["pipelines", "get", "nope"], 'There is no pipeline "nope". Pipelines there are: one.'),
     (["pipelines", "validate"], "Give the SQL with --sql"),
 ]

@@ -31,6 +31,7 @@ def step(name: str, start: float, end: float | None, **more: Any) -> dict[str, A
     return {
         "type": "step",
         "name": name,
+        "status": "running" if end is None else "complete",
         "start": at(start),
         "end": None if end is None else at(end),
         "success": None if end is None else True,
@@ -114,17 +115,17 @@ def test_a_step_that_was_tried_again_shows_each_attempt_and_how_it_retries(draw:
 
 def test_a_step_that_waits_to_be_tried_again_tells_when(draw: Draw) -> None:
     failed = [attempt(1, 1.03, DOWN), attempt(2.03, 2.1, DOWN)]
-    lines = draw([step("charge-1", 1, None, attempts=failed)], now=2.5)
+    lines = draw([step("charge-1", 1, None, attempts=failed, status="waiting")], now=2.5)
     assert "└── … charge-1  12:00:01.000     1.5 s  2 attempts, is tried again" in lines
     last = "RuntimeError: the bank is down; again at 12:00:04.100, in 1.6 s"
     assert f"    ├── attempt 2     70 ms  {last}" in lines
     dynamic = {"retries": {**RETRIES["retries"], "delay": "[dynamic]"}}  # type: ignore[dict-item]
-    lines = draw([step("charge-1", 1, None, attempts=failed, config=dynamic)], now=2.5)
+    lines = draw([step("charge-1", 1, None, attempts=failed, status="waiting", config=dynamic)], now=2.5)
     assert "    ├── attempt 2     70 ms  RuntimeError: the bank is down" in lines
 
 
 def test_of_many_attempts_the_last_are_shown(draw: Draw) -> None:
-    lines = draw([step("charge-1", 1, 3, success=False, attempts=[attempt(1, 2, DOWN)] * 1012)])
+    lines = draw([step("charge-1", 1, 3, success=False, status="errored", attempts=[attempt(1, 2, DOWN)] * 1012)])
     shown = lines[lines.index("Steps") + 2 :]
     assert shown[0] == "    ├── 1,002 earlier attempts"
     assert shown[1].startswith("    ├── attempt 1003  ")
@@ -135,12 +136,13 @@ def test_sleeps_waits_and_what_failed_for_good(draw: Draw) -> None:
     timed_out = {"name": "WorkflowTimeoutError", "message": "Execution timed out after 1000ms"}
     lines = draw(
         [
-            {"type": "sleep", "name": "nap-1", "start": at(0), "end": at(1), "finished": True, "error": None},
+            {"type": "sleep", "name": "nap-1", "start": at(0), "end": at(1), "finished": True,
+             "status": "complete", "error": None},
             {"type": "waitForEvent", "name": "wait-1", "start": at(1), "end": at(2), "finished": True,
-             "event_type": "yes", "output": {"payload": 1}, "error": None},
+             "status": "complete", "event_type": "yes", "output": {"payload": 1}, "error": None},
             {"type": "waitForEvent", "name": "wait-2", "start": at(2), "end": at(3), "finished": True,
-             "event_type": "yes", "output": None, "error": timed_out},
-            step("charge-1", 3, 4, success=False, attempts=[attempt(3, 4, DOWN)]),
+             "status": "errored", "event_type": "yes", "output": None, "error": timed_out},
+            step("charge-1", 3, 4, success=False, status="errored", attempts=[attempt(3, 4, DOWN)]),
             {**step("price-1", 4, 5), "type": "rollback"},
             {"type": "termination", "trigger": {"source": "api"}},
         ],
@@ -153,7 +155,7 @@ def test_sleeps_waits_and_what_failed_for_good(draw: Draw) -> None:
     assert [line[4:].rstrip() for line in lines[lines.index("Steps") + 1 :] if line[:1] in "├└"] == [
         "✓ nap-1        12:00:00.000       1 s  slept",
         "✓ wait-1       12:00:01.000       1 s  event yes",
-        "✗ wait-2       12:00:02.000       1 s  waits for event yes",
+        "✗ wait-2       12:00:02.000       1 s  waited for event yes",
         "✗ charge-1     12:00:03.000       1 s",
         "✓ price-1      12:00:04.000       1 s  rollback",
         "✗ termination                          by api",
@@ -161,13 +163,13 @@ def test_sleeps_waits_and_what_failed_for_good(draw: Draw) -> None:
     assert "│   └── WorkflowTimeoutError: Execution timed out after 1000ms" in lines
 
 
+WAITING = {"status": "waiting", "start": at(5), "end": None, "finished": False}
 GOING_ON: list[dict[str, Any]] = [
-    {"type": "sleep", "name": "nap-1", "start": at(5), "end": None, "finished": False, "error": None},
-    {"type": "waitForEvent", "name": "wait-1", "start": at(5), "end": None, "finished": False, "event_type": "no",
-     "output": None, "error": None},
+    {"type": "sleep", "name": "nap-1", "error": None, **WAITING},
+    {"type": "waitForEvent", "name": "wait-1", "event_type": "no", "output": None, "error": None, **WAITING},
     step("work-1", 5, None, attempts=[attempt(5, None)]),
-    step("again-1", 5, None, attempts=[attempt(5, 5.5, DOWN)]),
-]  # fmt: skip
+    step("again-1", 5, None, status="waiting", attempts=[attempt(5, 5.5, DOWN)]),
+]
 
 
 def test_what_goes_on_shows_for_how_long_by_now(draw: Draw) -> None:
@@ -182,7 +184,8 @@ def test_what_goes_on_shows_for_how_long_by_now(draw: Draw) -> None:
 
 
 def test_what_went_on_when_its_instance_ended_was_cut_off_then(draw: Draw) -> None:
-    lines = draw(GOING_ON, now=60, status="errored", started_ms=at(5), ended_ms=at(6))
+    ended = [{**one, "status": "terminated", "end": at(6)} for one in GOING_ON]
+    lines = draw(ended, now=60, status="errored", started_ms=at(5), ended_ms=at(6))
     assert [line[4:] for line in lines[lines.index("Steps") + 1 :] if line[:1] in "├└"] == [
         "┄ nap-1    12:00:05.000       1 s  cut off",
         "┄ wait-1   12:00:05.000       1 s  waited for event no, cut off",
@@ -192,13 +195,33 @@ def test_what_went_on_when_its_instance_ended_was_cut_off_then(draw: Draw) -> No
     assert "again at" not in "".join(lines)
 
 
+def test_what_stands_still_says_so(draw: Draw) -> None:
+    lines = draw([{**one, "status": "paused"} for one in GOING_ON], now=6, status="paused")
+    assert [line[4:] for line in lines[lines.index("Steps") + 1 :] if line[:1] in "├└"] == [
+        "‖ nap-1    12:00:05.000       1 s  paused",
+        "‖ wait-1   12:00:05.000       1 s  waits for event no, paused",
+        "‖ work-1   12:00:05.000       1 s  paused",
+        "‖ again-1  12:00:05.000       1 s  paused",
+    ]
+    assert "again at" not in "".join(lines)
+
+
 def test_a_child_is_one_line_with_its_workflow_and_id(draw: Draw) -> None:
-    wait = {"type": "waitForEvent", "name": "kid-1", "event_type": "$ended:7", "output": None, "error": None}
-    waits = {**wait, "start": at(1), "end": None, "finished": False, "child": "resting/a"}
-    lines = draw([step("kid-1", 1, 1.01), waits])
-    assert lines[lines.index("Steps") + 1 :] == ["└── … kid-1  12:00:01.000       8 s  waits for resting/a"]
-    lines = draw([step("kid-1", 1, 1.01), {**waits, "end": at(2), "finished": True}])
-    assert lines[lines.index("Steps") + 1 :] == ["└── ✓ kid-1  12:00:01.000       1 s  waited for resting/a"]
+    def drawn(child: dict[str, Any], **options: Any) -> list[str]:
+        lines = draw([{**child, "child": "resting/a"}], **options)
+        return lines[lines.index("Steps") + 1 :]
+
+    waits = step("kid-1", 1, None, status="waiting", attempts=[attempt(1, None)])
+    assert drawn(waits) == ["└── … kid-1  12:00:01.000       8 s  waits for resting/a"]
+    cut_off = drawn({**waits, "status": "terminated", "end": at(3)}, status="terminated", ended_ms=at(3))
+    assert cut_off == ["└── ┄ kid-1  12:00:01.000       2 s  waited for resting/a, cut off"]
+    done = step("kid-1", 1, 2, attempts=[attempt(1, 2)])
+    assert drawn(done) == ["└── ✓ kid-1  12:00:01.000       1 s  waited for resting/a"]
+    failed = step("kid-1", 1, 2, success=False, status="errored", attempts=[attempt(1, 2, DOWN)])
+    assert drawn(failed) == [
+        "└── ✗ kid-1  12:00:01.000       1 s  waited for resting/a",
+        "    └── RuntimeError: the bank is down",
+    ]
 
 
 def test_long_outputs_are_cut_or_left_out(draw: Draw) -> None:
@@ -225,7 +248,9 @@ def test_a_narrow_terminal_is_kept_to(draw: Draw, monkeypatch: pytest.MonkeyPatc
 def test_what_user_code_named_cannot_drive_the_terminal(draw: Draw) -> None:
     evil = "\x1b[31m[bold]x\n"
     error = {"name": evil, "message": evil}
-    text = "\n".join(draw([step(evil, 1, 2, output=evil, success=False, attempts=[attempt(1, 2, error)])]))
+    text = "\n".join(
+        draw([step(evil, 1, 2, output=evil, success=False, status="errored", attempts=[attempt(1, 2, error)])])
+    )
     assert "\x1b" not in text
     assert text.count("\\x1b[31m[bold]x\\n") >= 3
 

@@ -225,6 +225,18 @@ async def test_errors_have_cloudflares_codes(
     assert [await api.call("GET", f"{V1}/{kind}") for kind in ("streams", "sinks", "pipelines")] == before
 
 
+@pytest.mark.parametrize("path", ["pipelines", "validate_sql"])
+async def test_every_problem_of_sql_is_in_the_chain_of_the_first(api: Api, path: str) -> None:
+    await flights_to_far(api)
+    sql = "INSERT INTO far SELECT no FROM flights; INSERT INTO fra SELECT 1 FROM flights; DROP TABLE flights"
+    reply = await api.ask("POST", f"{V1}/{path}", body={"name": "p", "sql": sql})
+    (first,) = reply.json()["errors"]
+    told = [first, *first["error_chain"]]
+    assert [(one["code"], one["message"].rpartition("column ")[2]) for one in told] == [
+        (1001, "24)"), (1014, "53)"), (1001, "80)")
+    ]  # fmt: skip
+
+
 @pytest.mark.parametrize("kind", ["streams", "sinks"])
 async def test_what_a_pipeline_uses_is_1030_until_forced(api: Api, kind: str) -> None:
     stream, sink = await flights_to_far(api)

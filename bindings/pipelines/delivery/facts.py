@@ -98,6 +98,10 @@ MIGRATIONS = (
         PRIMARY KEY (insert_id, partition)
     ) WITHOUT ROWID
     """,
+    "ALTER TABLE inserts ADD COLUMN account TEXT NOT NULL DEFAULT ''",
+    "ALTER TABLE inserts ADD COLUMN sink_made_at REAL NOT NULL DEFAULT 0",
+    "ALTER TABLE retired ADD COLUMN account TEXT NOT NULL DEFAULT ''",
+    "UPDATE retired SET account = insert_id",
 )
 """The table of progress refuses a row in which the records do not add up (decision 18)."""
 

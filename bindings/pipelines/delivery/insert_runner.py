@@ -82,8 +82,12 @@ class InsertRunner:
         fence: int,
         disk: Disk,
         in_thread: Callable[..., Any],
+        is_ending: bool = False,
     ) -> None:
-        """`open_parts` is called in a thread, again after it failed; `name` is for logs."""
+        """`open_parts` is called in a thread, again after it failed; `name` is for logs.
+
+        One that `is_ending` publishes the roll that is half out, and nothing else.
+        """
         self._key = key
         self._name = name
         self._open_parts = open_parts
@@ -93,6 +97,7 @@ class InsertRunner:
         self._fence = fence
         self._disk = disk
         self._in_thread = in_thread
+        self._is_ending = is_ending
         self._stop = asyncio.Event()
         self._first_at = 0.0
         self._last_at = 0.0
@@ -110,7 +115,7 @@ class InsertRunner:
         self._stop.set()
 
     async def run(self) -> None:
-        """Deliver until stopped.
+        """Deliver until stopped, or until what is ending has ended.
 
         Raises:
             FencedError: another process runs the pipelines now.
@@ -120,6 +125,8 @@ class InsertRunner:
                 try:
                     await self._open()
                     await self._recover()
+                    if self._is_ending:
+                        return
                     await self._deliver()
                 except FencedError:
                     raise

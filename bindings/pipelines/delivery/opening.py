@@ -87,6 +87,8 @@ class Opener:
     def _transform(self, plan: InsertPlan, staging: RollStaging) -> Callable[[Chunk], Transformed]:
         stream, pipeline, insert = plan.stream, plan.pipeline, plan.insert
         assert stream is not None, "a plan without a problem has its stream"
+        if plan.is_ending:
+            return _refuse
         processor = self._processor_of(stream)
         if pipeline is None and processor is None:
             return Check(SchemaCheck(stream), stream.id, self._now)
@@ -132,3 +134,7 @@ class Opener:
         is_short = asked.interval_seconds is None and default_s <= SHORT_INTERVAL_S
         first_s = FIRST_INTERVAL_S if is_short else interval_s
         return RollPolicy(interval_s, asked.file_size_bytes or FILE_BYTES, first_s), asked.inactivity_seconds
+
+
+def _refuse(chunk: Chunk) -> Transformed:
+    raise AssertionError(f"what is ending reads nothing, but for offset {chunk.since}")

@@ -29,12 +29,16 @@ class InsertPlan:
     sink: SinkObject | None = None
     problem: EdgeError | None = None
     """Why it cannot run: its SQL makes no sense any more."""
+    is_ending: bool = False
+    """It is no more, but for a roll that is half out (succession.py)."""
 
     @property
     def name(self) -> str:
         """For logs."""
         if self.pipeline is not None:
             return self.pipeline.name
+        if self.sink is not None:
+            return f"last roll to {self.sink.name}"
         return f"check of {self.stream.name}" if self.stream else "check"
 
 
@@ -74,12 +78,13 @@ def _key(pipeline: PipelineObject, position: int, stream: StreamObject, sink: Si
     """What stays the same while SQL is edited, INSERTs change places, and a pipeline is deleted and made again.
 
     So the offsets of a stream in a sink have one account, and nothing goes there twice. A stream or a sink that was
-    made anew is another one: its time says so. A replay opens another account: what goes twice is meant to.
+    made anew is another one: its time says so. A replay has an id of its own: what goes twice is meant to.
     """
     ends = f"{stream.id}@{stream.created_at}/{sink.id}@{sink.created_at}"
+    place = f"{pipeline.lineage or pipeline.id}/{ends}/{ordinal}"
     replay = f"/{pipeline.replay.asked_at}" if pipeline.replay else ""
-    insert_id = id_of("insert", f"{pipeline.lineage or pipeline.id}/{ends}/{ordinal}{replay}")
-    return InsertKey(insert_id, pipeline.id, position, stream.id, sink.id)
+    insert_id, account = id_of("insert", f"{place}{replay}"), id_of("insert", place)
+    return InsertKey(insert_id, pipeline.id, position, stream.id, sink.id, account, sink.created_at)
 
 
 def _broken_key(pipeline: PipelineObject, position: int) -> InsertKey:

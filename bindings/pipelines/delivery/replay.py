@@ -40,8 +40,10 @@ def replayed_count(state_dir: Path, folders: StreamFolders, pipeline_id: str, re
             if state.key.pipeline_id != pipeline_id or not state.key.stream_id:
                 continue
             folder = folders.folder(state.key.stream_id)
+            intent = store.intent(state.key.id)  # what is half out is finished first
             for partition, one in state.progress.items():
-                count += max(0, one.committed - place_of(replay, folder, partition))
+                delivered = intent.roll.until.get(partition, 0) if intent else 0
+                count += max(0, max(delivered, one.committed) - place_of(replay, folder, partition))
     return count
 
 

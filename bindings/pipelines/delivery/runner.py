@@ -7,7 +7,6 @@ go of the log. What fails, fails alone: the others run on, and what failed is tr
 from __future__ import annotations
 
 import asyncio
-import shutil
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -17,17 +16,16 @@ from ....runtime.core.errors import BackendError, EdgeError
 from ..extras import needing
 from ..sinks.sink import SinkSite
 from ..stream_log.disk import Disk
-from ..stream_log.stream_folders import FILES_READER
 from .feed import StreamFeed
-from .insert_runner import InsertParts, InsertRunner, reader_of
+from .insert_runner import InsertParts, InsertRunner
 from .lease import RunnerLease
 from .opening import Opener
 from .plan import InsertPlan, decide_plan
-from .replay import place_of
-from .store import DeliveryStore, FencedError, InsertState
+from .store import DeliveryStore, FencedError
+from .succession import Succession
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable
+    from collections.abc import Callable, Iterable
     from pathlib import Path
 
     from ....runtime.core.host import LocalHost
@@ -80,13 +78,14 @@ class PipelineRunner:
         self._disk = disk or Disk()
         self._store = DeliveryStore(host.state_dir)
         self._folder = host.state_dir / "pipelines"
+        self._staging = self._folder / "staging"
         self._running: dict[str, _Running] = {}
         self._feeds: dict[str, StreamFeed] = {}
         self._fence = 0
         self._opener = Opener(
             self._site,
             self._store,
-            self._folder / "staging",
+            self._staging,
             disk=self._disk,
             now=host.now,
             processor_of=processor_of,
@@ -133,7 +132,8 @@ class PipelineRunner:
         """Keep what runs as the catalogue says."""
         version, trim_at = -1, 0.0
         while True:
-            if (found := self._catalogue.version()) != version:
+            is_ending = any(one.plan.is_ending for one in self._running.values())
+            if (found := self._catalogue.version()) != version or is_ending:
                 await self._apply(decide_plan(self._catalogue))
                 version = found
             for one in list(self._running.values()):
@@ -145,13 +145,19 @@ class PipelineRunner:
             await self._host.sleep(FOLLOW_S)
 
     async def _apply(self, plans: dict[str, InsertPlan]) -> None:
-        changed = [key for key, one in self._running.items() if plans.get(key) != one.plan]
-        await self._stop(changed)
-        for stream_id in {plan.key.stream_id for plan in plans.values()}:
+        await self._stop(
+            [key for key, one in self._running.items() if not one.plan.is_ending and plans.get(key) != one.plan]
+        )
+        succession = Succession(
+            self._fence, self._catalogue, self._store, self._folders, staging=self._staging, disk=self._disk
+        )
+        due = await self._in_thread(succession.decide_due, plans)
+        await self._stop([key for key, one in self._running.items() if due.get(key) != one.plan])
+        for stream_id in {plan.key.stream_id for plan in due.values()}:
             feed = self._feeds.setdefault(stream_id, StreamFeed(self._folders.folder(stream_id)))
             feed.consumer_count = sum(plan.key.stream_id == stream_id for plan in plans.values())
-        await self._in_thread(self._settle, plans)
-        for key, plan in plans.items():
+        await self._in_thread(succession.settle, due, plans)
+        for key, plan in due.items():
             if key not in self._running:
                 self._start(plan)
 
@@ -171,6 +177,7 @@ class PipelineRunner:
             fence=fence,
             disk=self._disk,
             in_thread=self._in_thread,
+            is_ending=plan.is_ending,
         )
         task = self._host.spawn(runner.run(), name=f"pipeline-{plan.name}")
         self._running[plan.key.id] = _Running(plan, runner, task)
@@ -190,70 +197,6 @@ class PipelineRunner:
             for task in late or {task for task in tasks if not task.done()}:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-
-    def _settle(self, plans: dict[str, InsertPlan]) -> None:
-        """Give new INSERTs their place in the log, and forget removed ones. In a thread."""
-        known = {state.key.id: state for state in self._store.inserts()}
-        if renamed := [plan.key for key, plan in plans.items() if key in known and known[key].key != plan.key]:
-            for insert in renamed:
-                self._store.begin_insert(self._fence, insert, {})
-            known = {state.key.id: state for state in self._store.inserts()}
-        for key, plan in plans.items():
-            if key not in known:
-                self._inherit(plan, [state for state in known.values() if self._is_of_this_log(state)], plans)
-        for state in known.values():
-            if state.key.id not in plans:
-                self._forget(state, plans)
-
-    def _is_of_this_log(self, state: InsertState) -> bool:
-        """Whether an INSERT's offsets are those of the log that is there now: its cursors go with a deleted one."""
-        folder = self._folders.folder(state.key.stream_id) if state.key.stream_id else None
-        return folder is not None and folder.has_cursor(reader_of(state.key))
-
-    def _inherit(self, plan: InsertPlan, known: Iterable[InsertState], plans: Collection[str]) -> None:
-        """An edited pipeline's new INSERT goes on where its others are committed, and never before its own end.
-
-        One that comes back with a roll half published finishes that roll, so it goes on at its own end. One that is to
-        replay starts no later than where the one in whose place it comes is committed.
-        """
-        starts: dict[int, int] = {}
-        ends, is_interrupted = self._store.retired_ends(plan.key.id), self._store.intent(plan.key.id) is not None
-        others = [
-            state
-            for state in known
-            if plan.pipeline
-            and not is_interrupted
-            and (state.key.pipeline_id, state.key.stream_id) == (plan.pipeline.id, plan.key.stream_id)
-        ]
-        for state in others:
-            for partition, one in state.progress.items():
-                starts[partition] = min(one.committed, starts.get(partition, one.committed))
-        starts |= {partition: max(end, starts.get(partition, end)) for partition, end in ends.items()}
-        folder = self._folders.folder(plan.key.stream_id)
-        is_replaced = any(state.key.sink_id == plan.key.sink_id and state.key.id not in plans for state in others)
-        if plan.pipeline and plan.pipeline.replay and is_replaced and not ends:
-            starts = {one: min(start, place_of(plan.pipeline.replay, folder, one)) for one, start in starts.items()}
-        for partition, start in starts.items():
-            if is_interrupted:
-                folder.save_cursor(reader_of(plan.key), partition, start, self._disk)
-            else:  # meanwhile the log may have been trimmed
-                starts[partition] = folder.begin_cursor(reader_of(plan.key), partition, self._disk, at_least=start)
-        if starts:
-            self._store.begin_insert(self._fence, plan.key, starts)
-
-    def _forget(self, state: InsertState, plans: dict[str, InsertPlan]) -> None:
-        """Let go of the log for an INSERT that is no more."""
-        key, folder = state.key, self._folders.folder(state.key.stream_id) if state.key.stream_id else None
-        is_read = any(plan.pipeline and plan.key.stream_id == key.stream_id for plan in plans.values())
-        if folder is not None and self._is_of_this_log(state):
-            if key.pipeline_id and not is_read:  # records go out as files again, but not those delivered here
-                for partition, one in state.progress.items():
-                    delivered = max(one.committed, folder.delivered_until(partition))
-                    folder.save_cursor(FILES_READER, partition, delivered, self._disk)
-            folder.remove_cursors(reader_of(key), self._disk)
-        self._store.remove_insert(self._fence, key.id)
-        if self._store.intent(key.id) is None:  # else its files may be half there: should it come back, it finishes
-            shutil.rmtree(self._folder / "staging" / key.id, ignore_errors=True)
 
     def _trim(self, now: float) -> None:
         for stream in self._catalogue.streams():

@@ -53,6 +53,10 @@ class InsertKey:
     position: int
     stream_id: str
     sink_id: str
+    account: str = ""
+    """What the INSERT shares with every replay of itself; empty: it has no sink."""
+    sink_made_at: float = 0.0
+    """Unix seconds. A sink that was made anew may have the same id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,12 +125,12 @@ class DeliveryStore:
         for insert_id, name, value in self._facts.read("SELECT insert_id, name, value FROM counters"):
             counters.setdefault(insert_id, {})[name] = value
         rows = self._facts.read(
-            "SELECT id, pipeline_id, position, stream_id, sink_id, epoch, failure FROM inserts "
+            "SELECT epoch, failure, id, pipeline_id, position, stream_id, sink_id, account, sink_made_at FROM inserts "
             "ORDER BY pipeline_id, position"
         )
         return [
-            InsertState(InsertKey(*row[:5]), row[5], row[6], progress.get(row[0], {}), counters.get(row[0], {}))
-            for row in rows
+            InsertState(InsertKey(*key), epoch, failure, progress.get(key[0], {}), counters.get(key[0], {}))
+            for epoch, failure, *key in rows
         ]
 
     def insert(self, insert_id: str) -> InsertState | None:
@@ -139,12 +143,13 @@ class DeliveryStore:
         """
         with self._facts.write() as connection:
             _require(connection, fence)
-            row = (key.id, key.pipeline_id, key.position, key.stream_id, key.sink_id, key.id)
+            row = (key.id, key.pipeline_id, key.position, key.stream_id, key.sink_id)
             connection.execute(
                 "INSERT INTO inserts VALUES (?, ?, ?, ?, ?, "
-                "(SELECT coalesce(max(epoch), 0) FROM retired WHERE insert_id = ?), '') "
-                "ON CONFLICT (id) DO UPDATE SET pipeline_id = excluded.pipeline_id, position = excluded.position",
-                row,
+                "(SELECT coalesce(max(epoch), 0) FROM retired WHERE insert_id = ?), '', ?, ?) "
+                "ON CONFLICT (id) DO UPDATE SET pipeline_id = excluded.pipeline_id, position = excluded.position, "
+                "account = excluded.account, sink_made_at = excluded.sink_made_at",
+                (*row, key.id, key.account, key.sink_made_at),
             )
             rows = [(key.id, partition, start, start) for partition, start in starts.items()]
             connection.executemany("INSERT OR IGNORE INTO progress VALUES (?, ?, ?, ?, 0, 0, 0, 0)", rows)
@@ -159,6 +164,11 @@ class DeliveryStore:
     def retired_ends(self, insert_id: str) -> dict[int, int]:
         """Partition -> offset up to which an INSERT that was removed has delivered."""
         return dict(self._facts.read("SELECT partition, committed FROM retired WHERE insert_id = ?", (insert_id,)))
+
+    def account_ends(self, account: str) -> dict[int, int]:
+        """The same of whichever INSERT of an account has delivered furthest."""
+        query = "SELECT partition, max(committed) FROM retired WHERE account = ? GROUP BY partition"
+        return dict(self._facts.read(query, (account,)))
 
     def note_failure(self, fence: int, insert_id: str, reason: str) -> None:
         """Say why an INSERT does not deliver; empty: it does. Raises FencedError."""
@@ -182,6 +192,10 @@ class DeliveryStore:
         """The roll that was staged and not committed."""
         rows = self._facts.read("SELECT value FROM intents WHERE insert_id = ?", (insert_id,))
         return Intent.from_json(rows[0][0]) if rows else None
+
+    def intents(self) -> set[str]:
+        """Ids of the INSERTs that have one."""
+        return {insert_id for (insert_id,) in self._facts.read("SELECT insert_id FROM intents")}
 
     def add_intent(self, fence: int, intent: Intent, dead: Iterable[DeadLetter]) -> None:
         """Write down what is about to be published, with the dead letters of the same range. Raises FencedError."""
@@ -233,7 +247,7 @@ class DeliveryStore:
 _REMOVALS = (
     """
     INSERT OR REPLACE INTO retired
-    SELECT id, partition, committed, epoch FROM inserts JOIN progress ON insert_id = id WHERE id = ?
+    SELECT id, partition, committed, epoch, account FROM inserts JOIN progress ON insert_id = id WHERE id = ?
     """,
     "DELETE FROM inserts WHERE id = ?",
     "DELETE FROM progress WHERE insert_id = ?",

@@ -16,6 +16,7 @@ from urllib.parse import unquote
 from ....runtime.core.errors import BackendError
 from ....runtime.core.request import wire_method
 from ....runtime.core.response import Response, plain_response
+from ..addresses import INGEST_HOST_SUFFIX, INGEST_PREFIX, is_of_stream, name_of
 from .body import read_body
 from .cors import cors_headers, preflight_headers
 from .credentials import require_stream, require_token
@@ -33,8 +34,6 @@ if TYPE_CHECKING:
     from .idempotency import Answer
     from .intake import Intake
 
-HOST_SUFFIX = ".ingest.localhost"
-PATH_PREFIX = "/cdn-cgi/ingest/"
 PATHS = frozenset({"/", "/v1", "/v1/"})
 """Of a stream's own host."""
 
@@ -48,7 +47,7 @@ class StreamEndpoint:
         self._tokens = tokens
 
     def claims(self, host: str, path: str) -> bool:
-        return path.startswith(PATH_PREFIX) or _name_of(host).endswith(HOST_SUFFIX)
+        return is_of_stream(host, path)
 
     async def fetch(self, request: Request) -> Response:
         allowed: dict[str, str] = {}
@@ -88,15 +87,11 @@ def _addressed(url: str) -> tuple[str, str]:
     host_at = url.find("//") + 2
     path_at = url.find("/", host_at)
     path = url[path_at:].partition("?")[0]
-    if path.startswith(PATH_PREFIX):
-        return url[:path_at], unquote(path[len(PATH_PREFIX) :].removesuffix("/").removesuffix("/v1"))
+    if path.startswith(INGEST_PREFIX):
+        return url[:path_at], unquote(path[len(INGEST_PREFIX) :].removesuffix("/").removesuffix("/v1"))
     if path not in PATHS:
         raise UnknownStreamError("A stream's endpoint has the path / only.")
-    return url[:path_at], _name_of(url[host_at:path_at]).removesuffix(HOST_SUFFIX)
-
-
-def _name_of(host: str) -> str:
-    return host.partition(":")[0].rstrip(".")
+    return url[:path_at], name_of(url[host_at:path_at]).removesuffix(INGEST_HOST_SUFFIX)
 
 
 def _accepted(answer: Answer, allowed: dict[str, str]) -> Response:

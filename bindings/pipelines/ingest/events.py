@@ -19,6 +19,7 @@ import msgspec
 
 from ....runtime.core.errors import BackendError
 from ....runtime.core.request import wire_method
+from ..addresses import is_of_events
 from .body import read_body
 from .credentials import require_stream, require_token
 from .http_stream import require_http_stream
@@ -42,9 +43,6 @@ if TYPE_CHECKING:
     from ..open_streams import OpenStreams
     from .intake import Intake
 
-API_HOST = "api.localhost"
-PATH = "/v1/streams/ingest"
-LOCAL_PATH = f"/cdn-cgi/api{PATH}"
 BODY_BYTES_MAX = 1024 * 1024
 """Unpacked. Source: the page, "Maximum payload size" (1 MB)."""
 LINES_TYPES = frozenset({"application/x-ndjson", "application/ndjson", "application/jsonl"})
@@ -82,9 +80,7 @@ class EventsEndpoint:
         self._tokens = tokens
 
     def claims(self, host: str, path: str) -> bool:
-        if path == LOCAL_PATH:
-            return True
-        return path == PATH and host.partition(":")[0].rstrip(".") == API_HOST
+        return is_of_events(host, path)
 
     async def fetch(self, request: Request) -> Response:
         try:

@@ -16,6 +16,7 @@ import msgspec
 
 from ....runtime.core.errors import BackendError, RefusedError, UnsupportedError
 from ....runtime.core.request import wire_method
+from ..addresses import OTLP_PREFIX, OTLP_SUFFIX, is_of_otlp
 from .body import read_body
 from .credentials import require_stream, require_token
 from .http_stream import require_http_stream
@@ -30,9 +31,6 @@ if TYPE_CHECKING:
     from ..open_streams import OpenStreams
     from .intake import Intake
 
-PATH_PREFIX = "/cdn-cgi/otlp/"
-PATH_SUFFIX = "/v1/logs"
-
 _encoder = msgspec.json.Encoder()
 
 
@@ -44,8 +42,8 @@ class OtlpEndpoint:
         self._intake = intake
         self._tokens = tokens
 
-    def claims(self, host: str, path: str) -> bool:  # noqa: ARG002 - the Door port's signature
-        return path.startswith(PATH_PREFIX) and path.endswith(PATH_SUFFIX)
+    def claims(self, host: str, path: str) -> bool:
+        return is_of_otlp(host, path)
 
     async def fetch(self, request: Request) -> Response:
         content_type = request.headers.get("content-type")
@@ -86,4 +84,4 @@ class OtlpEndpoint:
 def _stream_of(url: str) -> str:
     """The stream's id or name in the path."""
     path = url[url.find("/", url.find("//") + 2) :].partition("?")[0]
-    return unquote(path[len(PATH_PREFIX) : -len(PATH_SUFFIX)])
+    return unquote(path[len(OTLP_PREFIX) : -len(OTLP_SUFFIX)])

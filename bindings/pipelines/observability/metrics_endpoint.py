@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from ....runtime.core.errors import BackendError
 from ....runtime.core.request import wire_method
-from ....runtime.core.reserved import RESERVED_PATH
 from ....runtime.core.response import Response
+from ..addresses import is_of_metrics
 from .metrics import Figures, process_snapshot
 from .prometheus import CONTENT_TYPE, exposition
 
@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from ..admin import PipelinesAdmin
     from ..ingest.idempotency import IdempotencyKeys
     from ..open_streams import OpenStreams
-
-METRICS_PATH = f"{RESERVED_PATH}/metrics"
 
 
 class MetricsEndpoint:
@@ -35,8 +33,8 @@ class MetricsEndpoint:
     def close(self) -> None:
         self._figures.close()
 
-    def claims(self, _host: str, path: str) -> bool:
-        return path == METRICS_PATH
+    def claims(self, host: str, path: str) -> bool:
+        return is_of_metrics(host, path)
 
     async def fetch(self, request: Request) -> Response:
         if wire_method(request) not in {"GET", "HEAD"}:

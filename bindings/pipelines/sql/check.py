@@ -6,11 +6,11 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
 from .engine import compile_insert
-from .sql_error import UnknownTableError, error_at
-from .statements import parse_pipeline
+from .sql_error import SqlError, joined, unknown_table
+from .statements import parse_statements
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Mapping, Sequence
 
     import pyarrow as pa
 
@@ -58,33 +58,27 @@ def check_pipeline(
 
     Raises:
         UnknownTableError: a stream or sink does not exist.
-        SqlError: anything else that the SQL cannot be.
+        SqlError: anything else that the SQL cannot be. The first in the text is raised, and knows the others.
     """
-    inserts = parse_pipeline(sql)
+    inserts, errors = parse_statements(sql)
+    outputs: list[pa.Schema] = []
     for insert in inserts:
-        _require(insert.text, insert.sink, insert.sink_at, sinks, "sink")
-        _require(insert.text, insert.stream, insert.stream_at, streams, "stream")
-    outputs = tuple(
-        compile_insert(insert, streams[insert.stream], started_at=started_at).output_schema for insert in inserts
-    )
+        errors += unknown_table(sql, insert.sink, insert.sink_at, sinks, "sink")
+        errors += unknown_table(sql, insert.stream, insert.stream_at, streams, "stream")
+        try:
+            if insert.stream in streams:
+                compiled = compile_insert(insert, streams[insert.stream], started_at=started_at)
+                outputs.append(compiled.output_schema)
+        except SqlError as error:
+            errors.append(error)
+    if errors:
+        raise joined(errors)
     nodes, edges = _graph(inserts, streams, outputs)
-    return CheckedPipeline(inserts, outputs, nodes, edges)
-
-
-def _require(text: str, name: str, at: int, known: Collection[str], what: str) -> None:
-    if name in known:
-        return
-    message = f"There is no {what} {name}."
-    same = next((each for each in known if each.lower() == name.lower()), None)
-    if same is not None:
-        message += f' Names fold to lower case unless quoted: write "{same}".'
-    elif known:
-        message += f" There is: {', '.join(sorted(known))}."
-    raise error_at(text, at, message, UnknownTableError)
+    return CheckedPipeline(inserts, tuple(outputs), nodes, edges)
 
 
 def _graph(
-    inserts: tuple[Insert, ...], streams: Mapping[str, pa.Schema], outputs: tuple[pa.Schema, ...]
+    inserts: tuple[Insert, ...], streams: Mapping[str, pa.Schema], outputs: Sequence[pa.Schema]
 ) -> tuple[tuple[Node, ...], tuple[Edge, ...]]:
     """A source per stream, then per INSERT its query (none for a pass-through) and its sink."""
     nodes: list[Node] = []

@@ -71,6 +71,12 @@ class Cursor:
         self.take()
         return True
 
+    def skip_past(self, symbol: str) -> None:
+        """On behind the next one of these, or to the end, out of whatever was begun."""
+        self.depth = self.chain = 0
+        while not self.is_at_end and not self.accept_symbol(symbol):
+            self.take()
+
     def expect_word(self, word: str) -> Token:
         if not self.at_word(word):
             raise self.expected(word.upper())

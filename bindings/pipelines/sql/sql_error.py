@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from ....runtime.core.errors import EdgeError
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator
 
 
 class SqlError(EdgeError):
@@ -15,6 +20,12 @@ class SqlError(EdgeError):
         self.message = message
         self.line = line
         self.column = column
+        self.others: tuple[SqlError, ...] = ()
+        """What else is wrong with the text, in its order."""
+
+    @property
+    def all(self) -> tuple[SqlError, ...]:
+        return (self, *self.others)
 
 
 class UnknownTableError(SqlError):
@@ -25,3 +36,23 @@ def error_at(text: str, offset: int, message: str, kind: type[SqlError] = SqlErr
     """The error for the place `offset` characters into the text."""
     before = text[:offset]
     return kind(message, before.count("\n") + 1, offset - before.rfind("\n"))
+
+
+def joined(errors: Iterable[SqlError]) -> SqlError:
+    """Several errors, at least one, as one to raise: the first of the text, which knows the others."""
+    first, *others = sorted(errors, key=lambda one: (one.line, one.column))
+    first.others = tuple(others)
+    return first
+
+
+def unknown_table(text: str, name: str, at: int, known: Collection[str], what: str) -> Iterator[SqlError]:
+    """What is wrong with naming a stream or a sink at `at`: nothing when it is known."""
+    if name in known:
+        return
+    message = f'There is no {what} "{name}".'
+    same = next((each for each in known if each.lower() == name.lower()), None)
+    if same is not None:
+        message += f' Names fold to lower case unless quoted: write "{same}".'
+    elif known:
+        message += f" There is: {', '.join(sorted(known))}."
+    yield error_at(text, at, message, UnknownTableError)

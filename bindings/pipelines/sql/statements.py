@@ -14,15 +14,17 @@ from typing import TYPE_CHECKING
 from .cursor import Cursor
 from .not_supported import STATEMENTS
 from .selects import parse_query
-from .sql_error import SqlError, UnknownTableError, error_at
+from .sql_error import SqlError, UnknownTableError, error_at, joined
 from .tree import SubQuery, Table
 
 if TYPE_CHECKING:
     from .tree import Query
 
-__all__ = ["Insert", "SqlError", "UnknownTableError", "parse_pipeline"]
+__all__ = ["Insert", "SqlError", "UnknownTableError", "parse_pipeline", "parse_statements"]
 
 SQL_CHARS_MAX = 100_000
+PROBLEM_COUNT_MAX = 20
+"""Told of one text: what is no SQL at all could have thousands."""
 _OWN_PREFIX = "__edge_"
 
 
@@ -53,7 +55,19 @@ def parse_pipeline(sql: str, *, may_name_hidden: bool = False) -> tuple[Insert, 
         may_name_hidden: Edge's own columns may be named, in a statement that Edge wrote.
 
     Raises:
-        SqlError: something in it is not supported or no SQL; line and column say where.
+        SqlError: something in it is not supported or no SQL; line and column say where. It knows the others.
+    """
+    inserts, errors = parse_statements(sql, may_name_hidden=may_name_hidden)
+    if errors:
+        raise joined(errors)
+    return inserts
+
+
+def parse_statements(sql: str, *, may_name_hidden: bool = False) -> tuple[tuple[Insert, ...], list[SqlError]]:
+    """As `parse_pipeline`: the statements that are right, and what is wrong with each of the others.
+
+    Raises:
+        SqlError: the text cannot be told into statements.
     """
     if len(sql) > SQL_CHARS_MAX:
         raise SqlError(f"The SQL is {len(sql)} characters long; at most {SQL_CHARS_MAX} are taken.")
@@ -61,15 +75,21 @@ def parse_pipeline(sql: str, *, may_name_hidden: bool = False) -> tuple[Insert, 
     if not may_name_hidden:
         cursor.refuse_prefix(_OWN_PREFIX)
     inserts: list[Insert] = []
-    while not cursor.is_at_end:
+    errors: list[SqlError] = []
+    while not cursor.is_at_end and len(errors) < PROBLEM_COUNT_MAX:
         if cursor.accept_symbol(";"):
             continue
-        inserts.append(_parse_insert(cursor))
-        if not cursor.is_at_end:
-            cursor.expect_symbol(";")
-    if not inserts:
+        try:
+            insert = _parse_insert(cursor)
+            if not cursor.is_at_end:
+                cursor.expect_symbol(";")
+            inserts.append(insert)
+        except SqlError as error:
+            errors.append(error)
+            cursor.skip_past(";")
+    if not inserts and not errors:
         raise SqlError("There is no statement: a pipeline is INSERT INTO a_sink SELECT ... FROM a_stream.")
-    return tuple(inserts)
+    return tuple(inserts), errors
 
 
 def _parse_insert(cursor: Cursor) -> Insert:

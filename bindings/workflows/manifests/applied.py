@@ -13,16 +13,17 @@ from typing import TYPE_CHECKING, Any
 from ....runtime.core.errors import BindingError
 from ..errors import WorkflowError, WorkflowFatalError
 from ..journal.records import Version, WorkflowRow
-from ..settings import declared_manifest
+from ..settings import declared_manifest, surroundings
 from .children import Children
 from .dag_run import DagRun
+from .descent import endless
 from .graph import graph_json
 from .node import is_yaml_file
-from .read import Surroundings, read_manifest
+from .read import read_manifest
 from .uses import Callables
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from ....runtime.core.env import Env
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from ..engine.steps import WorkflowStep
     from ..workflow import WorkflowTools
     from .manifest import Manifest
+    from .problems import ManifestError
+    from .read import Surroundings
 
 KEPT_COUNT_MAX = 256
 """Manifests kept in memory as they were read."""
@@ -54,14 +57,21 @@ class AppliedManifests:
             ManifestError: with every problem that was found.
             UnsupportedError: it is YAML, and PyYAML is not installed.
         """
-        return read_manifest(text, file, name=name, surroundings=surroundings_of(self._config))
+        return read_manifest(text, file, name=name, surroundings=self._surroundings())
 
     def declared(self) -> list[Manifest]:
         """Those that edge.toml names; raises as `read`."""
         settings = self._config.settings.products.get("workflows", {})
-        folder, surroundings = self._config.path.parent, surroundings_of(self._config)
-        named = [(name, one) for name, one in settings.items() if one.manifest is not None]
-        return [declared_manifest(name, one, folder, surroundings) for name, one in named]
+        folder, around = self._config.path.parent, self._surroundings()
+        return [
+            declared_manifest(name, one, folder, around) for name, one in settings.items() if one.manifest is not None
+        ]
+
+    async def endless(self, manifests: Sequence[Manifest]) -> Sequence[ManifestError]:
+        """What is wrong with those of them that make instances without end, with what this Worker has already."""
+        rows = [row for row in await self._tools.journal.workflows() if row.script_name == self._config.name]
+        applied = [self._kept_manifest(row.name, row.version, row.manifest) for row in rows if row.manifest is not None]
+        return tuple(endless(manifests, applied).values())
 
     async def replaced_by(self, manifest: Manifest) -> WorkflowRow | None:
         """The workflow of its name, when there is one.
@@ -120,6 +130,10 @@ class AppliedManifests:
         )
         raise WorkflowFatalError(text)
 
+    def _surroundings(self) -> Surroundings:
+        config = self._config
+        return surroundings(config.main, config.bindings, config.settings.products.get("workflows", {}))
+
     def _kept_manifest(self, name: str, version: str, text: str) -> Manifest:
         """As it was read when it was put: functions and bindings that are gone since are the steps' failure."""
         if (name, version) not in self._kept:
@@ -136,14 +150,6 @@ def _file_for(text: str) -> str:
     except ValueError:
         return "manifest.yaml"
     return "manifest.json"
-
-
-def surroundings_of(config: WorkerConfig) -> Surroundings:
-    """What a manifest of this Worker may name. Its children may be applied later, so no workflow is unknown."""
-    bindings = {entry.env_name for section in config.bindings.values() for entry in section}
-    manifests = config.settings.products.get("workflows", {}).values()
-    bindings |= {one.binding for one in manifests if one.binding is not None}
-    return Surroundings(folder_of(config), frozenset(bindings))
 
 
 def folder_of(config: WorkerConfig) -> Path | None:

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ..child_instances import Child, ChildFailedError, made_result, outcome
 from ..durations import DURATION_MS_MAX
 from ..errors import WorkflowError, WorkflowFatalError
-from ..journal.records import Status, ended_event_type
 from ..workflow import ID_CHARS_MAX, Workflow
 
 if TYPE_CHECKING:
@@ -20,10 +20,6 @@ if TYPE_CHECKING:
     from ..definition import Definition
     from ..workflow import WorkflowTools
     from .dag_run import DagRun
-
-
-class ChildFailedError(WorkflowFatalError):
-    """Raised in the parent when a child ended other than complete."""
 
 
 class Children(NamedTuple):
@@ -58,15 +54,16 @@ class Children(NamedTuple):
                 if error.key != "instance.already_exists":  # that is an earlier attempt's
                     raise
             number = await self.tools.journal.number_of(workflow, child_id)
-            return {"workflow": workflow, "id": child_id, "number": number}
+            if number is None:
+                raise WorkflowFatalError(f'Workflow "{workflow}", instance "{child_id}", was deleted.')
+            return made_result(workflow, child_id, number)
 
-        child = await parent.engine.do(name, create)
+        child = Child(**await parent.engine.do(name, create))
         limit = DURATION_MS_MAX if timeout is None else timeout
-        ended = (await parent.engine.wait_for_event(name, ended_event_type(child["number"]), timeout=limit))["payload"]
-        if ended["status"] == Status.COMPLETE:
-            return ended["output"]
-        why = ": {}: {}".format(*ended["error"]) if ended["error"] else "."
-        raise ChildFailedError(f'Workflow "{workflow}", instance "{child["id"]}", is {ended["status"]}{why}')
+        output, error = outcome(child, await parent.engine.wait_for_event(name, child.ended, timeout=limit))
+        if error is not None:
+            raise ChildFailedError(error.message)
+        return output
 
 
 def _child_id(parent_id: str, key: str) -> str:

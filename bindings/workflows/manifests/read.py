@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .. import NAME_CHARS_MAX
 from .edges import put_in_order
-from .manifest import Manifest, NodeKind
+from .manifest import Manifest
 from .node import read_tree
 from .params_schema import read_schema
 from .problems import ManifestError, Problems, did_you_mean, echo
@@ -67,7 +67,6 @@ class _Reader:
     def __init__(self, problems: Problems, surroundings: Surroundings | None) -> None:
         self._problems = problems
         self._surroundings = surroundings or Surroundings()
-        self._is_new = surroundings is not None
 
     def manifest(self, root: Node, text: str, file: str, name: str | None) -> Manifest | None:
         if not isinstance(root.value, dict):
@@ -81,8 +80,6 @@ class _Reader:
         params = self._params(root.value.get("params"))
         self._steps = self._read_steps(root, text)
         output = self._output(root.value.get("output"), text)
-        if self._is_new:
-            self._check_descent(found_name)
         ordered = put_in_order(self._steps, self._problems)
         plain = {key: node.plain() for key, node in root.value.items() if key not in {"name", "description"}}
         return Manifest(found_name, _hash(plain), ordered, params, output, text, file)
@@ -108,14 +105,6 @@ class _Reader:
             message = f'The manifest is of "{node.value}", and was given as "{given}": leave one out.'
             self._problems.add(node.place, message)
         return str(node.value)
-
-    def _check_descent(self, name: str) -> None:
-        """A workflow that is its own child in any case makes instances without end."""
-        for step in self._steps.values():
-            has_items = step.for_each is None or (isinstance(step.for_each, list) and step.for_each)
-            if step.kind is NodeKind.CHILD and step.target == name and has_items and not step.is_conditional:
-                text = f'The step "{step.name}" makes an instance of its own workflow, without end: give it an if.'
-                self._problems.add(step.place, text)
 
     def _params(self, node: Node | None) -> ParamsSchema | None:
         if node is None:

@@ -12,8 +12,9 @@ from ..errors import WorkflowFatalError
 from ..event_types import require_sent_type
 from .expressions import ExpressionProblem, Template, parse_template
 from .manifest import MAX_PARALLEL_DEFAULT, BindingMethod, FileFunction, NodeKind, Step, Undo
+from .module_names import missing_function
 from .problems import Place, did_you_mean, echo, nearest
-from .uses import check_function, parse_uses
+from .uses import parse_uses
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -147,7 +148,8 @@ class StepReader:
             forms = '"./file.py:function" or "binding:NAME.method"'
             self._tell(node.place, f"uses is {forms}, got {echo(node.plain())}.")
         elif isinstance(found, FileFunction):
-            if surroundings.folder is not None and (wrong := check_function(found, surroundings.folder)) is not None:
+            wrong = surroundings.folder and missing_function(surroundings.folder, found.path, found.name)
+            if wrong:
                 self._tell(node.place, wrong)
         elif surroundings.bindings is not None and found.binding not in surroundings.bindings:
             hint = did_you_mean(found.binding, surroundings.bindings)

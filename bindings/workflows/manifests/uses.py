@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ast
 import importlib
 import inspect
 import re
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ....runtime.core.errors import BindingError
 from ..errors import WorkflowFatalError
 from .manifest import BindingMethod, FileFunction
-from .problems import did_you_mean, echo
+from .problems import echo
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,42 +29,6 @@ def parse_uses(value: object) -> FileFunction | BindingMethod | None:
     if match := _FILE.fullmatch(value):
         return FileFunction(match[1], match[2])
     return BindingMethod(match[1], match[2]) if (match := _BINDING.fullmatch(value)) else None
-
-
-def check_function(function: FileFunction, folder: Path) -> str | None:
-    """What is wrong with a function, seen without running its file; None when it is there."""
-    path = folder / function.path
-    try:
-        source = path.read_bytes()
-    except OSError as error:
-        near = did_you_mean(function.path, (one.relative_to(folder).as_posix() for one in path.parent.glob("*.py")))
-        return f"{function.path} cannot be read ({error.strerror}).{near}"
-    try:
-        tree = ast.parse(source)
-    except (SyntaxError, ValueError, RecursionError) as error:
-        return f"{function.path} is no Python: {error}."
-    names, is_open = _top_names(tree)
-    if function.name in names or is_open:
-        return None
-    return f"{function.path} has no function {function.name}.{did_you_mean(function.name, names)}"
-
-
-def _top_names(tree: ast.Module) -> tuple[set[str], bool]:
-    """What a module calls by name at its top, and whether it may have more (`import *`, a name set inside an if)."""
-    names: set[str] = set()
-    is_open = False
-    for node in tree.body:
-        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
-            names.add(node.name)
-        elif isinstance(node, ast.Import | ast.ImportFrom):
-            names.update((alias.asname or alias.name).partition(".")[0] for alias in node.names)
-            is_open = is_open or any(alias.name == "*" for alias in node.names)
-        elif isinstance(node, ast.Assign | ast.AnnAssign):
-            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
-            names.update(one.id for target in targets for one in ast.walk(target) if isinstance(one, ast.Name))
-        elif isinstance(node, ast.If | ast.Try | ast.With):
-            is_open = True
-    return names, is_open
 
 
 class Callables(NamedTuple):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,15 +13,16 @@ from edge.bindings.pipelines.objects import PipelineObject, RollingPolicy, SinkF
 from edge.bindings.pipelines.stream_log.disk import Disk
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 STREAM_ID = "0123456789abcdef0123456789abcdef"  # where conftest's open_partition writes
 
 
 @pytest.fixture
-def admin(tmp_path: Path) -> PipelinesAdmin:
-    return PipelinesAdmin.of(tmp_path)
+def admin(tmp_path: Path) -> Iterator[PipelinesAdmin]:
+    with closing(PipelinesAdmin.of(tmp_path)) as admin:
+        yield admin
 
 
 async def test_unprocessed_records_are_those_the_slowest_reader_has_not_delivered(

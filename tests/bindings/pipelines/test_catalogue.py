@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -34,6 +35,7 @@ from edge.bindings.pipelines.schemas.schema import Field, Schema
 from edge.runtime.core.errors import BackendError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 
@@ -53,8 +55,9 @@ FLIGHTS_TO_FAR = TableNames(("flights",), ("far",))
 
 
 @pytest.fixture
-def catalogue(tmp_path: Path) -> Catalogue:
-    return Catalogue(tmp_path)
+def catalogue(tmp_path: Path) -> Iterator[Catalogue]:
+    with closing(Catalogue(tmp_path)) as catalogue:
+        yield catalogue
 
 
 @pytest.fixture
@@ -89,10 +92,10 @@ def test_objects_come_back_as_they_were(catalogue: Catalogue, tmp_path: Path) ->
     catalogue.add_stream(one)
     catalogue.add_sink(other)
     catalogue.add_pipeline(pipeline("one"), FLIGHTS_TO_FAR)
-    again = Catalogue(tmp_path)
-    assert again.streams() == [one]
-    assert again.sinks() == [other]
-    assert again.pipelines() == [pipeline("one")]
+    with closing(Catalogue(tmp_path)) as again:
+        assert again.streams() == [one]
+        assert again.sinks() == [other]
+        assert again.pipelines() == [pipeline("one")]
 
 
 def test_an_object_is_found_by_id_and_by_name(wired: Catalogue) -> None:
@@ -103,18 +106,18 @@ def test_an_object_is_found_by_id_and_by_name(wired: Catalogue) -> None:
 
 
 def test_every_change_counts_the_version_up_and_another_process_sees_it(catalogue: Catalogue, tmp_path: Path) -> None:
-    other = Catalogue(tmp_path)
-    assert other.version() == 0
-    catalogue.add_stream(stream("flights"))
-    assert other.version() == 1
-    assert other.streams() == [stream("flights")]
-    catalogue.change_stream(stream("flights", http=HttpIngest(enabled=False)))
-    assert other.version() == 2
-    found = other.stream("flights")
-    assert found is not None
-    assert not found.http.enabled
-    catalogue.delete_stream(id_of("stream", "flights"))
-    assert (other.version(), other.streams()) == (3, [])
+    with closing(Catalogue(tmp_path)) as other:
+        assert other.version() == 0
+        catalogue.add_stream(stream("flights"))
+        assert other.version() == 1
+        assert other.streams() == [stream("flights")]
+        catalogue.change_stream(stream("flights", http=HttpIngest(enabled=False)))
+        assert other.version() == 2
+        found = other.stream("flights")
+        assert found is not None
+        assert not found.http.enabled
+        catalogue.delete_stream(id_of("stream", "flights"))
+        assert (other.version(), other.streams()) == (3, [])
 
 
 def test_a_refused_change_changes_nothing(wired: Catalogue) -> None:
@@ -253,7 +256,7 @@ for number in range(10):
 """
 
 
-def test_of_processes_that_make_the_same_name_at_once_exactly_one_wins(tmp_path: Path) -> None:
+def test_of_processes_that_make_the_same_name_at_once_exactly_one_wins(catalogue: Catalogue, tmp_path: Path) -> None:
     racers = [
         subprocess.Popen([sys.executable, "-c", RACE, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         for _ in range(4)
@@ -265,4 +268,4 @@ def test_of_processes_that_make_the_same_name_at_once_exactly_one_wins(tmp_path:
     outputs = [racer.communicate(timeout=60)[0] for racer in racers]
     assert [racer.returncode for racer in racers] == [0, 0, 0, 0]
     assert sorted(int(line) for output in outputs for line in output.split()) == list(range(10))
-    assert Catalogue(tmp_path).version() == 10
+    assert catalogue.version() == 10

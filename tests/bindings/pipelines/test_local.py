@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, closing
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -13,8 +13,9 @@ import pytest
 from edge.bindings.pipelines import PipelineEntry
 from edge.bindings.pipelines.admin import PipelinesAdmin, table_names
 from edge.bindings.pipelines.ingest.refusal import ForbiddenError
-from edge.bindings.pipelines.local import DRAIN_SECONDS, open_binding
+from edge.bindings.pipelines.local import open_binding
 from edge.bindings.pipelines.objects import PipelineObject, SinkObject
+from edge.bindings.pipelines.open_pipelines import DRAIN_SECONDS
 from edge.bindings.pipelines.open_streams import POLL_SECONDS
 from edge.bindings.pipelines.stream_log.disk import Disk
 from edge.bindings.pipelines.stream_log.drain import OrphanDrain
@@ -26,12 +27,19 @@ from edge.runtime.core.errors import BackendError, BindingError
 from edge.runtime.testing.fake_host import FakeHost
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from edge.bindings.spec import Opened
 
 FLIGHTS = [PipelineEntry("STREAM", stream="flights")]
+
+
+@pytest.fixture
+def command(tmp_path: Path) -> Iterator[PipelinesAdmin]:
+    """What another process works on."""
+    with closing(PipelinesAdmin.of(tmp_path)) as admin:
+        yield admin
 
 
 def delivered(state_dir: Path) -> list[bytes]:
@@ -86,9 +94,10 @@ async def test_a_send_to_a_stream_that_was_deleted_fails_and_goes_on_when_it_is_
     assert counts == {old.id: 0, new.id: 1}
 
 
-async def test_a_stream_made_again_by_a_reload_begins_behind_the_deleted_records(tmp_path: Path) -> None:
+async def test_a_stream_made_again_by_a_reload_begins_behind_the_deleted_records(
+    tmp_path: Path, command: PipelinesAdmin
+) -> None:
     host = FakeHost(tmp_path)
-    command = PipelinesAdmin.of(tmp_path)
     async with AsyncExitStack() as old, AsyncExitStack() as new:
         before = await old.enter_async_context(open_binding(FLIGHTS, Site(host, None)))
         await before.env["STREAM"].send([1, 2, 3])
@@ -209,7 +218,7 @@ async def test_slot_0_delivers_what_vanished_slots_left_before_it_ends(tmp_path:
 
 @pytest.mark.parametrize("slots", [(0,), (1, 0)], ids=["its own process", "a leader of vanished ones"])
 async def test_no_process_takes_records_that_a_pipeline_has_not_begun_to_read(
-    tmp_path: Path, slots: tuple[int, ...]
+    tmp_path: Path, command: PipelinesAdmin, slots: tuple[int, ...]
 ) -> None:
     """Its sources never run here, so its runner does not either: the pipeline is in the catalogue, and that is all."""
     for n, slot in enumerate(slots):
@@ -223,7 +232,7 @@ async def test_no_process_takes_records_that_a_pipeline_has_not_begun_to_read(
     assert delivered(tmp_path) == []
     [summary] = StreamFolders(tmp_path).list()
     assert summary.oldest_at is not None
-    assert PipelinesAdmin.of(tmp_path).unprocessed_count(summary.id) == 2
+    assert command.unprocessed_count(summary.id) == 2
 
 
 async def test_drain_leaves_owned_partitions_alone(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
@@ -18,7 +19,7 @@ from edge.bindings.pipelines.stream_log.segments import HEADER_BYTES, base_offse
 from edge.bindings.pipelines.stream_log.stream_folders import FILES_READER, StreamFolder
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterator
     from pathlib import Path
 
     Make = Callable[[], Awaitable[StreamFolder]]
@@ -103,13 +104,13 @@ def add_pipeline(admin: PipelinesAdmin, name: str, sql: str) -> list[str]:
 
 
 @pytest.fixture
-def admin(tmp_path: Path) -> PipelinesAdmin:
+def admin(tmp_path: Path) -> Iterator[PipelinesAdmin]:
     """Of a catalogue with the stream of `five_segments`, which no pipeline reads yet."""
-    admin = PipelinesAdmin.of(tmp_path)
-    admin.catalogue.add_stream(StreamObject(STREAM_ID, "flights", 1.0, 1.0))
-    for name in "ab":
-        admin.catalogue.add_sink(SinkObject(name * 32, name, "local", 1.0, 1.0, {"path": name}))
-    return admin
+    with closing(PipelinesAdmin.of(tmp_path)) as admin:
+        admin.catalogue.add_stream(StreamObject(STREAM_ID, "flights", 1.0, 1.0))
+        for name in "ab":
+            admin.catalogue.add_sink(SinkObject(name * 32, name, "local", 1.0, 1.0, {"path": name}))
+        yield admin
 
 
 async def test_everything_is_kept_for_a_pipeline_that_has_not_begun(five_segments: Make, admin: PipelinesAdmin) -> None:

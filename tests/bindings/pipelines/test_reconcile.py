@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
@@ -15,7 +16,7 @@ from edge.bindings.pipelines.reconcile import reconcile
 from edge.runtime.core.errors import ConfigError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from edge.bindings.pipelines.declared import Declared
@@ -28,8 +29,9 @@ ALL = STREAM + SINK + PIPELINE
 
 
 @pytest.fixture
-def catalogue(tmp_path: Path) -> Catalogue:
-    return Catalogue(tmp_path / "state")
+def catalogue(tmp_path: Path) -> Iterator[Catalogue]:
+    with closing(Catalogue(tmp_path / "state")) as catalogue:
+        yield catalogue
 
 
 @pytest.fixture

@@ -257,6 +257,7 @@ async def test_a_sleep_an_event_and_a_pause(start: Callable[..., Any], host: Fak
     assert nap == {
         "name": "nap-1",
         "type": "sleep",
+        "status": "complete",
         "start": T0,
         "end": T0 + 1_060_000,
         "finished": True,

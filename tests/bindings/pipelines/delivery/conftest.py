@@ -56,6 +56,16 @@ class Deliveries:
         return hashes(folder)
 
     @staticmethod
+    def delivered(folder: Path, name: str) -> Counter[int]:
+        """How often each number is in the files of a sink."""
+        return delivered(folder, name)
+
+    @staticmethod
+    def acknowledged(folder: Path) -> list[int]:
+        """What the senders were told is kept."""
+        return acknowledged(folder)
+
+    @staticmethod
     def problems(folder: Path, before: dict[Path, str]) -> list[str]:
         """What is wrong after everything was delivered; the truth is what the senders were told."""
         return problems(folder, before)
@@ -72,6 +82,13 @@ class Deliveries:
         self.clear()
         self._server.communicate()
 
+    async def stopped(self, folder: Path, point: str, **job: Any) -> int:
+        """Start a process in slot 0 that stops at `point` of its first roll; returns its id."""
+        pid = await self.start(folder, 1, 200, slot=0, fault=point, stop=True, **job)
+        while state_of(pid) != "T":  # noqa: ASYNC110 - there is no event across processes
+            await asyncio.sleep(0.01)
+        return pid
+
     async def ended(self) -> int:
         """Wait for the process that was started."""
         status = await self._answer()
@@ -86,6 +103,11 @@ class Deliveries:
         answer = self._server.stdout.readline()
         assert answer, "the server died"
         return int(answer)
+
+
+def state_of(pid: int) -> str:
+    """One letter, as ps has it: T is stopped."""
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
 
 
 def hashes(folder: Path) -> dict[Path, str]:
@@ -131,7 +153,8 @@ def problems(folder: Path, before: dict[Path, str]) -> list[str]:
         "table": {n for n in sent if n % 7},
         "iced": {n for n in sent if n % 5},
     }
-    used = {one.key.sink_id for one in DeliveryStore(folder / "state").inserts()}
+    with closing(DeliveryStore(folder / "state")) as store:
+        used = {one.key.sink_id for one in store.inserts()}
     wanted = {name: numbers for name, numbers in wanted.items() if sink_id(name) in used}
     found = hashes(folder)
     wrong = [f"{path} changed" for path, digest in before.items() if found.get(path) != digest]
@@ -150,13 +173,15 @@ def sink_id(name: str) -> str:
 def accounting_problems(folder: Path) -> list[str]:
     """Accepted = delivered + filtered + dead, by what the sinks and the dead letters really hold."""
     wrong: list[str] = []
-    letters = DeadLetters(folder / "state").list(id_of("stream", "typed"), limit=100_000)
+    with closing(DeadLetters(folder / "state")) as dead_letters:
+        letters = dead_letters.list(id_of("stream", "typed"), limit=100_000)
     unfit = {(one.partition, one.offset) for one in letters if one.family == "deserialization"}
     failed = {(one.partition, one.offset) for one in letters if one.family == "execution"}
-    store = DeliveryStore(folder / "state")
-    for state in store.inserts():
+    with closing(DeliveryStore(folder / "state")) as store:
+        states = [(one, store.intent(one.key.id)) for one in store.inserts()]
+    for state, intent in states:
         name = {sink_id(n): n for n in ("lines", "rows", "table", "iced")}[state.key.sink_id]
-        if store.intent(state.key.id) is not None:
+        if intent is not None:
             wrong.append(f"{name}: an intent is left")
         tallies = [one.tally for one in state.progress.values()]
         dead = {"lines": 0, "rows": len(unfit), "table": len(unfit) + len(failed), "iced": len(unfit)}[name]

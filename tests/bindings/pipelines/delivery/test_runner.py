@@ -8,7 +8,7 @@ import json
 import os
 import sys
 from collections import Counter
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager, closing, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -73,6 +73,7 @@ class Place:
         self.folders = StreamFolders(self.state_dir)
         self.store = DeliveryStore(self.state_dir)
         self.letters = DeadLetters(self.state_dir)
+        self.status = DeliveryStatus(self.state_dir, self.folders)
         self.streams = OpenStreams(self.host, self.folders, self.catalogue)
         self.catalogue.add_stream(StreamObject(id_of("stream", "raw"), "raw", 0.0, 0.0))
         self.catalogue.add_stream(StreamObject(id_of("stream", "typed"), "typed", 0.0, 0.0, schema=SCHEMA))
@@ -125,20 +126,26 @@ class Place:
         return [one for one in self.store.inserts() if one.key.pipeline_id]
 
     def failure(self) -> str:
-        return DeliveryStatus(self.state_dir, self.folders).of_pipeline(id_of("pipeline", "p")).failure_reason or ""
+        return self.status.of_pipeline(id_of("pipeline", "p")).failure_reason or ""
 
     def is_balanced(self) -> bool:
-        status = DeliveryStatus(self.state_dir, self.folders)
-        accounts = [one for folder in self.folders.all() for one in status.accounts(folder)]
+        accounts = [one for folder in self.folders.all() for one in self.status.accounts(folder)]
         return bool(accounts) and all(one.is_balanced for one in accounts)
+
+
+@asynccontextmanager
+async def open_place(folder: Path) -> AsyncIterator[Place]:
+    place = Place(folder)
+    with closing(place.catalogue), closing(place.store), closing(place.letters), closing(place.status):
+        async with place.streams:
+            yield place
+        await place.host.aclose()
 
 
 @pytest.fixture
 async def place(tmp_path: Path) -> AsyncIterator[Place]:
-    place = Place(tmp_path)
-    async with place.streams:
+    async with open_place(tmp_path) as place:
         yield place
-    await place.host.aclose()
 
 
 def numbered(*numbers: int) -> list[dict[str, int]]:
@@ -571,22 +578,21 @@ async def test_every_call_to_the_disk_may_fail_once(
 
     for nth in range(1, 200):
         (tmp_path / str(nth)).mkdir()
-        place = Place(tmp_path / str(nth))
-        place.add_sink("out", form)
-        place.add_pipeline("INSERT INTO out SELECT n FROM typed", ("typed",), ("out",))
-        async with place.streams:
+        async with open_place(tmp_path / str(nth)) as place:
+            place.add_sink("out", form)
+            place.add_pipeline("INSERT INTO out SELECT n FROM typed", ("typed",), ("out",))
             await place.send("typed", *numbered(1, 2, 3))
             with monkeypatch.context() as patch:
                 for name in DISK_CALLS:
                     patch.setattr(Disk, name, failing(getattr(Disk, name)))
                 left[0] = nth
                 async with place.running():
-                    await until(lambda: place.numbers("out") == [1, 2, 3])  # noqa: B023 - awaited in this round
-                    await until(lambda: place.inserts()[0].progress[0].committed == 3)  # noqa: B023 - as above
+                    await until(lambda: place.numbers("out") == [1, 2, 3])
+                    await until(lambda: place.inserts()[0].progress[0].committed == 3)
                 has_fired = left[0] <= 0
-        assert place.numbers("out") == [1, 2, 3]
-        assert len(place.files("out")) == 1, "nothing half is left"
-        assert place.is_balanced()
+            assert place.numbers("out") == [1, 2, 3]
+            assert len(place.files("out")) == 1, "nothing half is left"
+            assert place.is_balanced()
         if not has_fired:
             assert nth > 5, "a roll makes more calls than that"
             return

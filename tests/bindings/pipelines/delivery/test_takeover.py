@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -15,6 +14,7 @@ from edge.bindings.pipelines.delivery.lease import STALL_S, WATCH_S
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     Servers = tuple[Any, Any]
 
@@ -23,18 +23,6 @@ async def until(is_so: Callable[[], object]) -> None:
     """Wait for what another process does."""
     while not is_so():  # noqa: ASYNC110 - there is no event across processes
         await asyncio.sleep(0.01)
-
-
-async def stopped_leader(server: Any, folder: Path, point: str, **job: Any) -> int:
-    """Start a process in slot 0 that stops at `point` of its first roll; returns its id."""
-    pid: int = await server.start(folder, 1, 200, slot=0, fault=point, stop=True, **job)
-    await until(lambda: state_of(pid) == "T")
-    return pid
-
-
-def state_of(pid: int) -> str:
-    """One letter, as ps has it: T is stopped."""
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
 
 
 async def test_another_process_takes_over_from_one_that_is_killed(tmp_path: Path, two_servers: Servers) -> None:
@@ -63,7 +51,7 @@ async def test_a_leader_that_was_stopped_and_wakes_changes_nothing(
     tmp_path: Path, two_servers: Servers, point: str
 ) -> None:
     first, second = two_servers
-    pid = await stopped_leader(first, tmp_path, point)
+    pid = await first.stopped(tmp_path, point)
     assert await second.run(tmp_path, 10_000, 60, slot=1) == 0
     before = second.hashes(tmp_path)
     os.kill(pid, signal.SIGCONT)
@@ -101,7 +89,7 @@ async def test_every_roll_that_was_cut_short_is_finished_by_another_process(
 
 async def test_control_without_a_fence_the_old_leader_goes_on(tmp_path: Path, two_servers: Servers) -> None:
     first, second = two_servers
-    pid = await stopped_leader(first, tmp_path, "intent:before", control="no fence", patience_s=3.0)
+    pid = await first.stopped(tmp_path, "intent:before", control="no fence", patience_s=3.0)
     await second.run(tmp_path, 10_000, 60, slot=1)
     before = second.hashes(tmp_path)
     os.kill(pid, signal.SIGCONT)

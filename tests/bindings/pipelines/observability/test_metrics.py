@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +12,7 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from edge.bindings.pipelines import PipelineEntry
+from edge.bindings.pipelines.addresses import METRICS_PATH
 from edge.bindings.pipelines.catalogue import Catalogue, TableNames
 from edge.bindings.pipelines.delivery.facts import delivery_facts
 from edge.bindings.pipelines.delivery.store import DeliveryStore
@@ -21,7 +22,6 @@ from edge.bindings.pipelines.objects import PipelineObject, RollingPolicy, SinkF
 from edge.bindings.pipelines.observability.histogram import Histogram
 from edge.bindings.pipelines.observability.intake_rate import IntakeMeter, intake_rate
 from edge.bindings.pipelines.observability.metrics import METRICS, Distribution
-from edge.bindings.pipelines.observability.metrics_endpoint import METRICS_PATH
 from edge.bindings.pipelines.observability.prometheus import exposition
 from edge.bindings.pipelines.schemas.schema import Field, Schema
 from edge.bindings.spec import Site
@@ -74,7 +74,8 @@ async def until(host: FakeHost, is_so: Callable[[], bool]) -> None:
 
 
 def committed_count(state_dir: Path) -> int:
-    return sum(p.committed for one in DeliveryStore(state_dir).inserts() for p in one.progress.values())
+    with closing(DeliveryStore(state_dir)) as store:
+        return sum(p.committed for one in store.inserts() for p in one.progress.values())
 
 
 async def ask(one: Opened, method: str = "GET") -> Response:

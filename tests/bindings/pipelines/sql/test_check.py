@@ -39,11 +39,11 @@ def test_graph_runs_from_each_stream_to_its_sinks() -> None:
 @pytest.mark.parametrize(
     ("sql", "message", "column"),
     [
-        ("INSERT INTO far SELECT * FROM flight", "There is no stream flight. There is: Events, flights.", 31),
-        ("INSERT INTO near SELECT * FROM flights", "There is no sink near. There is: far.", 13),
+        ("INSERT INTO far SELECT * FROM flight", 'There is no stream "flight". There is: Events, flights.', 31),
+        ("INSERT INTO near SELECT * FROM flights", 'There is no sink "near". There is: far.', 13),
         (
             "INSERT INTO far SELECT * FROM Events",
-            'There is no stream events. Names fold to lower case unless quoted: write "Events".',
+            'There is no stream "events". Names fold to lower case unless quoted: write "Events".',
             31,
         ),
     ],
@@ -59,3 +59,20 @@ def test_every_insert_is_planned() -> None:
     with pytest.raises(SqlError, match=r"Cannot coerce arithmetic expression Int64 \+ Utf8") as caught:
         check_pipeline(sql, STREAMS, ["far"])
     assert caught.value.line == 2
+
+
+def test_every_problem_of_every_insert_is_told_in_order() -> None:
+    sql = (
+        "INSERT INTO near SELECT nope FROM flights;\n"
+        "INSERT INTO far SELECT * FROM flights LIMIT 5;\n"
+        "INSERT INTO far SELECT distance FROM flights;\n"
+        "INSERT INTO far SELECT nope FROM flights"
+    )
+    with pytest.raises(UnknownTableError) as caught:
+        check_pipeline(sql, STREAMS, ["far"])
+    assert [(one.line, one.column, one.message.partition(".")[0][:24]) for one in caught.value.all] == [
+        (1, 13, 'There is no sink "near"'),
+        (1, 25, "There is no column nope"),
+        (2, 39, "LIMIT is not supported: "),
+        (4, 24, "There is no column nope"),
+    ]

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 
 from edge.bindings.pipelines.sql.not_supported import AGGREGATES, WINDOW_FUNCTIONS
-from edge.bindings.pipelines.sql.statements import SqlError, parse_pipeline
+from edge.bindings.pipelines.sql.statements import PROBLEM_COUNT_MAX, SqlError, parse_pipeline
 
 ACCEPTED = [
     "SELECT * FROM s",
@@ -238,3 +238,15 @@ _WORDS = """INSERT INTO k SELECT FROM s WHERE a b * , ( ) [ ] -> ->> :: . 'x' "q
 def test_any_text_is_sql_or_refused(text: str) -> None:
     with contextlib.suppress(SqlError):
         assert parse_pipeline("INSERT INTO k SELECT " + text)
+
+
+def test_what_is_wrong_with_each_statement_is_told() -> None:
+    with pytest.raises(SqlError) as caught:
+        parse_pipeline("DROP TABLE a; INSERT INTO k SELECT * FROM s; INSERT INTO k SELECT ((a FROM s; SELECT ';'")
+    assert [one.column for one in caught.value.all] == [1, 71, 79]
+
+
+def test_what_is_no_sql_at_all_is_told_to_a_limit() -> None:
+    with pytest.raises(SqlError) as caught:
+        parse_pipeline("x;" * 10_000)
+    assert len(caught.value.all) == PROBLEM_COUNT_MAX

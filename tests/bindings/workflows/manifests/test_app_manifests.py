@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from edge.runtime.core.errors import ConfigError, EdgeError
+from edge.bindings.workflows.manifests.problems import ManifestError
+from edge.runtime.core.errors import ConfigError
 from edge.runtime.core.request import incoming_request
 from edge.runtime.hosts.local import LocalMachine
 from edge.runtime.hosts.state_folder import prepare_state_folder
@@ -77,9 +78,9 @@ def write(folder: Path, name: str, text: str) -> Path:
 
 
 @asynccontextmanager
-async def opened(folder: Path) -> AsyncIterator[App]:
+async def opened(folder: Path, log: RecordingLog | None = None) -> AsyncIterator[App]:
     choice = ConfigChoice(folder / "wrangler.jsonc")
-    log = RecordingLog()
+    log = log or RecordingLog()
     host = LocalMachine(prepare_state_folder(folder / ".edge"), log)
     try:
         async with open_local_app(choice, host, load_config(choice), is_dev=True) as app:
@@ -138,11 +139,56 @@ def test_problems_of_a_manifest_are_told_with_those_of_the_config(folder: Path) 
     assert 'flows/greet.yaml:5:74: There is no step "wiat". Did you mean "wait"?' in report
 
 
-async def test_a_function_that_is_not_there_stops_the_start(folder: Path) -> None:
+async def test_manifests_that_make_each_other_without_end_are_refused(folder: Path) -> None:
+    """Those of edge.toml at once; what was applied beside them is warned of at the start, so that it can be mended."""
+    there, back = (f"kind: Workflow/v1\nsteps: {{a: {{workflow: {name}}}}}" for name in ("other", "greeter"))
+    write(folder, "flows/greet.yaml", there)
+    async with opened(folder) as app:
+        service = app.environment.admins["workflows"]
+        with pytest.raises(
+            ManifestError, match=r'other\.yaml:2:9: .* other -> greeter -> other\. .* "greeter" as it is'
+        ):
+            await service.apply_manifest("other", back, "other.yaml")
+        await service.apply_manifest("other", back.replace("greeter", "third"), "other.yaml")
+        await service.apply_manifest("third", back.replace("greeter", "nobody"), "third.yaml")
+    write(folder, "flows/greet.yaml", there.replace("other", "fourth"))
+    async with opened(folder) as app:
+        await app.environment.admins["workflows"].apply_manifest("third", back, "third.yaml")
+    write(folder, "flows/greet.yaml", there)
+    log = RecordingLog()
+    async with opened(folder, log) as app:
+        assert log.events("warning") == ["workflow_manifests_endless"]
+        service = app.environment.admins["workflows"]
+        await service.apply_manifest("third", back.replace("greeter", "nobody"), "third.yaml")
+    write(folder, "flows/other.yaml", back)
+    with (folder / "edge.toml").open("a") as settings:
+        settings.write('[workflows.other]\nmanifest = "flows/other.yaml"\n')
+    with pytest.raises(ConfigError) as caught:
+        load_config(ConfigChoice(folder / "wrangler.jsonc"))
+    report = str(caught.value)
+    assert "edge.toml:5:1: workflows.other.manifest cannot be used:" in report
+    assert "flows/greet.yaml:2:9: " in report
+    assert "other -> greeter -> other" in report
+
+
+def test_what_a_manifest_uses_and_is_not_there_is_told_with_the_config(folder: Path) -> None:
     write(folder, "flows/greet.yaml", MANIFEST.replace("words.py:greet", "words.py:great"))
-    with pytest.raises(EdgeError, match=r'words\.py has no function great\. Did you mean "greet"\?'):
-        async with opened(folder):
-            pass
+    write(folder, "flows/keep.yaml", MANIFEST.replace('"./words.py:greet"', '"binding:GREAT.create"'))
+    with (folder / "edge.toml").open("a") as settings:
+        settings.write('[workflows.keeper]\nmanifest = "flows/keep.yaml"\n')
+    with pytest.raises(ConfigError) as caught:
+        load_config(ConfigChoice(folder / "wrangler.jsonc"))
+    report = str(caught.value)
+    assert 'flows/greet.yaml:5:17: words.py has no function great. Did you mean "greet"?' in report
+    assert 'flows/keep.yaml:5:17: There is no binding "GREAT". Did you mean "GREET"?' in report
+
+
+def test_functions_are_not_looked_for_beside_a_main_that_is_not_there(folder: Path) -> None:
+    (folder / "src" / "entry.py").unlink()
+    (folder / "src" / "words.py").unlink()
+    with pytest.raises(ConfigError, match=r'"src/entry\.py" was not found') as caught:
+        load_config(ConfigChoice(folder / "wrangler.jsonc"))
+    assert "words.py" not in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from edge.bindings.workflows.inspection import instance_detail
 from edge.bindings.workflows.journal.records import Status
 from edge.runtime.core.errors import BindingError
 
@@ -403,18 +402,6 @@ async def test_nobody_but_a_child_tells_of_its_end(serve: Callable[..., Any]) ->
     *_, wait = await site.journal.steps("orders", instance.id)
     with pytest.raises(BindingError, match=r'Types that begin with "\$ended:" tell of ended children'):
         await instance.send_event({"type": wait.event_type, "payload": {"status": "complete"}})
-
-
-async def test_a_wait_for_a_child_is_described_with_its_name(serve: Callable[..., Any]) -> None:
-    site = await serve(PARENT.replace("CASCADE", "false"), {"resting": REST})
-    instance = await site.create()
-    await until_children(site, "resting", Status.WAITING)
-    await site.reach(instance, "waiting")
-    page = await site.journal.list("resting", _every(), after=None, offset=0, count_max=1)
-    described = await instance_detail(await site.journal.find("orders", instance.id), site.journal)
-    made, waited_for = described.steps
-    assert made["output"]["id"] == page.items[0].id
-    assert waited_for["child"] == f"resting/{page.items[0].id}"
 
 
 async def test_a_failed_child_tells_its_parent_why(serve: Callable[..., Any]) -> None:

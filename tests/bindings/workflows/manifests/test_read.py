@@ -253,16 +253,6 @@ def test_a_name_is_given_or_the_manifests_own() -> None:
     assert problems(nameless) == ["1:1: The manifest has no name: add name: and what the workflow is called."]
 
 
-def test_a_workflow_is_its_own_child_only_under_a_condition() -> None:
-    here = Surroundings()
-    expected = '4:3: The step "a" makes an instance of its own workflow, without end: give it an if.'
-    for endless in ("a: {workflow: m}", "a: {workflow: m, if: true}", "a: {workflow: m, for_each: [1]}"):
-        assert step_problems(endless, surroundings=here) == [expected]
-        assert read(endless).name == "m", "one that was taken once can be read"
-    for bounded in ('if: "${params.deeper}"', "if: false", 'for_each: "${params.parts}"'):
-        assert read_manifest(with_steps(f"a: {{workflow: m, {bounded}}}"), surroundings=here).name == "m"
-
-
 KEYS = (
     *("kind", "name", "steps", "params", "schema", "type", "properties", "items", "enum", "required", "output"),
     *("a", "b", "uses", "with", "if", "for_each", "max_parallel", "needs", "retries", "timeout", "rollback"),

@@ -7,6 +7,7 @@ import asyncio
 import json
 import sys
 from collections import Counter
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -120,13 +121,13 @@ async def test_expired_credentials_show_in_the_status_and_it_heals_by_itself(
 ) -> None:
     target.is_open = False
     child = await start("elasticsearch")
-    store = DeliveryStore(tmp_path / "state")
-    while not (failures := [one.failure for one in store.inserts() if one.failure]):
-        assert child.returncode is None
-        await asyncio.sleep(0.01)
-    assert "answered 401" in failures[0]
-    assert failures[0].endswith("Check the sink's credentials.")
-    target.is_open = True
-    assert await child.wait() == 0
-    assert sorted(target.documents.values()) == list(range(COUNT))
-    assert [one.failure for one in store.inserts()] == [""]
+    with closing(DeliveryStore(tmp_path / "state")) as store:
+        while not (failures := [one.failure for one in store.inserts() if one.failure]):
+            assert child.returncode is None
+            await asyncio.sleep(0.01)
+        assert "answered 401" in failures[0]
+        assert failures[0].endswith("Check the sink's credentials.")
+        target.is_open = True
+        assert await child.wait() == 0
+        assert sorted(target.documents.values()) == list(range(COUNT))
+        assert [one.failure for one in store.inserts()] == [""]

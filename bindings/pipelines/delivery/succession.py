@@ -1,0 +1,153 @@
+"""Which INSERT comes in whose place when the catalogue has changed, where it begins, and what must end before it does.
+
+An INSERT keeps its id while SQL is edited and names change (plan.py). One that is replayed, or writes to another sink,
+is a new one: it goes on where the old ones of its pipeline are committed.
+
+A roll whose intent stands is half out: its records may be in the sink and are not committed. So an INSERT that leaves
+behind such a roll is ending: it still publishes and commits it, and whoever goes on from its place waits. While the
+sink fails, only a new INSERT of the same sink waits, which alone could put the records there twice. The roll of a
+failing sink that nobody waits for stays as it is: should its INSERT come back, it is finished then.
+"""
+
+from __future__ import annotations
+
+import shutil
+from typing import TYPE_CHECKING
+
+from ..stream_log.stream_folders import FILES_READER
+from .insert_runner import reader_of
+from .plan import InsertPlan
+from .replay import place_of
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Mapping
+    from pathlib import Path
+
+    from ..catalogue import Catalogue
+    from ..stream_log.disk import Disk
+    from ..stream_log.stream_folders import StreamFolders
+    from .store import DeliveryStore, InsertKey, InsertState
+
+
+class Succession:
+    """The INSERTs of one leader, when the catalogue has changed. Blocks."""
+
+    def __init__(
+        self,
+        fence: int,
+        catalogue: Catalogue,
+        store: DeliveryStore,
+        folders: StreamFolders,
+        *,
+        staging: Path,
+        disk: Disk,
+    ) -> None:
+        """`staging` has a folder of each INSERT."""
+        self._fence = fence
+        self._catalogue = catalogue
+        self._store = store
+        self._folders = folders
+        self._staging = staging
+        self._disk = disk
+
+    def decide_due(self, plans: Mapping[str, InsertPlan]) -> dict[str, InsertPlan]:
+        """What runs now: the plans, but for those that wait, and what is ending."""
+        known = {state.key.id: state for state in self._store.inserts()}
+        due = dict(plans)
+        for insert_id in (self._store.intents() & known.keys()) - plans.keys():
+            state = known[insert_id]
+            heirs = [plan.key for key, plan in plans.items() if key not in known and _goes_on_from(plan.key, state.key)]
+            if state.failure:
+                heirs = [key for key in heirs if _is_same_sink(key, state.key)]
+            ending = self._ending(state)
+            if ending is not None and (heirs or not state.failure):
+                due[insert_id] = ending
+                for heir in heirs:
+                    due.pop(heir.id, None)
+        return due
+
+    def settle(self, due: Mapping[str, InsertPlan], plans: Mapping[str, InsertPlan]) -> None:
+        """Give new INSERTs their place in the log, and forget those that are no more.
+
+        Args:
+            due: what `decide_due` made of `plans`.
+
+        Raises:
+            FencedError: another process runs the pipelines now.
+        """
+        known = {state.key.id: state for state in self._store.inserts()}
+        if renamed := [plan.key for key, plan in due.items() if key in known and known[key].key != plan.key]:
+            for insert in renamed:
+                self._store.begin_insert(self._fence, insert, {})
+            known = {state.key.id: state for state in self._store.inserts()}
+        for key, plan in due.items():
+            if key not in known:
+                self._inherit(plan, [state for state in known.values() if self._is_of_this_log(state)], due)
+        for state in known.values():
+            if state.key.id not in due:
+                self._forget(state, plans)
+
+    def _ending(self, state: InsertState) -> InsertPlan | None:
+        """A plan to publish the roll that is half out; None: where it went is gone."""
+        key = state.key
+        stream, sink = self._catalogue.stream(key.stream_id), self._catalogue.sink(key.sink_id)
+        if stream is None or sink is None or sink.created_at != key.sink_made_at or not self._is_of_this_log(state):
+            return None
+        return InsertPlan(key, stream, sink=sink, is_ending=True)
+
+    def _is_of_this_log(self, state: InsertState) -> bool:
+        """Whether an INSERT's offsets are those of the log that is there now: its cursors go with a deleted one."""
+        folder = self._folders.folder(state.key.stream_id) if state.key.stream_id else None
+        return folder is not None and folder.has_cursor(reader_of(state.key))
+
+    def _inherit(self, plan: InsertPlan, known: Iterable[InsertState], due: Collection[str]) -> None:
+        """An edited pipeline's new INSERT goes on where its others are committed, and never before its own end.
+
+        One that comes back with a roll half published finishes that roll, so it goes on at its own end. One that is to
+        replay starts no later than where the one in whose place it comes is committed; when there is none, because the
+        pipeline was deleted and made again, the replay was then.
+        """
+        key = plan.key
+        starts: dict[int, int] = {}
+        is_interrupted = self._store.intent(key.id) is not None
+        others = [state for state in known if plan.pipeline and not is_interrupted and _goes_on_from(key, state.key)]
+        for state in others:
+            for partition, one in state.progress.items():
+                starts[partition] = min(one.committed, starts.get(partition, one.committed))
+        is_replaced = any(state.key.sink_id == key.sink_id and state.key.id not in due for state in others)
+        is_alone = plan.pipeline and not is_replaced and not is_interrupted
+        ends = self._store.account_ends(key.account) if is_alone else self._store.retired_ends(key.id)
+        starts |= {partition: max(end, starts.get(partition, end)) for partition, end in ends.items()}
+        folder = self._folders.folder(key.stream_id)
+        if plan.pipeline and plan.pipeline.replay and is_replaced and not ends:
+            starts = {one: min(start, place_of(plan.pipeline.replay, folder, one)) for one, start in starts.items()}
+        for partition, start in starts.items():
+            if is_interrupted:
+                folder.save_cursor(reader_of(key), partition, start, self._disk)
+            else:  # meanwhile the log may have been trimmed
+                starts[partition] = folder.begin_cursor(reader_of(key), partition, self._disk, at_least=start)
+        if starts:
+            self._store.begin_insert(self._fence, key, starts)
+
+    def _forget(self, state: InsertState, plans: Mapping[str, InsertPlan]) -> None:
+        """Let go of the log for an INSERT that is no more."""
+        key, folder = state.key, self._folders.folder(state.key.stream_id) if state.key.stream_id else None
+        is_read = any(plan.pipeline and plan.key.stream_id == key.stream_id for plan in plans.values())
+        if folder is not None and self._is_of_this_log(state):
+            if key.pipeline_id and not is_read:  # records go out as files again, but not those delivered here
+                for partition, one in state.progress.items():
+                    delivered = max(one.committed, folder.delivered_until(partition))
+                    folder.save_cursor(FILES_READER, partition, delivered, self._disk)
+            folder.remove_cursors(reader_of(key), self._disk)
+        self._store.remove_insert(self._fence, key.id)
+        if self._store.intent(key.id) is None:  # else its files may be half there: should it come back, it finishes
+            shutil.rmtree(self._staging / key.id, ignore_errors=True)
+
+
+def _goes_on_from(new: InsertKey, old: InsertKey) -> bool:
+    is_of_pipeline = (new.pipeline_id, new.stream_id) == (old.pipeline_id, old.stream_id)
+    return is_of_pipeline or (new.account != "" and new.account == old.account)
+
+
+def _is_same_sink(new: InsertKey, old: InsertKey) -> bool:
+    return (new.sink_id, new.sink_made_at) == (old.sink_id, old.sink_made_at)
