@@ -14,7 +14,6 @@ Source: spec "Cloudflare API", 2; spec "Workflows", 7.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from . import values
@@ -122,7 +121,7 @@ class _Steps:
         made = self._own(step)
         wait = self._waits.get(child.ended)
         if wait is None:
-            wait = replace(step, key=step.key._replace(kind=Kind.WAIT), state=StepState.PENDING, result=None)
+            wait = step._replace(key=step.key._replace(kind=Kind.WAIT), state=StepState.PENDING, result=None)
         output, error = recorded_outcome(child, wait)
         status = self._status(wait)
         if status is Status.COMPLETE and error is not None:  # the wait went well: it told of a failure
