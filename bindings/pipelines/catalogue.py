@@ -138,6 +138,10 @@ class Catalogue:
     def pipeline(self, id_or_name: str) -> PipelineObject | None:
         return self._current().pipelines.find(id_or_name)
 
+    def has_departed(self, pipeline_id: str) -> bool:
+        """Whether there was a pipeline of this id: made again, it goes on where that one was."""
+        return bool(self._facts.read("SELECT 1 FROM departed WHERE id = ?", (pipeline_id,)))
+
     def tables_of(self, pipeline_id: str) -> Tables:
         """What a pipeline reads and writes; nothing when there is no such pipeline."""
         return self._current().tables.get(pipeline_id, Tables())

@@ -10,6 +10,7 @@ from ...runtime.core.errors import UnsupportedError
 from ...wrangler_config.section import Problem
 from .catalogue import Catalogue
 from .declared import objects_of, sql_of
+from .declared_places import told_places
 from .extras import needing
 from .processing.declared import FilterStep, IngestDeclaration, RulesStep, SampleStep
 from .processing.routing import quoted
@@ -47,7 +48,13 @@ def start_problems(read: ReadProducts, state_dir: Path) -> list[Problem]:
     declared = objects_of(products, (read.place.bindings or {}).get("pipelines", ()), read.place.folder)
     with closing(Catalogue(state_dir)) as catalogue:
         problems = [_numbered(one, pipelines) for one in refused_changes(catalogue, declared)]
-    return [*problems, *_engine_problems(read, steps, declared)]
+        problems += _engine_problems(read, steps, declared)
+        if not problems and len(pipelines) == len(read.products.get("pipelines", ())):  # none seems to have vanished
+            problems = [
+                _numbered(Problem(text, at=("pipelines", name), is_error=False), pipelines)
+                for name, text in told_places(catalogue, declared)
+            ]
+    return problems
 
 
 def _right(read: ReadProducts, at: tuple[str, ...], entries: Iterable[tuple[Any, Any]]) -> dict[Any, Any]:

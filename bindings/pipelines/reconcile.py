@@ -16,10 +16,11 @@ from ...runtime.core.errors import ConfigError
 from ...wrangler_config.section import Problem
 from .admin import table_names
 from .catalogue import NoSuchObjectError, ObjectExistsError
+from .declared_places import find_renamed, told_places
 from .objects import PipelineObject, SinkObject, StreamObject
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator
 
     from .catalogue import Catalogue
     from .declared import Declared
@@ -40,11 +41,13 @@ def reconcile(catalogue: Catalogue, declared: Declared, now: float) -> list[str]
         _bring_stream(catalogue, stream, now)
     for sink in declared.sinks:
         _bring_sink(catalogue, sink, now)
-    renamed = _rename_pipelines(catalogue, declared.pipelines, now)
+    places = [text for _, text in told_places(catalogue, declared)]
+    for old, new in find_renamed(catalogue, declared):
+        _rename_pipeline(catalogue, old, new, now)
     for pipeline in declared.pipelines:
         _bring_pipeline(catalogue, pipeline, now)
     return [
-        *renamed,
+        *places,
         *_orphans("stream", "It and its records stay", catalogue.streams(), declared.streams),
         *_orphans("sink", "It stays, and what it wrote", catalogue.sinks(), declared.sinks),
         *_orphans("pipeline", "It goes on running", catalogue.pipelines(), declared.pipelines),
@@ -114,34 +117,14 @@ def _bring_pipeline(catalogue: Catalogue, pipeline: PipelineObject, now: float) 
         catalogue.change_pipeline(replace(same, modified_at=now), tables)
 
 
-def _rename_pipelines(catalogue: Catalogue, declared: Sequence[PipelineObject], now: float) -> list[str]:
-    """Find declared pipelines under a new name: an old one has vanished that has the same streams and sinks."""
-    sentences: list[str] = []
-    for pipeline in declared:
-        if catalogue.pipeline(pipeline.id) is not None or catalogue.pipeline(pipeline.name) is not None:
-            continue
-        tables = table_names(pipeline.sql)
-        found = catalogue.find_tables(tables)
-        vanished = [
-            one
-            for one in catalogue.pipelines()
-            if one.origin == "declared"
-            and one.id not in {other.id for other in declared}
-            and catalogue.tables_of(one.id) == found
-        ]
-        if not vanished:
-            continue
-        old = max(vanished, key=lambda one: one.sql.split() == pipeline.sql.split())
-        lineage = old.lineage or old.id
-        new = replace(old, id=pipeline.id, name=pipeline.name, sql=pipeline.sql, lineage=lineage, modified_at=now)
-        if new.sql != old.sql:
-            new = replace(new, version=old.version + 1, started_at=now)
-        with suppress(NoSuchObjectError, ObjectExistsError):  # another process was quicker
-            catalogue.rename_pipeline(old.id, new, tables)
-            sentences.append(
-                f'The pipeline "{old.name}" is now declared as "{new.name}": it goes on under this name where it was.'
-            )
-    return sentences
+def _rename_pipeline(catalogue: Catalogue, old: PipelineObject, pipeline: PipelineObject, now: float) -> None:
+    """Put a declared pipeline in the place it had under its old name."""
+    lineage = old.lineage or old.id
+    new = replace(old, id=pipeline.id, name=pipeline.name, sql=pipeline.sql, lineage=lineage, modified_at=now)
+    if new.sql != old.sql:
+        new = replace(new, version=old.version + 1, started_at=now)
+    with suppress(NoSuchObjectError, ObjectExistsError):  # another process was quicker
+        catalogue.rename_pipeline(old.id, new, table_names(pipeline.sql))
 
 
 def _known_or_added(find: Callable[[str], T | None], add: Callable[[T], object], one: T, now: float) -> T | None:

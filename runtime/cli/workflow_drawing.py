@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ...bindings.workflows.durations import parse_duration_ms
 from ...bindings.workflows.engine.retries import retry_wait_ms
-from ...bindings.workflows.rest_values import json_text, json_value, time_text
+from ...bindings.workflows.rest.json_values import json_text, json_value, time_text
 from ..hosts.logs import printable
 from .workflow_text import duration_text, plural, time_of_day
 

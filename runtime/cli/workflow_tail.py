@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ...bindings.workflows.journal.history import TYPES
-from ...bindings.workflows.rest_values import json_text, json_value
+from ...bindings.workflows.rest.json_values import json_text, json_value
 from ..hosts.logs import printable
 from .workflow_text import duration_text, time_of_day
 from .workflows_state import instance_id_of, service_options, with_service, workflow_argument

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, cast
 import click
 
 from ...bindings.workflows.journal.records import Status
-from ...bindings.workflows.rest_shapes import created_shape, workflow_shape
-from ...bindings.workflows.rest_values import time_text
+from ...bindings.workflows.rest.json_values import time_text
+from ...bindings.workflows.rest.shapes import created_shape, workflow_shape
 from .json_argument import parse_json
 from .options import delete_options
 from .output import confirm, say_fields, say_json, say_table

@@ -10,8 +10,8 @@ import click
 from ...bindings.workflows.admission import BATCH_COUNT_MAX
 from ...bindings.workflows.answers import Action
 from ...bindings.workflows.journal.records import InstanceFilter, Status
-from ...bindings.workflows.rest_shapes import detail_shape, instance_shape
-from ...bindings.workflows.rest_values import json_value, time_text
+from ...bindings.workflows.rest.json_values import json_value, time_text
+from ...bindings.workflows.rest.shapes import detail_shape, instance_shape
 from .json_argument import parse_json
 from .options import WranglerCommand, delete_options
 from .output import confirm, say_json, say_table

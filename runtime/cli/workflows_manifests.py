@@ -12,7 +12,7 @@ from ...bindings.workflows.manifests.graph import GraphFormat, render_graph
 from ...bindings.workflows.manifests.manifest import ManifestSource
 from ...bindings.workflows.manifests.problems import ManifestError
 from ...bindings.workflows.manifests.read import read_manifest
-from ...bindings.workflows.rest_shapes import workflow_shape
+from ...bindings.workflows.rest.shapes import workflow_shape
 from ..core.errors import EdgeError
 from .options import read_text
 from .output import say_json

@@ -161,6 +161,21 @@ def test_a_schema_that_differs_from_the_streams_is_told_with_the_way_to_go(
     assert "Declare a new stream with the new schema, or delete this one" in said
 
 
+def test_where_a_renamed_pipeline_goes_on_is_told_before_it_does(
+    check: Callable[..., tuple[Any, str]], project: Path
+) -> None:
+    start(project)
+    renamed = DECLARED.replace('name = "far"', 'name = "further"')
+    code, said = check(renamed)
+    assert code == 0
+    assert 'edge.toml:7:3: The pipeline "far" is now declared as "further": it goes on' in " ".join(said.split())
+    code, said = check(renamed.replace("sinks.far", "sinks.near").replace("INTO far", "INTO near"))
+    assert code == 0
+    assert 'The pipeline "further" is new, and begins at the oldest record that the log of flights has.' in said
+    assert "goes on beside it" in said
+    assert "is new" not in check(renamed + "[[pipelines]]\nname = 5\n")[1], "what is broken did not vanish"
+
+
 def test_a_wrong_type_elsewhere_hides_no_problem_that_takes_the_sql_engine_to_see(
     check: Callable[..., tuple[Any, str]],
 ) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import aiohttp
 import pytest
 
-from edge.bindings.workflows.rest_subscribe import KEEP_ALIVE_SECONDS
+from edge.bindings.workflows.rest.event_stream import KEEP_ALIVE_SECONDS
 
 from .conftest import url_of
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from yarl import URL
 
-from edge.bindings.workflows.rest_subscribe import KEEP_ALIVE_SECONDS
+from edge.bindings.workflows.rest.event_stream import KEEP_ALIVE_SECONDS
 from edge.wrangler_config.worker_config import LOCAL_ACCOUNT_ID
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from .. import values
 from ..answers import Action
 from ..errors import WorkflowError
 from ..journal.records import InstanceFilter, Status
-from ..rest_values import json_text, json_value
+from ..rest.json_values import json_text, json_value
 from ..service import INVALID, PER_PAGE, PER_PAGE_MAX
 from . import messages
 

@@ -25,6 +25,7 @@ from edge.bindings.pipelines.objects import (
     Cors,
     HttpIngest,
     PipelineObject,
+    Replay,
     Retention,
     RollingPolicy,
     SinkFormat,
@@ -223,6 +224,23 @@ def test_deleting_or_changing_what_is_not_there_names_what_is(wired: Catalogue) 
     wired.delete_pipeline(id_of("pipeline", "one"))
     with pytest.raises(NoSuchObjectError, match="There is no pipeline yet"):
         wired.delete_pipeline(id_of("pipeline", "one"))
+
+
+def test_a_pipeline_made_again_has_the_place_it_had_also_under_another_name(wired: Catalogue) -> None:
+    tables, first = TableNames(("flights",), ("far",)), pipeline("first")
+    wired.add_pipeline(first, tables)
+    asked = Replay(5.0, from_offset=3)
+    second = replace(pipeline("second"), lineage=first.id, replay=asked)
+    wired.rename_pipeline(first.id, second, tables)
+    wired.delete_pipeline(second.id)
+    assert wired.has_departed(second.id)
+    wired.add_pipeline(pipeline("second"), tables)
+    assert wired.pipeline("second") == second
+    wired.add_pipeline(first, tables)
+    made = wired.pipeline("first")
+    assert made is not None
+    assert made.lineage not in {"", first.id}, "its own place is another's by now"
+    assert made.replay is None
 
 
 def test_secrets_of_a_sink_are_on_no_screen_and_in_a_file_of_its_owner(catalogue: Catalogue, tmp_path: Path) -> None:

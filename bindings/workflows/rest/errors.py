@@ -9,12 +9,12 @@ from __future__ import annotations
 from functools import wraps
 from typing import TYPE_CHECKING, Any
 
-from .._shared.rest import INVALID_REQUEST, ApiError
-from .errors import WorkflowError
-from .workflow import ALREADY_EXISTS, DUPLICATE_IN_BATCH, INSTANCE_NOT_FOUND
+from ..._shared.rest import INVALID_REQUEST, ApiError
+from ..errors import WorkflowError
+from ..workflow import ALREADY_EXISTS, DUPLICATE_IN_BATCH, INSTANCE_NOT_FOUND
 
 if TYPE_CHECKING:
-    from .._shared.rest import Call, Handler
+    from ..._shared.rest import Call, Handler
 
 INVALID = INVALID_REQUEST
 NOTE = 10000

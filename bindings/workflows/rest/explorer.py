@@ -9,18 +9,18 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .._shared.rest import PAGES, Query, Route
-from .answers import Action
-from .rest_bodies import InstanceCreate, LocalStatusChange
-from .rest_errors import coded
-from .rest_instances import InstanceCalls
-from .rest_shapes import workflow_shape
+from ..._shared.rest import PAGES, Query, Route
+from ..answers import Action
+from .bodies import InstanceCreate, LocalStatusChange
+from .errors import coded
+from .instances import InstanceCalls
+from .shapes import workflow_shape
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from .._shared.rest import Call
-    from .service import WorkflowService
+    from ..._shared.rest import Call
+    from ..service import WorkflowService
 
 _ONE = "/workflows/{workflow_name}"
 _INSTANCES = f"{_ONE}/instances"

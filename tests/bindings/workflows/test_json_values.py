@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from edge.bindings.workflows.rest_values import json_text, json_value, output_text, output_value
+from edge.bindings.workflows.rest.json_values import json_text, json_value, output_text, output_value
 
 
 @pytest.mark.parametrize(

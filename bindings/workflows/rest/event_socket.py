@@ -10,17 +10,17 @@ import asyncio
 from contextlib import aclosing
 from typing import TYPE_CHECKING
 
-from ...runtime.core.errors import BackendError
-from ...runtime.core.response import Response
-from ...runtime.core.web_socket import WebSocketAnswer, offered_protocols
-from .._shared.rest import BEARER_PROTOCOL
-from .rest_subscribe import DELETED, REVOKED, event_text, with_beats
+from ....runtime.core.errors import BackendError
+from ....runtime.core.response import Response
+from ....runtime.core.web_socket import WebSocketAnswer, offered_protocols
+from ..._shared.rest import BEARER_PROTOCOL
+from .event_stream import DELETED, REVOKED, event_text, with_beats
 
 if TYPE_CHECKING:
-    from ...runtime.core.host import Host
-    from ...runtime.core.web_socket import WebSocket
-    from .._shared.rest import Call
-    from .subscription import Subscription
+    from ....runtime.core.host import Host
+    from ....runtime.core.web_socket import WebSocket
+    from ..._shared.rest import Call
+    from ..subscription import Subscription
 
 POLICY_VIOLATION = 1008
 TRY_AGAIN_LATER = 1013

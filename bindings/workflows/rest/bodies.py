@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from .errors import WorkflowError
+from ..errors import WorkflowError
 
 UNSET = msgspec.UNSET
 Duration = int | float | str

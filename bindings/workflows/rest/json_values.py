@@ -12,8 +12,8 @@ from datetime import UTC, datetime
 from math import isfinite
 from typing import Any
 
-from ...runtime.core.js_values import utf8
-from .values import HEX_FROM, StoredStream
+from ....runtime.core.js_values import utf8
+from ..values import HEX_FROM, StoredStream
 
 STREAM = "[ReadableStream]"
 """In place of a step's output that is a stream; `GET .../step` has its bytes."""

@@ -7,15 +7,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .answers import workflow_id
-from .journal.records import Status
-from .rest_values import json_value, output_text, output_value, time_text
+from ..answers import workflow_id
+from ..journal.records import Status
+from .json_values import json_value, output_text, output_value, time_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from .answers import InstanceDetail, StepDetail, WorkflowDetail
-    from .journal.records import Instance, Version
+    from ..answers import InstanceDetail, StepDetail, WorkflowDetail
+    from ..journal.records import Instance, Version
 
 
 def workflow_shape(workflow: WorkflowDetail) -> dict[str, Any]:

@@ -7,20 +7,20 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from .._shared.permissions import SCRIPTS_READ, SCRIPTS_WRITE
-from .._shared.rest import PAGES, Answer, Query, Route, page_of
-from .rest_bodies import InstanceCreate, InstanceIds, ManifestPut, StatusChange, WorkflowPut
-from .rest_errors import EVENT_INSTANCE_NOT_FOUND, coded
-from .rest_explorer import explorer_routes
-from .rest_instances import InstanceCalls, messages_of, status_of
-from .rest_shapes import graph_shape, put_shape, version_shape, workflow_shape
-from .terminations import UNFINISHED
+from ..._shared.permissions import SCRIPTS_READ, SCRIPTS_WRITE
+from ..._shared.rest import PAGES, Answer, Query, Route, page_of
+from ..terminations import UNFINISHED
+from .bodies import InstanceCreate, InstanceIds, ManifestPut, StatusChange, WorkflowPut
+from .errors import EVENT_INSTANCE_NOT_FOUND, coded
+from .explorer import explorer_routes
+from .instances import InstanceCalls, messages_of, status_of
+from .shapes import graph_shape, put_shape, version_shape, workflow_shape
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from .._shared.rest import Call, Handler
-    from .service import WorkflowService
+    from ..._shared.rest import Call, Handler
+    from ..service import WorkflowService
 
 local_routes = explorer_routes
 """What needs no token, of a dev server."""

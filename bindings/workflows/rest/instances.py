@@ -8,29 +8,29 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from ...runtime.core.response import Response
-from ...runtime.core.web_socket import asks_for_web_socket
-from .._shared.rest import Answer
-from . import NAME_CHARS_MAX
-from .answers import Action
-from .errors import WorkflowError
-from .event_types import EVENT_TYPE_CHARS_MAX
-from .journal.records import InstanceFilter, Status
-from .rest_bodies import InstanceCreate
-from .rest_errors import KEY_PREFIX, NOTE
-from .rest_shapes import created_shape, detail_shape, instance_shape, step_shape
-from .rest_subscribe import CONTENT_TYPE, event_stream
-from .rest_values import time_text
-from .service import PER_PAGE, PER_PAGE_MAX
-from .subscribe_socket import event_socket
-from .workflow import ID_CHARS_MAX
+from ....runtime.core.response import Response
+from ....runtime.core.web_socket import asks_for_web_socket
+from ..._shared.rest import Answer
+from .. import NAME_CHARS_MAX
+from ..answers import Action
+from ..errors import WorkflowError
+from ..event_types import EVENT_TYPE_CHARS_MAX
+from ..journal.records import InstanceFilter, Status
+from ..service import PER_PAGE, PER_PAGE_MAX
+from ..workflow import ID_CHARS_MAX
+from .bodies import InstanceCreate
+from .errors import KEY_PREFIX, NOTE
+from .event_socket import event_socket
+from .event_stream import CONTENT_TYPE, event_stream
+from .json_values import time_text
+from .shapes import created_shape, detail_shape, instance_shape, step_shape
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from .._shared.rest import Call
-    from .rest_bodies import InstanceIds, StatusChange
-    from .service import WorkflowService
+    from ..._shared.rest import Call
+    from ..service import WorkflowService
+    from .bodies import InstanceIds, StatusChange
 
 SCHEDULED_ID_CHARS_MAX = 271
 """Of the id of an instance that a schedule made: the schedule is in it, with its blanks."""

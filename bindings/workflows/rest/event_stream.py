@@ -9,14 +9,14 @@ import asyncio
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
-from .rest_values import json_text, json_value
+from .json_values import json_text, json_value
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 
-    from ...runtime.core.host import Host
-    from .._shared.rest import Call
-    from .subscription import Subscription
+    from ....runtime.core.host import Host
+    from ..._shared.rest import Call
+    from ..subscription import Subscription
 
 KEEP_ALIVE_SECONDS = 15.0
 """A comment is sent so often: proxies cut connections that say nothing."""
