@@ -38,7 +38,11 @@ class Server:
         )
         self._watchdog = threading.Timer(SECONDS_MAX, self.child.kill)
         self._watchdog.start()
-        self.url = self.wait_for(r"^Ready on (http://127\.0\.0\.1:\d+)$")
+        try:
+            self.url = self.wait_for(r"^Ready on (http://127\.0\.0\.1:\d+)$")
+        except BaseException:  # its open pipes would fail other tests
+            self.close()
+            raise
 
     def wait_for(self, pattern: str) -> str:
         """Read output until a line matches; its first group, or the line."""
