@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import sqlite3
@@ -43,8 +44,10 @@ def wait_for(ledger: Path, is_told: Callable[[list[str]], bool], child: subproce
 
 
 def stop_outside_commits(child: subprocess.Popen[bytes], journal: Path) -> None:
-    """Stop a process while somebody else has the file's lock, so that it has not."""
-    with closing(sqlite3.connect(journal, timeout=SECONDS_MAX, isolation_level=None)) as connection:
+    """Stop a process while somebody else has the turn to write and the file's lock, so that it has neither."""
+    connection = sqlite3.connect(journal, timeout=SECONDS_MAX, isolation_level=None)
+    with closing(connection), journal.with_name(f"{journal.name}-turn").open("ab") as turn:
+        fcntl.flock(turn, fcntl.LOCK_EX)
         connection.execute("BEGIN IMMEDIATE")
         child.send_signal(signal.SIGSTOP)
         _, status = os.waitpid(child.pid, os.WUNTRACED)
