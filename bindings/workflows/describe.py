@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from . import values
 from .child_instances import is_child_wait, recorded_child, recorded_outcome
 from .journal.history import REDACTED
-from .journal.records import Kind, Status, StepState
+from .journal.records import Kind, Status, StepState, Trigger
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -48,7 +48,7 @@ def steps_shown(
     drawn = _Steps(instance, steps, history, output_bytes_max)
     shown = [drawn.shown(step) for step in steps if not is_child_wait(step)]
     if instance.status is Status.TERMINATED:
-        shown.append({"type": "termination", "trigger": {"source": "user"}})
+        shown.append({"type": "termination", "trigger": {"source": drawn.terminator}})
     return shown
 
 
@@ -80,7 +80,10 @@ class _Steps:
         self._waits = {step.event_type: step for step in steps if is_child_wait(step)}
         self._told: dict[StepKey, list[HistoryEvent]] = {}
         self._run_ended_ms = instance.ended_ms
+        self.terminator = str(Trigger.UNKNOWN)
+        """Who ended the instance: a `Terminator`, as far as that was told."""
         for event in history:
+            self.terminator = event.data.get("source", self.terminator)
             if event.step is not None:
                 self._told.setdefault(event.step, []).append(event)
             elif event.type == "rollback_started":

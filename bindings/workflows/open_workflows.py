@@ -12,6 +12,7 @@ from .definition import definition_of
 from .engine.doorbell import Doorbells
 from .engine.runner import WorkflowRunner
 from .engine_settings import engine_settings
+from .journal.records import Terminator
 from .journal.sqlite_journal import open_journal
 from .local import DOORBELLS_NAME, FOLDER_NAME, JOURNAL_FILE
 from .manifests.applied import AppliedManifests
@@ -85,7 +86,7 @@ async def open_workflows(entries: Sequence[WorkflowEntry], site: Site) -> AsyncI
         await registry.declare(entries)
         bound = {entry.env_name: entry.name for entry in entries} | _bound_manifests(site.config)
         live = runner.definitions
-        service = WorkflowService(tools, registry)
+        service = WorkflowService(tools, registry, Terminator.CLI if site.worker is None else Terminator.API)
         if site.worker is not None:
             await service.resume_terminations()
         try:

@@ -28,7 +28,7 @@ from .answers import (
 )
 from .errors import WorkflowError
 from .inspection import instance_detail, step_detail
-from .journal.records import InstanceFilter, Status, Trigger
+from .journal.records import InstanceFilter, Status, Terminator, Trigger
 from .manifests.manifest import ManifestSource
 from .terminations import UNFINISHED, Terminations
 from .workflow import Workflow, WorkflowInstance
@@ -58,10 +58,12 @@ FINISHED = tuple(status for status in Status if status.is_final)
 class WorkflowService:
     """One state folder's workflows. Close with `aclose`."""
 
-    def __init__(self, tools: WorkflowTools, registry: Registry) -> None:
+    def __init__(self, tools: WorkflowTools, registry: Registry, terminator: Terminator = Terminator.API) -> None:
+        """`terminator` is who ends an instance that is ended by this."""
         self._tools = tools
         self._registry = registry
-        self._terminations = Terminations(tools)
+        self._terminator = terminator
+        self._terminations = Terminations(tools, terminator)
 
     @property
     def host(self) -> Host:
@@ -313,7 +315,7 @@ class WorkflowService:
 
     async def _handle(self, name: str, instance_id: str) -> WorkflowInstance:
         await self._require(name, instance_id)
-        return WorkflowInstance(name, instance_id, self._tools)
+        return WorkflowInstance(name, instance_id, self._tools, self._terminator)
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from .journal.records import Status
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from .journal.records import TerminationOrder
+    from .journal.records import Change, Instance, StepRecord, TerminationOrder, Terminator
     from .workflow import WorkflowTools
 
 PAGE_COUNT = 64
@@ -29,8 +29,10 @@ UNFINISHED = tuple(status for status in Status if not status.is_final)
 class Terminations:
     """What this process does of the journal's orders."""
 
-    def __init__(self, tools: WorkflowTools) -> None:
+    def __init__(self, tools: WorkflowTools, terminator: Terminator) -> None:
+        """`terminator` is who orders by this."""
         self._tools = tools
+        self._terminator = terminator
         self._jobs: dict[int, asyncio.Task[None]] = {}
 
     async def is_running(self, workflow: str) -> bool:
@@ -40,14 +42,19 @@ class Terminations:
     async def begin(self, workflow: str, statuses: Sequence[Status] = UNFINISHED) -> Termination:
         """Terminate what has one of these statuses now; what is created meanwhile is let be."""
         is_new = await self._tools.journal.begin_termination(workflow, statuses)
-        await self.resume(workflow)
+        await self._resume(workflow, self._terminator)
         return Termination.STARTED if is_new else Termination.ALREADY_RUNNING
 
-    async def resume(self, workflow: str | None = None) -> None:
-        """Go on with what is ordered, of one workflow or of all, whoever began it."""
+    async def resume(self) -> None:
+        """Go on with what is ordered, whoever began it, and nobody knows any more who that was."""
+        await self._resume(None, None)
+
+    async def _resume(self, workflow: str | None, terminator: Terminator | None) -> None:
         for order in await self._tools.journal.terminations():
             if order.number not in self._jobs and workflow in {None, order.workflow}:
-                job = self._tools.host.spawn(self._run(order), name=f"workflow_terminate_all:{order.workflow}")
+                job = self._tools.host.spawn(
+                    self._run(order, terminator), name=f"workflow_terminate_all:{order.workflow}"
+                )
                 self._jobs[order.number] = job
                 job.add_done_callback(partial(self._forget, order.number))
 
@@ -63,11 +70,15 @@ class Terminations:
     def _forget(self, number: int, _job: asyncio.Task[None]) -> None:
         del self._jobs[number]
 
-    async def _run(self, order: TerminationOrder) -> None:
+    async def _run(self, order: TerminationOrder, terminator: Terminator | None) -> None:
         tools, count = self._tools, 0
+
+        def decide(instance: Instance, steps: Sequence[StepRecord]) -> Change:
+            return decide_terminate(instance, steps)._replace(terminator=terminator)
+
         try:
             # Again and again from the top: one that waited may run by now.
-            while some := await tools.journal.terminate_some(order, decide_terminate, PAGE_COUNT, tools.now_ms()):
+            while some := await tools.journal.terminate_some(order, decide, PAGE_COUNT, tools.now_ms()):
                 count += len(some)
                 for acted in some:
                     tools.tell(acted)

@@ -17,7 +17,7 @@ from .engine.decisions import decide_pause, decide_restart, decide_resume, decid
 from .engine.timers import now_ms
 from .errors import WorkflowError
 from .event_types import require_sent_type
-from .journal.records import NewInstance, Trigger
+from .journal.records import NewInstance, Terminator, Trigger
 from .subscription import Subscription, read_options
 from .versions import UNKNOWN
 
@@ -217,9 +217,13 @@ class Workflow:
 class WorkflowInstance:
     """The handle of an instance. Every call asks the journal: handles hold nothing."""
 
-    def __init__(self, workflow: str, instance_id: str, tools: WorkflowTools) -> None:
+    def __init__(
+        self, workflow: str, instance_id: str, tools: WorkflowTools, terminator: Terminator = Terminator.BINDING
+    ) -> None:
+        """`terminator` is who ends the instance when this does."""
         self._workflow = workflow
         self._tools = tools
+        self._terminator = terminator
         self.id = instance_id
 
     async def status(self) -> dict[str, Any]:
@@ -250,7 +254,11 @@ class WorkflowInstance:
             BindingError: an option is malformed.
         """
         is_undoing = is_rolling_back(asked("terminate", options, named))
-        await self._act(lambda instance, steps: decide_terminate(instance, steps, is_undoing=is_undoing))
+
+        def decide(instance: Instance, steps: Sequence[StepRecord]) -> Change:
+            return decide_terminate(instance, steps, is_undoing=is_undoing)._replace(terminator=self._terminator)
+
+        await self._act(decide)
 
     async def restart(self, options: Mapping[str, Any] | None = None, /, **named: Any) -> None:
         """Begin again with the same params; `{"from": {name, count?, type?}}` keeps what ran before that step.

@@ -272,6 +272,7 @@ def test_an_instance_is_paused_resumed_restarted_terminated(cli: Callable[..., T
         assert cli("instances", action, "orders", "latest").err == f'The instance "a" from orders {told}\n', action
     assert cli("instances", "pause", "orders", "a", "--json").json["status"] == "queued"
     cli("instances", "terminate", "orders", "a")
+    assert cli("instances", "describe", "orders", "a").lines[-1].endswith("by cli")
     refused = cli("instances", "terminate", "orders", "a")
     assert (refused.code, refused.err) == (1, "error: Cannot terminate instance since its on a finite state\n")
 

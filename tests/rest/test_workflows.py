@@ -218,6 +218,17 @@ async def test_pause_resume_terminate_and_restart(orders: Api) -> None:
     assert_refused(await orders.ask("PATCH", f"{INSTANCES}/a/status", body=unknown), 400, 10002)
 
 
+async def test_who_terminated_an_instance_is_told(orders: Api) -> None:
+    for instance_id in ("a", "b"):
+        await create(orders, instance_id=instance_id)
+        await orders.reach("orders", instance_id, "waiting")
+    await orders.call("PATCH", f"{INSTANCES}/a/status", {"status": "terminate"})
+    await (await orders.app.environment.env.ORDERS.get("b")).terminate()
+    for instance_id, source in (("a", "api"), ("b", "binding")):
+        *_, last = (await orders.call("GET", f"{INSTANCES}/{instance_id}"))["steps"]
+        assert last == {"type": "termination", "trigger": {"source": source}}
+
+
 async def test_a_terminated_instance_rolls_back_when_asked_to(orders: Api) -> None:
     await create(orders, instance_id="a")
     await orders.reach("orders", "a", "waiting")

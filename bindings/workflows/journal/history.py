@@ -20,7 +20,7 @@ from .records import Kind, Status, StepState
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from .records import StepKey, StepRecord
+    from .records import StepKey, StepRecord, Terminator
 
 _encode = json.JSONEncoder(default=lambda _: "[dynamic]", separators=(",", ":")).encode
 """A step's config may hold a delay function: Cloudflare's word stands for it."""
@@ -69,11 +69,13 @@ TOLD: dict[str, tuple[str, ...]] = {
     "workflow_started": ("params",),
     "workflow_completed": ("output",),
     "workflow_errored": ("error",),
+    "workflow_terminated": ("source",),
     "step_started": ("config",),
     "step_completed": ("output",),
     "attempt_errored": ("error", "retryDelayMs"),
     "sleep_started": ("durationMs",),
     "wait_started": ("eventType",),
+    "rollback_started": ("source",),
     "rollback_step_started": ("config",),
     "rollback_step_errored": ("error",),
     "rollback_attempt_errored": ("error", "retryDelayMs"),
@@ -110,10 +112,12 @@ def instance_entry(
     *,
     error: ErrorRecord | None = None,
     is_undone: bool = True,
+    terminator: Terminator | None = None,
 ) -> Entry | None:
     """What a change of status is told as; None when there is none.
 
     Args:
+        terminator: who ended it, or asked for that.
         is_undone: of an instance that was rolling back and ends: whether every handler was run, and well.
     """
     if before is after:
@@ -123,7 +127,10 @@ def instance_entry(
         types = f"workflow_started {types}"
     if before is Status.ROLLING_BACK and after.is_final:
         types = f"{'rollback_completed' if is_undone else 'rollback_errored'} {types}"
-    return Entry(types, at_ms, told=None if error is None else _encode({"error": error._asdict()}))
+    told: dict[str, Any] = {} if error is None else {"error": error._asdict()}
+    if terminator is not None:
+        told["source"] = terminator
+    return Entry(types, at_ms, told=_encode(told) if told else None)
 
 
 def step_entries(before: StepRecord | None, after: StepRecord, at_ms: int) -> Sequence[Entry]:

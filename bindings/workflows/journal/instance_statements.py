@@ -19,6 +19,7 @@ from .records import (
     NewInstance,
     Status,
     StepRecord,
+    Terminator,
 )
 from .rows import INSTANCE, STEP, read_instance, read_step
 
@@ -102,7 +103,9 @@ def _apply(connection: Connection, number: int, before: Status, change: Change, 
     connection.execute("UPDATE instance SET status = ?, modified_ms = ? WHERE number = ?", (status, now_ms, number))
     is_again = change.restart_from is not None
     # One that ends while it rolls back was cut short by this.
-    append(connection, number, [instance_entry(None if is_again else before, status, now_ms, is_undone=False)])
+    before_it = None if is_again else before
+    entry = instance_entry(before_it, status, now_ms, is_undone=False, terminator=change.terminator)
+    append(connection, number, [entry])
     if change.keeps_owner:
         return
     is_ready = status in {Status.QUEUED, Status.RUNNING, Status.ROLLING_BACK}
@@ -153,7 +156,7 @@ def end(connection: Connection, number: int, finish: Finish, now_ms: int) -> Non
 
 def _terminate_children(connection: Connection, parent: int, now_ms: int) -> None:
     for child, status in cascading_children(connection, parent):
-        _apply(connection, child, status, Change(Status.TERMINATED), now_ms)
+        _apply(connection, child, status, Change(Status.TERMINATED, terminator=Terminator.PARENT), now_ms)
 
 
 def delete(connection: Connection, workflow: str, instance_id: str, now_ms: int) -> Acted | None:

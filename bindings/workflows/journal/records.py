@@ -97,6 +97,16 @@ class Trigger(StrEnum):
     CRON = "cron"
 
 
+class Terminator(StrEnum):
+    """Who ended an instance."""
+
+    API = "api"
+    CLI = "cli"
+    BINDING = "binding"
+    PARENT = "parent"
+    """It ended with the instance that made it."""
+
+
 class Fire(NamedTuple):
     """One time of a schedule."""
 
@@ -194,6 +204,8 @@ class Change(NamedTuple):
     """Forget the steps from this order on (0: all), and begin a new generation."""
     forgets_events: bool = False
     """Forget what no wait took yet, too."""
+    terminator: Terminator | None = None
+    """Who ends it, for its history; None: nobody knows, or it does not end by this."""
 
 
 class Acted(NamedTuple):

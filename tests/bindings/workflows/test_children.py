@@ -36,7 +36,7 @@ async def test_children_that_cascade_end_with_their_parent(start: Callable[..., 
     assert statuses.pop("free") is not Status.TERMINATED
     assert set(statuses.values()) == {Status.TERMINATED}
     told = await site.journal.history("orders", "grandchild", after=0, count_max=100)
-    assert told[-1].type == "workflow_terminated"
+    assert (told[-1].type, told[-1].data) == ("workflow_terminated", {"source": "parent"})
 
 
 def child(instance_id: str, parent: int, *, is_cascading: bool = True) -> Any:

@@ -429,7 +429,7 @@ async def test_a_termination_is_shown_as_a_step(start: Callable[..., Any]) -> No
     instance = await site.create()
     await site.reach(instance, "waiting")
     await site.journal.act("orders", instance.id, lambda _, __: Change(Status.TERMINATED), T0)
-    assert (await steps_of(site, instance))[-1] == {"type": "termination", "trigger": {"source": "user"}}
+    assert (await steps_of(site, instance))[-1] == {"type": "termination", "trigger": {"source": "unknown"}}
 
 
 async def test_a_sensitive_output_is_not_described(start: Callable[..., Any]) -> None:

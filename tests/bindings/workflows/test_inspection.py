@@ -228,3 +228,21 @@ async def test_a_step_that_is_cut_off_by_a_rollback_ended_when_that_began(
     work = (await shown.steps())["work-1"]
     assert (work["status"], work["end"]) == ("terminated", cut_off_ms)
     assert await shown.alone("charge-1") == ("complete", None)
+
+
+async def test_who_asked_for_a_rollback_has_terminated_what_it_undid(start: Callable[..., Any]) -> None:
+    """The end is the runner's own, so it is told with the beginning."""
+
+    async def run(self: Any, event: Any, step: Any) -> Any:
+        await step.do("charge", lambda: 1, rollback=lambda _: None)
+        await step.wait_for_event("news", "news")
+
+    site = await start(run)
+    instance = await site.create()
+    await site.reach(instance, "waiting")
+    await instance.terminate({"rollback": True})
+    async with asyncio.timeout(20):
+        while (await instance.status())["status"] != "terminated":  # noqa: ASYNC110 - the journal tells nobody
+            await asyncio.sleep(0)
+    detail = await instance_detail(await site.journal.find("orders", instance.id), site.journal)
+    assert detail.steps[-1] == {"type": "termination", "trigger": {"source": "binding"}}

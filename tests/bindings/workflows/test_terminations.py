@@ -8,7 +8,7 @@ import pytest
 
 from edge.bindings.workflows import terminations
 from edge.bindings.workflows.answers import Termination
-from edge.bindings.workflows.journal.records import NewInstance, Pause, Status
+from edge.bindings.workflows.journal.records import NewInstance, Pause, Status, Terminator
 from edge.bindings.workflows.journal.sqlite_journal import open_journal
 from edge.bindings.workflows.terminations import Terminations
 from edge.bindings.workflows.workflow import WorkflowTools
@@ -45,12 +45,20 @@ async def journal(host: FakeHost) -> AsyncIterator[SqliteJournal]:
 
 def terminations_of(journal: Any, host: FakeHost) -> Terminations:
     """Those of a process."""
-    return Terminations(WorkflowTools(journal, host, lambda _: None))
+    return Terminations(WorkflowTools(journal, host, lambda _: None), Terminator.API)
 
 
 async def create(journal: SqliteJournal, *instance_ids: str) -> None:
     made = [NewInstance(one, b"{}", 100, 100) for one in instance_ids]
     assert all(await journal.create("orders", made, 1))
+
+
+async def terminator_of(journal: SqliteJournal, instance_id: str) -> str | None:
+    """Who ended an instance, as its history tells."""
+    told = await journal.history("orders", instance_id, after=0, count_max=100)
+    assert told is not None
+    assert told[-1].type == "workflow_terminated"
+    return told[-1].data.get("source")
 
 
 async def failing(*_: Any) -> Any:
@@ -76,6 +84,7 @@ async def test_what_is_created_meanwhile_is_let_be(journal: SqliteJournal, host:
     await one.begin("orders")
     await create(journal, "after")
     await one.wait()
+    assert await terminator_of(journal, "before") == "api"
     assert await journal.counts("orders") == {Status.TERMINATED: 1, Status.QUEUED: 1}
 
 
@@ -118,6 +127,7 @@ async def test_a_termination_whose_process_died_is_carried_out_by_the_next(
     await second.resume()
     await second.wait()
     assert await journal.counts("orders") == {Status.TERMINATED: 1}
+    assert await terminator_of(journal, "a") is None, "who ordered it died, and was not kept"
     assert not await first.is_running("orders")
 
 
