@@ -71,6 +71,27 @@ class Chunk:
         """Each record's JSON."""
         return b"".join(self.bodies).split(b"\n")[:-1]
 
+    def before(self, offset: int) -> Chunk:
+        """The part of it before `offset`."""
+        part = Chunk(self.partition, self.since, offset)
+        frames = zip(self.bodies, self.firsts, self.counts, self.times_us, self.extras, strict=True)
+        for lines, first, count, time_us, extra in frames:
+            if (left := offset - first) <= 0:
+                break
+            kept = lines if left >= count else b"".join(line + b"\n" for line in lines.split(b"\n")[:left])
+            part.add(kept, first, min(left, count), time_us, extra)
+        part.lost_count = offset - self.since - sum(part.counts)
+        return part
+
+    def add(self, lines: bytes, first: int, count: int, time_us: int, extra: FrameExtra) -> None:
+        """Add records of a frame."""
+        self.bodies.append(lines)
+        self.firsts.append(first)
+        self.counts.append(count)
+        self.times_us.append(time_us)
+        self.extras.append(extra)
+        self.size_bytes += len(lines)
+
     def time_of(self, offset: int) -> float:
         """When the record at `offset` was accepted, Unix seconds."""
         return self.times_us[bisect_right(self.firsts, offset) - 1] / 1e6
@@ -141,9 +162,4 @@ def _add(chunk: Chunk, frame: Frame) -> None:
     lines = frame.lines()
     if (passed := first - frame.first_offset) > 0:  # a replay began inside the frame
         lines = b"".join(line + b"\n" for line in lines.split(b"\n")[passed:-1])
-    chunk.bodies.append(lines)
-    chunk.firsts.append(first)
-    chunk.counts.append(frame.next_offset - first)
-    chunk.times_us.append(frame.ingested_at_us)
-    chunk.extras.append(parse_frame_extra(frame.extra))
-    chunk.size_bytes += len(lines)
+    chunk.add(lines, first, frame.next_offset - first, frame.ingested_at_us, parse_frame_extra(frame.extra))

@@ -27,6 +27,7 @@ from ....runtime.core.errors import BackendError, EdgeError
 from ..batcher import Backlog, decide_roll
 from ..dead_letters import DeadLetter
 from ..sinks.sink import Published, SinkMisconfiguredError, SinkUnavailableError
+from ..sql.sql_error import TooMuchMadeError
 from ..stream_log.stream_folders import PIPELINE_READER
 from .faults import reach
 from .store import FencedError
@@ -172,11 +173,14 @@ class InsertRunner:
             if not parts.staging.knows(partition):
                 self._begin_partition(partition)
             while size_bytes < SLICE_BYTES:
-                chunk = parts.feed.next_chunk(partition, parts.staging.place(partition))
-                if chunk is None:
+                read = parts.feed.next_chunk(partition, parts.staging.place(partition))
+                if read is None:
                     break
-                parts.staging.add(chunk, parts.transform(chunk))
+                chunk, made = _transformed(read, parts.transform)
+                parts.staging.add(chunk, made)
                 count += chunk.until - chunk.since
+                if chunk.until < read.until:  # it makes very much: ask at once whether to roll
+                    return count
                 size_bytes += chunk.size_bytes
         return count
 
@@ -340,6 +344,15 @@ class InsertRunner:
         finally:
             sleeping.cancel()
             stopping.cancel()
+
+
+def _transformed(chunk: Chunk, transform: Callable[[Chunk], Transformed]) -> tuple[Chunk, Transformed]:
+    """As much of the chunk, from its beginning, as can be held at once, and what becomes of it."""
+    while True:
+        try:
+            return chunk, transform(chunk)
+        except TooMuchMadeError as error:
+            chunk = chunk.before(error.offset)
 
 
 def reader_of(key: InsertKey) -> str:

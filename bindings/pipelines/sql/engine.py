@@ -5,7 +5,8 @@
 
 Compiling plans once: types are checked, functions found, the plan kept. A run extracts the JSON paths, hands the batch
 to the plan and collects. If the query fails on the data, the batch is halved until few records are left, which a second
-plan takes one by one: those that fail come back as `BadRow`, the rows of every other record are there.
+plan takes one by one: those that fail come back as `BadRow`, the rows of every other record are there. What a function
+makes is bounded for a part that is run together (growing_calls.py), so many parts could add up: MADE_BYTES_MAX.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from .nested_nulls import nulls_pushed_down
 from .plain_types import plain_field, unwritable_type
 from .plan import Plan, RowFailure
 from .rewrite import rewrite
+from .sql_error import TooMuchMadeError
 
 if TYPE_CHECKING:
     from .rewrite import Rewritten
@@ -33,6 +35,8 @@ HIDDEN_FIELDS = (
     pa.field(OFFSET_COLUMN, pa.int64()),
     pa.field(TIME_COLUMN, pa.timestamp("us", "UTC")),
 )
+MADE_BYTES_MAX = 64 * 1024 * 1024
+"""What the parts of a batch may make together."""
 SINGLE_ROWS_MAX = 64
 """A failing part of this size is run record by record: then one bad record of 10,000 costs 3 ms, and 10,000 of them
 0.5 s, where halving all the way takes 5 s."""
@@ -91,13 +95,16 @@ class CompiledInsert:
         self.output_schema = pa.schema([plain_field(each) for each in plan.output_schema if each.name not in unseen])
         """The columns of a row, in order, without the hidden ones."""
         self._rows_schema = pa.schema([*self.output_schema, *HIDDEN_FIELDS])
+        self._made_bytes = 0
 
     def run(self, batch: pa.RecordBatch) -> Outcome:
         """The rows this INSERT makes of a batch.
 
         Raises:
             EngineError: the engine itself failed (memory, a defect); it says nothing about the records.
+            TooMuchMadeError: rows would take more than MADE_BYTES_MAX; those of the records before its offset do not.
         """
+        self._made_bytes = 0
         rows: list[pa.RecordBatch] = []
         bad: list[BadRow] = []
         if batch.num_rows:
@@ -123,7 +130,7 @@ class CompiledInsert:
         except Exception as exc:  # noqa: BLE001  the engine raises bare Exception for a failed query
             _raise_unless_about_data(exc)
         else:
-            rows += [self._output(each) for each in made if each.num_rows]
+            self._keep(made, rows)
             return
         if inputs.num_rows <= SINGLE_ROWS_MAX:
             self._run_rows(inputs, start, rows, bad)
@@ -139,8 +146,16 @@ class CompiledInsert:
             if isinstance(made, RowFailure):
                 _raise_unless_about_data(made.error)
                 bad.append(BadRow(start + made.index, row_message(made.error)))
-            elif made.num_rows:
-                rows.append(self._output(made))
+            else:
+                self._keep([made], rows)
+
+    def _keep(self, made: list[pa.RecordBatch], rows: list[pa.RecordBatch]) -> None:
+        """Add what was made of a part. The first one is kept however large it is: a smaller batch makes it again."""
+        outputs = [self._output(each) for each in made if each.num_rows]
+        self._made_bytes += sum(each.nbytes for each in outputs)
+        if rows and outputs and self._made_bytes > MADE_BYTES_MAX:
+            raise TooMuchMadeError(outputs[0].column(OFFSET_COLUMN)[0].as_py())
+        rows += outputs
 
     def _output(self, made: pa.RecordBatch) -> pa.RecordBatch:
         columns = (made.column(name) for name in self._rows_schema.names)

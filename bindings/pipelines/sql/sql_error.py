@@ -1,10 +1,10 @@
-"""What a refused SQL text is answered with: what is wrong, and where."""
+"""What a refused SQL text is answered with, what is wrong and where; and what a query that ran may end in."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ....runtime.core.errors import EdgeError
+from ....runtime.core.errors import BackendError, EdgeError
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
@@ -30,6 +30,15 @@ class SqlError(EdgeError):
 
 class UnknownTableError(SqlError):
     """Raised when the SQL names a stream or a sink that is not there."""
+
+
+class TooMuchMadeError(BackendError):
+    """Raised when a query makes more of many records together than memory should hold: run it on fewer of them."""
+
+    def __init__(self, offset: int) -> None:
+        super().__init__(f"The SQL makes too much of the records up to offset {offset} to hold it at once.")
+        self.offset = offset
+        """Of the first record that was too much; what is made of those before it is not."""
 
 
 def error_at(text: str, offset: int, message: str, kind: type[SqlError] = SqlError) -> SqlError:

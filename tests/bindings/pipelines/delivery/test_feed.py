@@ -57,6 +57,23 @@ async def test_a_place_in_the_middle_of_a_send_is_one(open_partition: Open) -> N
     assert hidden_columns(chunk)[1].to_pylist() == [1, 2]
 
 
+async def test_the_part_of_a_chunk_before_an_offset_has_its_records_and_holes(open_partition: Open) -> None:
+    partition = open_partition()
+    await partition.send(0, 1, 2)
+    await partition.send(3, 4)
+    chunk = feed_of(partition).next_chunk(0, 0)
+    assert chunk is not None
+    parts = [chunk.before(offset) for offset in (1, 3, 4)]
+    assert [(texts(one), one.until, one.count, one.lost_count) for one in parts] == [
+        ([b"0"], 1, 1, 0),
+        ([b"0", b"1", b"2"], 3, 3, 0),
+        ([b"0", b"1", b"2", b"3"], 4, 4, 0),
+    ]
+    assert hidden_columns(parts[2])[1].to_pylist() == [0, 1, 2, 3]
+    chunk.firsts[1] = 7  # the log lost four records before the second send
+    assert [(one.count, one.lost_count) for one in (chunk.before(6), chunk.before(8))] == [(3, 3), (4, 4)]
+
+
 async def test_records_the_log_declares_lost_are_counted_and_passed_over(open_partition: Open) -> None:
     partition = open_partition()
     await partition.send(0, 1)

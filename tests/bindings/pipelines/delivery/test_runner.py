@@ -6,11 +6,9 @@ import asyncio
 import errno
 import json
 import os
-import sys
 from collections import Counter
 from contextlib import asynccontextmanager, closing, suppress
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pyarrow.parquet as pq
@@ -30,6 +28,7 @@ from edge.bindings.pipelines.schemas.schema import Field, Schema
 from edge.bindings.pipelines.sinks.local_folder import LocalSink
 from edge.bindings.pipelines.sinks.sink import Published, Refused, Roll, SinkMisconfiguredError, SinkUnavailableError
 from edge.bindings.pipelines.sinks.types import local
+from edge.bindings.pipelines.sql import engine
 from edge.bindings.pipelines.stream_log.disk import Disk
 from edge.bindings.pipelines.stream_log.segments import SegmentHeader, segment_path
 from edge.bindings.pipelines.stream_log.stream_folders import StreamFolders
@@ -38,6 +37,7 @@ from edge.runtime.testing.fake_host import RecordingLog
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable
+    from pathlib import Path
 
     from edge.bindings.pipelines.delivery.store import InsertState
 
@@ -228,19 +228,6 @@ async def test_sql_edited_away_from_a_sink_and_back_leaves_each_record_where_it_
     assert (place.numbers("out"), place.numbers("other")) == ([1, 2, 4], [3])
 
 
-async def test_a_pipeline_made_again_goes_on_where_it_was(place: Place) -> None:
-    place.add_sink("out")
-    for n in range(1, 4):
-        pipeline = place.add_pipeline("INSERT INTO out SELECT n FROM typed", ("typed",), ("out",))
-        async with place.running():
-            await place.send("typed", *numbered(n))
-            await until(lambda last=n: last in place.numbers("out"))  # type: ignore[misc]  # a lambda with a default
-            await until(lambda: place.inserts()[0].progress[0].committed)
-            place.catalogue.delete_pipeline(pipeline.id)
-            await until(lambda: not place.inserts())
-    assert place.numbers("out") == [1, 2, 3]
-
-
 async def test_a_renamed_pipeline_goes_on_where_it_was_and_alone(place: Place) -> None:
     place.add_sink("out")
     old = place.add_pipeline("INSERT INTO out SELECT n FROM typed", ("typed",), ("out",))
@@ -383,14 +370,6 @@ async def test_bad_records_of_a_stream_nobody_reads_are_dead_letters_too(place: 
         assert (await place.streams.require("typed")).log.deliver() == 2, "and it goes out as files as before"
 
 
-async def test_checking_a_stream_loads_neither_pyarrow_nor_the_engine(tmp_path: Path) -> None:
-    """`edge dev` of someone without a pipeline stays light."""
-    child = Path(__file__).with_name("checking.py")
-    process = await asyncio.create_subprocess_exec(sys.executable, child, tmp_path, stdout=asyncio.subprocess.PIPE)
-    out, _ = await process.communicate()
-    assert (process.returncode, out) == (0, b"[]\n")
-
-
 async def test_unnest_makes_rows_and_counts_records(place: Place) -> None:
     place.add_sink("out")
     place.add_pipeline("INSERT INTO out SELECT unnest([n, n + 100]) AS n FROM typed", ("typed",), ("out",))
@@ -400,6 +379,18 @@ async def test_unnest_makes_rows_and_counts_records(place: Place) -> None:
     (state,) = place.inserts()
     assert state.progress[0].tally.delivered == 2
     assert state.counters["recordsWritten"] == 4
+
+
+async def test_records_of_which_sql_makes_very_much_go_out_in_parts(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(engine, "MADE_BYTES_MAX", 3_000_000)
+    place.add_sink("out")
+    place.add_pipeline("INSERT INTO out SELECT n, repeat('x', 1000000) AS x FROM typed", ("typed",), ("out",))
+    await place.send("typed", *numbered(*range(20)))
+    async with place.running():
+        await until(lambda: place.numbers("out") == [*range(20)])
+    assert place.is_balanced()
 
 
 async def test_on_error_fail_stops_the_pipeline_until_its_sql_is_mended(place: Place) -> None:

@@ -229,7 +229,7 @@ CHAINS: dict[str, tuple[tuple[Change, ...], int]] = {
 """Changes, and the last record that the replay among them delivers again."""
 
 
-@pytest.mark.parametrize("case", slow_behind(1, CHAINS))
+@pytest.mark.parametrize("case", slow_behind(2, CHAINS))
 async def test_a_pipeline_that_is_made_again_goes_on_where_it_was(
     tmp_path: Path, two_servers: Servers, case: tuple[tuple[Change, ...], int]
 ) -> None:

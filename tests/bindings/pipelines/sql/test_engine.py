@@ -11,8 +11,9 @@ import pyarrow as pa
 import pytest
 
 from edge.bindings.pipelines.sql import feed
-from edge.bindings.pipelines.sql.engine import HIDDEN_FIELDS, compile_insert
+from edge.bindings.pipelines.sql.engine import HIDDEN_FIELDS, MADE_BYTES_MAX, compile_insert
 from edge.bindings.pipelines.sql.engine_errors import EngineError, is_about_data, panics_as_errors
+from edge.bindings.pipelines.sql.sql_error import TooMuchMadeError
 from edge.bindings.pipelines.sql.statements import SqlError, parse_pipeline
 
 NUMBERS = {"n": pa.array([1, 2, 3]), "t": pa.array(["a", "b", "c"])}
@@ -336,6 +337,15 @@ def test_a_replacement_that_grows_too_much_fails_alone(run: Any) -> None:
 def test_records_that_ask_for_much_together_are_run_in_parts(run: Any) -> None:
     outcome = run("SELECT octet_length(repeat('x', n)) AS x FROM s", {"n": pa.array([1_000_000] * 100)})
     assert outcome.rows.column("x").to_pylist() == [1_000_000] * 100
+
+
+def test_what_many_records_make_together_is_held_to_a_limit(run: Any) -> None:
+    select = "SELECT repeat('x', n) AS x FROM s"
+    with pytest.raises(TooMuchMadeError, match="The SQL makes too much of the records up to offset 1") as caught:
+        run(select, {"n": pa.array([1_000_000] * 100)})
+    count = caught.value.offset - 100
+    assert 0 < count <= MADE_BYTES_MAX // 1_000_000
+    assert run(select, {"n": pa.array([1_000_000] * count)}).rows.num_rows == count
 
 
 def test_a_range_too_long_in_the_sql_itself_is_refused() -> None:
