@@ -46,8 +46,6 @@ LINGER_SECONDS = 1.0
 LINGER_COUNT_MAX = 30
 """A pass whose code does something else than steps, while steps wait, stays this often for so long: what it does would
 be cut short."""
-START_ROW_DELAY_S = 0.02
-"""An attempt that takes longer is recorded when it starts, so that its number survives a crash."""
 RETRY_SECONDS = 1.0
 """Between attempts to tell a failing disk how a pass ended."""
 
