@@ -87,13 +87,14 @@ async def open_workflows(entries: Sequence[WorkflowEntry], site: Site) -> AsyncI
         bound = {entry.env_name: entry.name for entry in entries} | _bound_manifests(site.config)
         live = runner.definitions
         service = WorkflowService(tools, registry, Terminator.CLI if site.worker is None else Terminator.API)
-        if site.worker is not None:
-            await service.resume_terminations()
+        is_server = site.worker is not None
+        if is_server:
+            await service.terminations.resume()
         try:
             yield Opened(
                 env={env_name: Workflow(live[name], tools, live=live) for env_name, name in bound.items()},
                 resources=bound,
-                sources=[] if site.worker is None else [runner, registry, schedules, *_grpc(site, service)],
+                sources=[runner, registry, schedules, service.terminations, *_grpc(site, service)] if is_server else [],
                 admin=service,
             )
         finally:

@@ -96,6 +96,9 @@ class Registry:
             self._declared[entry.name] = entry.class_name
             row = self._row_of(entry)
             found = rows.get(entry.name)
+            if found is not None and found.manifest is not None:
+                remedy = "terminate what it began before, or delete the workflow"
+                self._host.log.warning("workflow_was_a_manifest", workflow=entry.name, remedy=remedy)
             if found is None or row != replace(found, version="", created_ms=0, modified_ms=0):
                 await self._put(row)
         await self.refresh()
@@ -125,7 +128,8 @@ class Registry:
         """Add a workflow, or change it, as if the config had this entry.
 
         Raises:
-            WorkflowError: the entry is none that a config could have, or the config has it with another class.
+            WorkflowError: the entry is none that a config could have, the config has it with another class, or the
+                workflow is a manifest, whose instances could not go on as a class.
             WorkflowFatalError: a retention is no duration.
         """
         for problem in entry.problems("workflow", repr(entry.name)):
@@ -134,6 +138,9 @@ class Registry:
         declared = self._declared.get(entry.name, entry.class_name)
         if declared != entry.class_name:
             text = f'The config says that workflow "{entry.name}" is class "{declared}": change class_name there.'
+            raise WorkflowError("invalid_request", text)
+        if any(row.name == entry.name and row.manifest is not None for row in await self._journal.workflows()):
+            text = f'Workflow "{entry.name}" is a manifest: give the class another name, or delete the workflow first.'
             raise WorkflowError("invalid_request", text)
         await self._put(self._row_of(entry))
         await self.refresh()

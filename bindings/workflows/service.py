@@ -50,7 +50,8 @@ ADDRESS_CHARS_MAX = 271
 """Of the id of an instance that is there: one of a schedule is longer than those that may be chosen."""
 INVALID = "invalid_request"
 """Key of what makes no sense, where Cloudflare has none that is known."""
-CURSOR_CHARS_MAX = 40
+CURSOR_DIGITS_MAX = 18
+"""Of each of the two numbers in it: what SQLite's integers hold."""
 PURGE_COUNT_MAX = 256
 FINISHED = tuple(status for status in Status if status.is_final)
 
@@ -63,7 +64,7 @@ class WorkflowService:
         self._tools = tools
         self._registry = registry
         self._terminator = terminator
-        self._terminations = Terminations(tools, terminator)
+        self.terminations = Terminations(tools, terminator)
 
     @property
     def host(self) -> Host:
@@ -72,7 +73,7 @@ class WorkflowService:
 
     async def aclose(self) -> None:
         """Stop background work."""
-        await self._terminations.aclose()
+        await self.terminations.aclose()
 
     async def workflows(self, search: str | None = None) -> Sequence[WorkflowDetail]:
         """The workflows there are, newest first; those whose name has `search` in it, case aside."""
@@ -245,15 +246,11 @@ class WorkflowService:
     async def terminate_all(self, name: str, statuses: Sequence[Status] = UNFINISHED) -> Termination:
         """Begin to terminate every unfinished instance, or those of some statuses, in the background."""
         await self._registry.require(name)
-        return await self._terminations.begin(name, statuses)
+        return await self.terminations.begin(name, statuses)
 
     async def terminated_all(self) -> None:
         """Return once what `terminate_all` began is done: for who closes the service right after."""
-        await self._terminations.wait()
-
-    async def resume_terminations(self) -> None:
-        """Go on, in the background, with what `terminate_all` began and a stop or a kill cut short."""
-        await self._terminations.resume()
+        await self.terminations.wait()
 
     async def subscribe(
         self, name: str, instance_id: str, cursor: int = 0, wanted: Sequence[str] | None = None
@@ -299,7 +296,7 @@ class WorkflowService:
         return (await self.workflow(name)).schedules
 
     async def _detail(self, row: WorkflowRow) -> WorkflowDetail:
-        is_terminating = await self._terminations.is_running(row.name)
+        is_terminating = await self.terminations.is_running(row.name)
         return await workflow_detail(row, self._tools, self._registry, is_terminating_all=is_terminating)
 
     async def _workflow(self, name: str, trigger: Trigger = Trigger.API) -> Workflow:
@@ -332,6 +329,6 @@ def _refusing() -> Iterator[None]:
 
 def _read_cursor(cursor: str) -> tuple[int, int]:
     created_ms, _, number = cursor.partition("-")
-    if not (created_ms.isdecimal() and number.isdecimal() and len(cursor) <= CURSOR_CHARS_MAX):
+    if not (created_ms.isdecimal() and number.isdecimal() and max(len(created_ms), len(number)) <= CURSOR_DIGITS_MAX):
         raise WorkflowError(INVALID, f"The cursor is none that this server gave: {cursor!r:.100}.")
     return int(created_ms), int(number)

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from .journal.history import HistoryEvent
     from .journal.journal import Journal
 
+CURSOR_MAX = 2**53
+"""No instance has so many events."""
 PAGE_COUNT = 256
 """Events read at once, fewer where they are large: a subscriber that is slow holds no more in memory."""
 
@@ -46,6 +48,7 @@ def read_options(options: object, named: Mapping[str, object]) -> Wanted:
     cursor = 0 if cursor is None else cursor
     if isinstance(cursor, bool) or not isinstance(cursor, int) or cursor < 0:
         _refuse()
+    cursor = min(cursor, CURSOR_MAX)
     if types is None:
         return Wanted(cursor, None)
     if not isinstance(types, (list, tuple)) or not all(isinstance(one, str) and one in TYPES for one in types):

@@ -1,7 +1,7 @@
 """Terminating all instances of a workflow, in the background: one order per workflow at a time.
 
-The journal keeps an order until nothing is left of it. Whoever dies before leaves it to the next process that starts,
-or that is asked again; two that work on one do no harm.
+The journal keeps an order until nothing is left of it. Whoever dies before leaves it to a server, which looks for such
+orders when it starts and from time to time; two processes that work on one do no harm.
 """
 
 from __future__ import annotations
@@ -23,11 +23,12 @@ if TYPE_CHECKING:
 
 PAGE_COUNT = 64
 """Instances that end in one commit: others write between them."""
+LOOK_SECONDS = 30.0
 UNFINISHED = tuple(status for status in Status if not status.is_final)
 
 
 class Terminations:
-    """What this process does of the journal's orders."""
+    """What this process does of the journal's orders. Source: a server's looks for those that others left."""
 
     def __init__(self, tools: WorkflowTools, terminator: Terminator) -> None:
         """`terminator` is who orders by this."""
@@ -57,6 +58,11 @@ class Terminations:
                 )
                 self._jobs[order.number] = job
                 job.add_done_callback(partial(self._forget, order.number))
+
+    async def run(self) -> None:
+        while True:
+            await self._tools.host.sleep(LOOK_SECONDS)
+            await self.resume()
 
     async def wait(self) -> None:
         """Return once every job is done."""

@@ -15,6 +15,7 @@ from edge.bindings.workflows.errors import WorkflowError
 from edge.bindings.workflows.journal.records import InstanceFilter, Status, Trigger
 from edge.bindings.workflows.local import open_binding
 from edge.bindings.workflows.registry import LOOK_SECONDS
+from edge.bindings.workflows.terminations import UNFINISHED
 from edge.runtime.core.entrypoints import WorkflowEntrypoint
 from edge.runtime.core.env import Env
 from edge.runtime.core.worker import Worker
@@ -146,6 +147,19 @@ async def test_a_termination_of_all_that_is_cut_short_is_told(host: FakeHost) ->
         assert (await next_start.service.workflow("orders")).counts == {Status.TERMINATED: 1}
 
 
+async def test_a_server_ends_what_a_command_that_was_killed_began_to_terminate(
+    server: Opened, command: Callable[..., Any], host: FakeHost
+) -> None:
+    """The command gets no further than its order."""
+    await server.service.create("orders", {"id": "a"})
+    journal = (await command(ENTRY)).service._tools.journal
+    assert await journal.begin_termination("orders", UNFINISHED)
+    while (await server.service.workflow("orders")).counts != {Status.TERMINATED: 1}:
+        await host.advance(LOOK_SECONDS)
+    await server.service.terminated_all()
+    assert not (await server.service.workflow("orders")).is_terminating_all
+
+
 async def test_what_another_process_puts_runs_at_once_and_what_it_deletes_is_gone(
     server: Opened, command: Callable[..., Any]
 ) -> None:
@@ -184,6 +198,16 @@ async def test_the_config_wins_over_what_was_put_when_it_is_read_again(
     assert changed.modified_ms == changed.created_ms + 5000
     again = await (await command(ENTRY)).service.workflow("orders")
     assert (again.steps_max, again.created_ms) == (10_000, changed.created_ms)
+
+
+async def test_a_class_of_the_config_takes_the_place_of_a_manifest_and_says_so(
+    server: Opened, command: Callable[..., Any], host: FakeHost
+) -> None:
+    await server.service.apply_manifest("drawn", '{"kind": "Workflow/v1", "steps": {"nap": {"sleep": 0}}}')
+    entry = WorkflowEntry(binding="D", name="drawn", class_name="Order")
+    for _ in range(2):
+        assert (await (await command(entry)).service.workflow("drawn")).class_name == "Order"
+    assert host.log.events("warning") == ["workflow_was_a_manifest"]
 
 
 async def test_a_workflow_that_left_the_config_is_kept(command: Callable[..., Any]) -> None:
@@ -231,6 +255,7 @@ async def test_finished_instances_are_purged(server: Opened) -> None:
         (lambda s: s.delete_instances("orders", []), "invalid_request"),
         (lambda s: s.instances("nope"), "workflow.not_found"),
         (lambda s: s.instances("orders", cursor="x"), "invalid_request"),
+        (lambda s: s.instances("orders", cursor=f"1-{2**63}"), "invalid_request"),
         (lambda s: s.instance("orders", "nope"), "instance.not_found"),
         (lambda s: s.instance("nope", "a"), "workflow.not_found"),
         (lambda s: s.step("orders", "a", "nope-1"), "step.not_found"),
@@ -241,12 +266,14 @@ async def test_finished_instances_are_purged(server: Opened) -> None:
         (lambda s: s.terminate_all("nope"), "workflow.not_found"),
         (lambda s: s.purge("nope"), "workflow.not_found"),
         (lambda s: s.put_workflow("a b", "C"), "invalid_request"),
+        (lambda s: s.put_workflow("drawn", "Order"), "invalid_request"),
         (lambda s: s.latest_id("empty"), "instance.not_found"),
     ],
 )
 async def test_every_refusal_has_a_key(command: Callable[..., Any], call: Callable[..., Any], key: str) -> None:
     service = (await command(ENTRY, WorkflowEntry(binding="E", name="empty", class_name="Order"))).service
     await service.create("orders", {"id": "a"})
+    await service.apply_manifest("drawn", '{"kind": "Workflow/v1", "steps": {"nap": {"sleep": 0}}}')
     with pytest.raises(WorkflowError) as refused:
         await call(service)
     assert refused.value.key == key

@@ -112,6 +112,12 @@ async def test_a_cursor_of_an_earlier_instance_with_that_id_hides_nothing(start:
     assert await types_of(again.subscribe(cursor=seen[-1]["eventId"])) == ONE_STEP
 
 
+async def test_a_cursor_that_no_instance_can_reach_hides_nothing(start: Callable[..., Any]) -> None:
+    site = await start(one_step)
+    instance = await site.create(id="a")
+    assert await types_of(instance.subscribe(cursor=2**70)) == ONE_STEP
+
+
 async def test_a_subscription_knows_whether_its_instance_was_deleted(start: Callable[..., Any]) -> None:
     site = await start(waiter)
     kept, deleted = await site.create(), await site.create()
