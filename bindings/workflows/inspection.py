@@ -5,7 +5,9 @@ Source: SDK types, `InstanceGetResponse` and `InstanceStepResponse`; spec "Cloud
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ...runtime.core.errors import BackendError
@@ -23,6 +25,9 @@ if TYPE_CHECKING:
     from .journal.journal import Journal
     from .journal.records import Instance
 
+OUTPUTS_BYTES_MAX = 4 * 1024 * 1024
+"""Of all outputs of an instance together, where they are cut at all; each keeps its first OUTPUT_BYTES_LEAST."""
+OUTPUT_BYTES_LEAST = 256
 HISTORY_COUNT_MAX = 1_000_000
 """More events than the steps that an instance may have can cause."""
 STEP, WAIT = "step", "waitForEvent"
@@ -32,14 +37,19 @@ STEP, WAIT = "step", "waitForEvent"
 async def instance_detail(
     instance: Instance, journal: Journal, *, with_steps: bool = True, output_bytes_max: int | None = None
 ) -> InstanceDetail:
-    """An instance with its steps, their outputs cut at some length, or only how many they are."""
+    """An instance with its steps, their outputs cut at that length or shorter, or only how many they are."""
     records = await journal.steps(instance.workflow, instance.id)
-    history = await _history(instance, journal)
+    was_undone = instance.is_undoing or any(record.key.kind is Kind.ROLLBACK for record in records)
+    history = await _history(instance, journal) if with_steps or was_undone else ()
+    if output_bytes_max is not None:
+        share_bytes = OUTPUTS_BYTES_MAX // max(len(records), 1)
+        output_bytes_max = min(output_bytes_max, max(share_bytes, OUTPUT_BYTES_LEAST))
+    draw = partial(steps_shown, instance, records, history, output_bytes_max=output_bytes_max)
     return InstanceDetail(
         instance,
         params=values.decode(instance.params),
         output=None if instance.output is None else values.decode(instance.output),
-        steps=steps_shown(instance, records, history, output_bytes_max=output_bytes_max) if with_steps else (),
+        steps=await asyncio.to_thread(draw) if with_steps else (),  # ten thousand take a second
         step_count=sum(not is_child_wait(record) for record in records),
         rollback=rollback_shown(records, history),
     )

@@ -5,6 +5,7 @@ Source: spec "Cloudflare API", 2; spec "Workflows", 7.
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -75,7 +76,7 @@ class InstanceCalls:
             raise call.invalid(f"The query parameter 'order' must be asc or desc, not {order!r:.100}.")
         with_steps = not call.flag("simple")
         detail = await self._service.instance(*_address(call), with_steps=with_steps, output_bytes_max=OUTPUT_BYTES_MAX)
-        return detail_shape(detail, is_descending=order == "desc")
+        return await asyncio.to_thread(detail_shape, detail, is_descending=order == "desc")  # of thousands of steps
 
     async def create(self, call: Call) -> Answer:
         """Create an instance."""

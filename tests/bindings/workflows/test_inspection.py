@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from edge.bindings.workflows.inspection import instance_detail, step_detail
+from edge.bindings.workflows.inspection import OUTPUTS_BYTES_MAX, instance_detail, step_detail
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -246,3 +246,23 @@ async def test_who_asked_for_a_rollback_has_terminated_what_it_undid(start: Call
             await asyncio.sleep(0)
     detail = await instance_detail(await site.journal.find("orders", instance.id), site.journal)
     assert detail.steps[-1] == {"type": "termination", "trigger": {"source": "binding"}}
+
+
+async def test_the_outputs_of_many_steps_are_cut_shorter(start: Callable[..., Any]) -> None:
+    """So that an answer with all of them stays small; one alone is whole."""
+
+    async def run(self: Any, event: Any, step: Any) -> Any:
+        for number in range(40):
+            await step.do(f"s{number}", lambda: "x" * 200_000)
+
+    site = await start(run)
+    instance = await site.create()
+    await site.output(instance)
+    found = await site.journal.find("orders", instance.id)
+    detail = await instance_detail(found, site.journal, output_bytes_max=150_000)
+    share_bytes = OUTPUTS_BYTES_MAX // 40
+    lengths = {len(one["output"].partition("... (cut")[0]) for one in detail.steps}
+    assert lengths == {share_bytes}
+    assert (await step_detail(found, site.journal, "s0-1", "step", None)).output == "x" * 200_000
+    whole = await instance_detail(found, site.journal)
+    assert {one["output"] for one in whole.steps} == {"x" * 200_000}
