@@ -15,11 +15,11 @@ from ..schemas.validation import MalformedBodyError, RecordChecker
 from ..stream_log.frame_extra import schema_hash
 from ..stream_log.frames import lines_of_array
 from .json_guard import count_records, require_harmless
+from .rate_limits import RateLimits
 from .refusal import InvalidRecordsError, TooManyRequestsError
-from .token_bucket import TokenBucket
 
 if TYPE_CHECKING:
-    from ....runtime.core.host import Host
+    from ....runtime.core.host import LocalHost
     from ..open_streams import OpenStream
     from ..processing.processor import Processor
     from ..schemas.validation import Checked
@@ -46,7 +46,7 @@ class Parcel(NamedTuple):
 class Gate:
     """The gate of one stream, as its object was when it was made."""
 
-    def __init__(self, host: Host, stream: OpenStream, processor: Processor | None = None) -> None:
+    def __init__(self, host: LocalHost, stream: OpenStream, processor: Processor | None = None) -> None:
         self.known = known = stream.object
         self.keeps_client = processor is not None and processor.keeps_client
         self._host = host
@@ -58,9 +58,8 @@ class Gate:
             if known.schema
             else None
         )
-        limits, now = known.limits, host.now()
-        rates = ((limits.requests_per_second, False), (limits.bytes_per_second, True))
-        self._buckets = [(TokenBucket(rate, now), is_by_bytes) for rate, is_by_bytes in rates if rate]
+        rates = (known.limits.requests_per_second, known.limits.bytes_per_second)
+        self._rates = RateLimits(host.state_dir / "pipelines" / "rates" / known.id, rates) if any(rates) else None
         self._warned_at: dict[tuple[str, str], float] = {}
 
     def admit(self, size_bytes: int) -> None:
@@ -68,6 +67,7 @@ class Gate:
 
         Raises:
             TooManyRequestsError: the rate is too high, or too much waits to be delivered.
+            BackendError: the rate cannot be counted.
         """
         if self._stream.undelivered_bytes > self.known.retention.backlog_bytes:
             msg = (
@@ -76,16 +76,11 @@ class Gate:
                 f"again later. `edge pipelines list` shows what holds the delivery up."
             )
             raise TooManyRequestsError(msg, BACKLOG_RETRY_SECONDS)
-        if not self._buckets:
+        if self._rates is None:
             return
-        now = self._host.now()
-        wanted = [(bucket, size_bytes if is_by_bytes else 1) for bucket, is_by_bytes in self._buckets]
-        wait_s = max(bucket.wait_s(amount, now) for bucket, amount in wanted)
-        if wait_s:
+        if wait_s := self._rates.take((1, size_bytes), self._host.now()):
             msg = f'Stream "{self.known.name}" has a rate limit, and it is exceeded. Send again in {wait_s:.1f} s.'
             raise TooManyRequestsError(msg, wait_s)
-        for bucket, amount in wanted:
-            bucket.take(amount)
 
     def pass_array(self, body: bytes) -> Parcel:
         """A JSON array of objects, as received.

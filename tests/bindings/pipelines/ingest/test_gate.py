@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,8 +13,8 @@ from edge.bindings.pipelines.ids import id_of
 from edge.bindings.pipelines.ingest.backlog import undelivered_bytes
 from edge.bindings.pipelines.ingest.gate import Gate
 from edge.bindings.pipelines.ingest.intake import Client, client_of
+from edge.bindings.pipelines.ingest.rate_limits import RateLimits, TokenBucket
 from edge.bindings.pipelines.ingest.refusal import InvalidRecordsError
-from edge.bindings.pipelines.ingest.token_bucket import TokenBucket
 from edge.bindings.pipelines.processing.declared import EnrichStep, MaskStep, ParseStep
 from edge.bindings.pipelines.processing.processor import Processor
 from edge.bindings.pipelines.stream_log.disk import Disk
@@ -50,13 +52,48 @@ def gate_of(known: StreamObject, processor: Processor | None = None) -> Gate:
 def test_a_second_of_the_rate_is_saved_up(
     per_second: float, amount: float, taken_count: int, then_wait_s: float
 ) -> None:
-    bucket = TokenBucket(per_second, 0.0)
+    bucket = TokenBucket(per_second)
     for _ in range(taken_count):
         assert bucket.wait_s(amount, 0.0) == 0
         bucket.take(amount)
     assert bucket.wait_s(amount, 0.0) == pytest.approx(then_wait_s)
     assert bucket.wait_s(amount, then_wait_s + 0.001) == 0
     assert bucket.wait_s(amount, -100.0) == 0, "a clock that is set back takes nothing away"
+
+
+def test_a_request_takes_from_every_limit_or_from_none(tmp_path: Path) -> None:
+    limits = RateLimits(tmp_path / "rates" / "flights", (2, None, 100))
+    assert limits.take((1, 1e12, 90), 0.0) == 0
+    assert limits.take((1, 1, 20), 0.0) == pytest.approx(0.1)
+    assert limits.take((1, 1, 10), 0.0) == 0, "the one that was refused took nothing"
+    assert limits.take((1, 1, 0), 0.0) == pytest.approx(0.5)
+
+
+@pytest.mark.parametrize("text", [b"", b"half a st"], ids=["new", "cut short"])
+def test_a_limit_that_nothing_is_known_of_is_full(tmp_path: Path, text: bytes) -> None:
+    (tmp_path / "flights").write_bytes(text)
+    limits = RateLimits(tmp_path / "flights", (2, None))
+    assert [limits.take((1, 1), 0.0) > 0 for _ in range(3)] == [False, False, True]
+
+
+TAKER = """
+import sys
+from pathlib import Path
+from edge.bindings.pipelines.ingest.rate_limits import RateLimits
+limits = RateLimits(Path(sys.argv[1]), (100, None))
+sys.stdin.readline()
+print(sum(limits.take((1, 1), 5.0) == 0 for _ in range(1000)))
+"""
+
+
+def test_processes_share_one_limit(tmp_path: Path) -> None:
+    command = [sys.executable, "-c", TAKER, str(tmp_path / "rates" / "flights")]
+    takers = [subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) for _ in range(3)]
+    for taker in takers:
+        assert taker.stdin is not None
+        taker.stdin.write(b"\n")
+        taker.stdin.flush()
+    assert sum(int(taker.communicate(timeout=60)[0]) for taker in takers) == 100
 
 
 async def test_the_backlog_counts_what_the_slowest_reader_does_not_have(tmp_path: Path) -> None:
