@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from contextlib import suppress
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from edge.bindings.workflows import values
@@ -58,8 +58,8 @@ def simulate(
         return Site(world, name, entrypoint(world), journal_type=journal_type, host_type=host_type)
 
     simulation = Simulation(World(seed), new_site)
-    simulation.world.loop.run(simulation.live(), simulation.end)
-    simulation.world.connection.close()
+    with closing(simulation.world.connection):
+        simulation.world.loop.run(simulation.live(), simulation.end)
     return Life(simulation.world.promises.broken, simulation.world.trace)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from functools import cache
 from random import Random
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -47,7 +47,7 @@ class World:
         self.loop = SimulatedLoop()
         self.loop.set_exception_handler(self._failed)
         self.connection = sqlite3.connect(":memory:", isolation_level=None)
-        _empty_journal().backup(self.connection)
+        self.connection.deserialize(_empty_journal())
         self.trace: list[tuple[Any, ...]] = []
         self.promises = Promises(self)
         self.programs: dict[str, tuple[Op, ...]] = {}
@@ -90,11 +90,11 @@ class World:
 
 
 @cache
-def _empty_journal() -> sqlite3.Connection:
-    connection = sqlite3.connect(":memory:", isolation_level=None)
-    for statement in MIGRATIONS:
-        connection.execute(statement)
-    return connection
+def _empty_journal() -> bytes:
+    with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
+        for statement in MIGRATIONS:
+            connection.execute(statement)
+        return connection.serialize()
 
 
 def name_of(job: Call) -> str:
