@@ -51,6 +51,8 @@ def tail(name: str, instance_id: str, cursor: int, types: tuple[str, ...], *, is
                 plain = json_value(event)
                 click.echo(json_text(plain) if is_json else _line(plain))
                 sys.stdout.flush()
+        if events.is_deleted:
+            click.echo(f'The instance "{found_id}" was deleted.', err=True)
 
     with_service(work, where)
 

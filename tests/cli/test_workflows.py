@@ -498,6 +498,38 @@ def test_the_retry_delay_of_edge_dev_is_shown(
     assert server.stop() == 0
 
 
+class Tail:
+    """`edge workflows instances tail orders ID` as a child process."""
+
+    def __init__(self, project: Path, instance_id: str) -> None:
+        self.child = subprocess.Popen(
+            [EDGE, "workflows", "instances", "tail", "orders", instance_id],
+            cwd=project, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )  # fmt: skip
+        self.lines: list[str] = []
+
+    def until(self, event: str) -> None:
+        assert self.child.stdout is not None
+        while not self.lines or event not in self.lines[-1]:
+            self.lines.append(self.child.stdout.readline())
+            assert self.lines[-1], self.lines
+
+    def end(self) -> str:
+        """Read on to its end; what it told beside the events."""
+        out, err = self.child.communicate()
+        self.lines += out.splitlines()
+        assert self.child.returncode == 0
+        return err
+
+
+def test_who_follows_an_instance_hears_that_it_was_deleted(cli: Callable[..., Told], project: Path) -> None:
+    cli("trigger", "orders", "--id", "a")
+    tail = Tail(project, "a")
+    tail.until("workflow_queued")
+    cli("instances", "delete", "orders", "a", "-y")
+    assert tail.end() == 'The instance "a" was deleted.\n'
+
+
 def test_beside_a_server_it_is_woken_and_followed(project: Path, start: Callable[..., Server]) -> None:
     def edge(*arguments: str) -> str:
         return subprocess.run(
@@ -506,18 +538,10 @@ def test_beside_a_server_it_is_woken_and_followed(project: Path, start: Callable
 
     server = start(project, "serve")
     edge("trigger", "orders", '{"sleep": "50 ms"}', "--id", "a")
-    tail = subprocess.Popen(
-        [EDGE, "workflows", "instances", "tail", "orders", "a"], cwd=project, stdout=subprocess.PIPE, text=True
-    )
-    assert tail.stdout is not None
-    lines: list[str] = []
-    while not lines or "workflow_waiting" not in lines[-1]:
-        lines.append(tail.stdout.readline())
-        assert lines[-1], lines
+    tail = Tail(project, "a")
+    tail.until("workflow_waiting")
     edge("instances", "send-event", "orders", "a", "--type", "decision", "--payload", YES)
-    lines += tail.stdout.read().splitlines()
-    assert tail.wait() == 0
-    tail.stdout.close()
-    assert "workflow_completed" in lines[-1]
+    assert tail.end() == ""
+    assert "workflow_completed" in tail.lines[-1]
     assert json.loads(edge("instances", "describe", "orders", "--json"))["output"]["by"] == "ada"
     assert server.stop() == 0
