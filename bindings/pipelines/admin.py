@@ -13,7 +13,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from .catalogue import Catalogue, NoSuchObjectError, TableNames
-from .delivery.status import DeliveryStatus
 from .ids import id_of
 from .objects import HttpIngest, PipelineObject, RollingPolicy, SinkFormat, SinkObject, StreamObject
 from .pipeline_readers import PipelineReaders
@@ -53,6 +52,8 @@ class PipelinesAdmin:
 
     def status_of(self, pipeline_id: str) -> PipelineStatus:
         """Whether a pipeline delivers, and if not, why."""
+        from .delivery.status import DeliveryStatus  # noqa: PLC0415 - a start asks for none
+
         with closing(DeliveryStatus(self.state_dir, self.folders)) as status:
             return status.of_pipeline(pipeline_id)
 

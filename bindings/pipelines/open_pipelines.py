@@ -9,18 +9,17 @@ from typing import TYPE_CHECKING
 from ...runtime.core.errors import BackendError
 from .._shared.tokens import TokenStore
 from ..spec import Opened
+from .addresses import is_of_metrics, is_of_otlp
 from .admin import PipelinesAdmin
 from .catalogue import Catalogue
 from .declared import declared_objects
-from .delivery.runner import INTERVAL_S, SERVE_INTERVAL_S, PipelineRunner
 from .ingest.backlog import BacklogWatch
 from .ingest.endpoint import StreamEndpoint
 from .ingest.events import EventsEndpoint
 from .ingest.idempotency import IdempotencyKeys
 from .ingest.intake import BoundStream, Intake
-from .ingest.otlp_endpoint import OtlpEndpoint
+from .late_parts import DoorOnDemand, LateRunner
 from .observability.intake_rate import IntakeMeter
-from .observability.metrics_endpoint import MetricsEndpoint
 from .open_streams import LocalStream, OpenStreams, loss_values
 from .pipeline_readers import PipelineReaders
 from .reconcile import reconcile
@@ -35,9 +34,10 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Sequence
 
     from ...runtime.core.host import LocalHost
-    from ..spec import Site
+    from ..spec import Door, Site, Source
     from . import PipelineEntry
     from .objects import StreamObject
+    from .observability.metrics_endpoint import MetricsEndpoint
     from .processing.processor import Processor
 
 CHECK_SECONDS = 1.0
@@ -78,16 +78,7 @@ async def open_pipelines(entries: Sequence[PipelineEntry], site: Site) -> AsyncI
             for entry in entries
         }
         await streams.resume()
-        metrics = stack.enter_context(closing(MetricsEndpoint(host, admin, streams, keys)))
         orphans = Orphans(host, folders)
-        runner = PipelineRunner(
-            host,
-            catalogue,
-            folders,
-            config_folder=site.config.path.parent if site.config else host.state_dir,
-            default_interval_s=INTERVAL_S if site.is_preview else SERVE_INTERVAL_S,
-            processor_of=processor_of,
-        )
         try:
             yield Opened(
                 env={name: Stream(log) for name, log in bound.items()},
@@ -97,11 +88,14 @@ async def open_pipelines(entries: Sequence[PipelineEntry], site: Site) -> AsyncI
                     orphans,
                     BacklogWatch(host, folders, streams),
                     IntakeMeter(host, streams),
-                    runner,
+                    LateRunner(host, catalogue, lambda: _runner(site, catalogue, folders, processor_of)),
                 ],
                 doors=[
-                    *(door(streams, intake, tokens) for door in (StreamEndpoint, EventsEndpoint, OtlpEndpoint)),
-                    metrics,
+                    *(door(streams, intake, tokens) for door in (StreamEndpoint, EventsEndpoint)),
+                    DoorOnDemand(is_of_otlp, lambda: _otlp(streams, intake, tokens)),
+                    DoorOnDemand(
+                        is_of_metrics, lambda: stack.enter_context(closing(_metrics(host, admin, streams, keys)))
+                    ),
                 ],
                 admin=admin,
             )
@@ -113,6 +107,36 @@ async def open_pipelines(entries: Sequence[PipelineEntry], site: Site) -> AsyncI
 async def _open_catalogue(host: LocalHost) -> AsyncIterator[Catalogue]:
     with closing(Catalogue(host.state_dir)) as catalogue:
         yield catalogue
+
+
+def _otlp(streams: OpenStreams, intake: Intake, tokens: TokenStore) -> Door:
+    from .ingest.otlp_endpoint import OtlpEndpoint  # noqa: PLC0415 - when it is asked
+
+    return OtlpEndpoint(streams, intake, tokens)
+
+
+def _metrics(host: LocalHost, admin: PipelinesAdmin, streams: OpenStreams, keys: IdempotencyKeys) -> MetricsEndpoint:
+    from .observability.metrics_endpoint import MetricsEndpoint  # noqa: PLC0415 - as above
+
+    return MetricsEndpoint(host, admin, streams, keys)
+
+
+def _runner(
+    site: Site,
+    catalogue: Catalogue,
+    folders: StreamFolders,
+    processor_of: Callable[[StreamObject], Processor | None],
+) -> Source:
+    from .delivery.runner import INTERVAL_S, SERVE_INTERVAL_S, PipelineRunner  # noqa: PLC0415 - with the SQL parser
+
+    return PipelineRunner(
+        site.host,
+        catalogue,
+        folders,
+        config_folder=site.config.path.parent if site.config else site.host.state_dir,
+        default_interval_s=INTERVAL_S if site.is_preview else SERVE_INTERVAL_S,
+        processor_of=processor_of,
+    )
 
 
 def _processors(site: Site) -> Callable[[StreamObject], Processor | None]:

@@ -54,6 +54,26 @@ async def main():
 
 asyncio.run(main())
 """
+WITH_A_STREAM = """
+import asyncio, sys
+from pathlib import Path
+from edge.bindings.pipelines import PipelineEntry
+from edge.bindings.pipelines.local import open_binding
+from edge.bindings.spec import Site
+from edge.runtime.testing.fake_host import FakeHost
+
+async def main():
+    host = FakeHost(Path("state").absolute())
+    async with open_binding([PipelineEntry("STREAM", stream="flights")], Site(host, None)) as opened:
+        for source in opened.sources:
+            host.spawn(source.run(), name="source")
+        await opened.env["STREAM"].send([1])
+        await host.advance(2)
+    await host.aclose()
+    print(*sys.modules)
+
+asyncio.run(main())
+"""
 INGEST = "http://flights.ingest.localhost:8787/"
 DOORS = {
     "its own host": (INGEST, 404),
@@ -110,6 +130,15 @@ def test_a_worker_without_streams_loads_nothing_of_them_and_makes_no_file(projec
     )
     assert ({*done.stdout.split()}, done.stderr) == ({"local", "late_pipelines", "addresses"}, "")
     assert not {"pipelines", "streams"} & {path.name for path in (project / "state").iterdir()}
+
+
+def test_a_stream_without_pipelines_loads_neither_their_runner_nor_doors_nobody_asked(project: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", WITH_A_STREAM], cwd=project, capture_output=True, text=True, check=False
+    )
+    loaded = {name.removeprefix("edge.bindings.pipelines.") for name in done.stdout.split()}
+    assert "open_pipelines" in loaded, done.stderr
+    assert not {"delivery.runner", "sql.statements", "ingest.otlp", "observability.metrics"} & loaded
 
 
 @pytest.mark.parametrize(("url", "status"), DOORS.values(), ids=DOORS)
