@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ....runtime.core.errors import BindingError
 from ..child_instances import Child, ChildFailedError, made_result, outcome
 from ..durations import DURATION_MS_MAX
 from ..errors import WorkflowError, WorkflowFatalError
@@ -53,6 +54,8 @@ class Children(NamedTuple):
             except WorkflowError as error:
                 if error.key != "instance.already_exists":  # that is an earlier attempt's
                     raise
+            except BindingError as error:  # its params are refused, as they will be
+                raise WorkflowFatalError(error.message) from error
             number = await self.tools.journal.number_of(workflow, child_id)
             if number is None:
                 raise WorkflowFatalError(f'Workflow "{workflow}", instance "{child_id}", was deleted.')

@@ -412,6 +412,14 @@ async def test_a_failed_child_tells_its_parent_why(serve: Callable[..., Any]) ->
     assert "is errored: WorkflowFatalError: ${params.nop}: params has no member" in error["message"]
 
 
+async def test_a_child_that_refuses_its_params_is_not_asked_again(serve: Callable[..., Any]) -> None:
+    strict = "kind: Workflow/v1\nparams: {schema: {type: object, required: [day]}}\nsteps: {nap: {sleep: 0}}"
+    site = await serve(PARENT.replace("CASCADE", "false"), {"resting": strict})
+    error = await site.error(await site.create())
+    assert error["name"] == "WorkflowFatalError"
+    assert error["message"].startswith('Workflow "resting" does not take these params.')
+
+
 async def test_an_instance_keeps_its_version_over_an_apply(serve: Callable[..., Any], host: FakeHost) -> None:
     text = 'kind: Workflow/v1\nsteps: {nap: {sleep: 1 hour}, end: {sleep: 0, needs: nap}}\noutput: "old"'
     site = await serve(text)
