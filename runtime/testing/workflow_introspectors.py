@@ -11,6 +11,7 @@ from inspect import isawaitable
 from typing import TYPE_CHECKING, Any, Literal, TypedDict, TypeVar
 
 from ...bindings.workflows import values
+from ...bindings.workflows.child_instances import recorded_child, recorded_outcome, wait_of
 from ...bindings.workflows.errors import raised
 from ...bindings.workflows.journal.records import InstanceFilter, Kind, Status, StepKey, StepState
 from ..error_trace import format_error
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from typing import Self
 
+    from ...bindings.workflows.child_instances import Child
     from ...bindings.workflows.journal.records import Instance, StepRecord
     from .workflow_engine import HeldEngine
     from .workflow_modifier import StepSelector
@@ -46,6 +48,7 @@ USER_CODE_PATIENCE_S = (0.0, 0.05, 10.0)
 """How long a step's function may take, in real time, while somebody waits for what comes of it: after each of these,
 it is looked whether that is there."""
 PAGE_COUNT = 100
+_OVER = frozenset({StepState.DONE, StepState.FAILED})
 
 
 class ErrorShown(TypedDict):
@@ -85,6 +88,8 @@ class WorkflowInstanceIntrospector:
     async def wait_for_step_result(self, step: StepSelector) -> Any:
         """What a step returned, or the event that a wait got, once it did; at once when it did already.
 
+        Of a child instance it is what that gave.
+
         Raises:
             IntrospectionError: it has no result and gets none by itself.
             Exception: what the step failed with for good, as `run` got it.
@@ -94,15 +99,24 @@ class WorkflowInstanceIntrospector:
         __tracebackhide__ = True
         name, index = require_step(step)
 
-        def find(_: Instance, steps: Sequence[StepRecord]) -> StepRecord | None:
+        def find(_: Instance, steps: Sequence[StepRecord]) -> tuple[StepRecord, Child | None] | None:
             wanted = (one for one in steps if one.key.kind in {Kind.DO, Kind.WAIT} and one.key[1:] == (name, index))
-            return next((one for one in wanted if one.state in {StepState.DONE, StepState.FAILED}), None)
+            found = next((one for one in wanted if one.state in _OVER), None)
+            child = None if found is None else recorded_child(found)
+            if found is not None and child is not None:
+                found = wait_of(found.key, steps)
+            return None if found is None or found.state not in _OVER else (found, child)
 
         shown = f'Step "{name}"' if index == 1 else f'Step "{name}" ({index})'
-        found = await self._reach(find, f"{shown} has no result")
-        if found.error is not None:
-            raise raised(found.error) from self._failure(found.key)
-        return None if found.result is None else values.decode(found.result)
+        found, child = await self._reach(find, f"{shown} has no result")
+        output, error = None, found.error
+        if child is not None:
+            output, error = recorded_outcome(child, found)
+        elif found.result is not None:
+            output = values.decode(found.result)
+        if error is not None:
+            raise raised(error) from self._failure(found.key)
+        return output
 
     async def wait_for_status(self, status: StatusName) -> None:
         """Return once the instance has a status; at once when it has.
