@@ -16,7 +16,7 @@ from ..journal.records import Version, WorkflowRow
 from ..settings import declared_manifest, surroundings
 from .children import Children
 from .dag_run import DagRun
-from .descent import endless
+from .descent import children_of, endless
 from .graph import graph_json
 from .node import is_yaml_file
 from .read import read_manifest
@@ -69,9 +69,17 @@ class AppliedManifests:
 
     async def endless(self, manifests: Sequence[Manifest]) -> Sequence[ManifestError]:
         """What is wrong with those of them that make instances without end, with what this Worker has already."""
-        rows = [row for row in await self._tools.journal.workflows() if row.script_name == self._config.name]
-        applied = [self._kept_manifest(row.name, row.version, row.manifest) for row in rows if row.manifest is not None]
-        return tuple(endless(manifests, applied).values())
+        rows = {row.name: row for row in await self._tools.journal.workflows() if row.script_name == self._config.name}
+        found = {one.name: one for one in manifests}
+        applied: dict[str, Manifest] = {}
+        coming = [child for one in manifests for child in children_of(one)]
+        while coming:  # only what they lead to is read
+            name = coming.pop()
+            row = rows.get(name)
+            if name not in found and name not in applied and row is not None and row.manifest is not None:
+                applied[name] = self._kept_manifest(name, row.version, row.manifest)
+                coming += children_of(applied[name])
+        return tuple(endless(manifests, applied.values()).values())
 
     async def replaced_by(self, manifest: Manifest) -> WorkflowRow | None:
         """The workflow of its name, when there is one.

@@ -41,6 +41,11 @@ def endless(found: Iterable[Manifest], applied: Iterable[Manifest] = ()) -> dict
     return refused
 
 
+def children_of(manifest: Manifest) -> list[str]:
+    """The workflows that it makes instances of in any case."""
+    return [str(link.step.target) for link in _links(manifest)]
+
+
 def _links(manifest: Manifest) -> Iterator[_Link]:
     """The steps that make an instance whenever the manifest runs: a skipped one keeps no other from running."""
     for step in manifest.steps.values():
