@@ -403,7 +403,7 @@ def test_manifests_that_make_each_other_without_end_are_not_applied(cli: Callabl
     assert 'a.yaml:4:3: The step "kid" makes an instance of "b", and so on without end: a -> b -> a.' in refused.err
     assert 'b.yaml:4:3: The step "kid" makes an instance of "a", and so on without end: b -> a -> b.' in refused.err
     assert cli("apply", "a.yaml").code == 0
-    assert 'The others are "kid" of "a" as it is applied (line 4)' in cli("apply", "b.yaml").err
+    assert 'The other is "kid" of "a" as it is applied (line 4)' in cli("apply", "b.yaml").err
 
 
 def test_a_graph_is_drawn_of_a_file_and_of_what_was_applied(

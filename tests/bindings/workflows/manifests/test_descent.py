@@ -42,9 +42,9 @@ def test_a_circle_is_told_in_each_of_its_files_with_the_way_and_the_other_places
     in_a, in_b, in_c = told(*circle, made("d", "workflow: a"))
     way = "a -> b -> c -> a"
     begins = f'a.yaml:5:3: The step "s1" makes an instance of "b", and so on without end: {way}. '
-    assert in_a == begins + 'The others are "s0" at b.yaml:4:3, "s0" at c.yaml:4:3: give one of these steps an if.'
+    assert in_a == begins + 'The others are "s0" at b.yaml:4:3 and "s0" at c.yaml:4:3: give one of these steps an if.'
     assert in_b.startswith('b.yaml:4:3: The step "s0" makes an instance of "c",')
-    assert '"s0" at c.yaml:4:3, "s1" at a.yaml:5:3' in in_b
+    assert '"s0" at c.yaml:4:3 and "s1" at a.yaml:5:3' in in_b
     assert "without end: c -> a -> b -> c." in in_c
 
 
@@ -52,7 +52,7 @@ def test_a_circle_through_what_is_applied_is_told_of_the_new_one() -> None:
     applied = made("b", "sleep: 1", "workflow: a"), made("a", "sleep: 1")
     (refused,) = told(made("a", "workflow: b"), applied=applied)
     assert refused.startswith('a.yaml:4:3: The step "s0" makes an instance of "b", and so on without end: a -> b -> a.')
-    assert 'The others are "s1" of "b" as it is applied (line 5)' in refused
+    assert 'The other is "s1" of "b" as it is applied (line 5)' in refused
     assert told(made("a", "workflow: b"), made("b", "sleep: 1"), applied=applied) == [], "a new one takes its place"
     assert told(made("d", "workflow: e"), applied=applied) == [], "who is not in the circle is not told of it"
 
