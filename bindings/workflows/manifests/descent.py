@@ -78,7 +78,7 @@ def _told(way: list[_Link], new: Mapping[str, Manifest]) -> str:
         return f'The step "{first.step.name}" makes an instance of its own workflow, without end: give it an if.'
     path = " -> ".join([first.manifest.name, *(str(one.step.target) for one in way)])
     others = " and ".join(_where(one, is_new=one.manifest.name in new) for one in way[1:])
-    others = f"The other is {others}" if len(way) == 2 else f"The others are {others}"  # noqa: PLR2004 - itself and one
+    others = f"The other is {others}" if len(way) == 2 else f"The others are {others}"
     text = f'The step "{first.step.name}" makes an instance of "{first.step.target}", and so on without end: {path}.'
     return f"{text} {others}: give one of these steps an if."
 
