@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from edge.bindings.workflows.journal.sqlite_journal import SqliteJournal
     from edge.bindings.workflows.workflow import WorkflowInstance
 
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 
 
 class Site:

@@ -35,7 +35,7 @@ START = datetime(2026, 1, 1, tzinfo=UTC)
 START_MS = int(START.timestamp() * 1000)
 MINUTE_S, HOUR_S, DAY_S, YEAR_S = 60, 3600, 86_400, 365 * 86_400
 HOURLY = "0 * * * *"
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 
 
 def ms(hour: int, minute: int = 0, day: int = 1) -> int:
