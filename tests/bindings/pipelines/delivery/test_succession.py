@@ -12,9 +12,11 @@ import pytest
 
 from edge.bindings.pipelines.catalogue import Catalogue, TableNames
 from edge.bindings.pipelines.delivery.faults import POINTS
+from edge.bindings.pipelines.delivery.replay import replayed_count
 from edge.bindings.pipelines.delivery.store import DeliveryStore
 from edge.bindings.pipelines.ids import id_of
 from edge.bindings.pipelines.objects import PipelineObject, Replay
+from edge.bindings.pipelines.stream_log.stream_folders import StreamFolders
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -147,7 +149,9 @@ async def test_control_who_leaves_a_roll_half_out_delivers_it_twice(tmp_path: Pa
 async def test_a_roll_that_is_half_out_is_replayed_as_one_that_is_out(tmp_path: Path, two_servers: Servers) -> None:
     run, _ = two_servers
     count = await leave_half_out(run, tmp_path, "publish:before")
-    change(tmp_path, FROM_THE_START)
+    state_dir, asked = tmp_path / "state", Replay(1.0, from_offset=0)
+    assert replayed_count(state_dir, StreamFolders(state_dir), id_of("pipeline", "lines"), asked) == count
+    change(tmp_path, replayed(asked))
     assert await run.run(tmp_path, 1_000, 20, only=["lines"]) == 0
     assert problems(run, tmp_path, twice=count) == []
 
