@@ -1,8 +1,10 @@
-"""What tests of every folder share: a moto server, and hypothesis without deadlines."""
+"""What tests of every folder share: a moto server, hypothesis without deadlines, SQLite connections that are closed."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import sqlite3
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import settings
@@ -13,6 +15,33 @@ if TYPE_CHECKING:
 
 settings.register_profile("edge", deadline=None)  # speed lives in bench/, and a busy machine is no failure
 settings.load_profile("edge")
+
+_open_connections: dict[sqlite3.Connection, object] = {}
+"""With their files."""
+
+
+class _Connection(sqlite3.Connection):
+    def __init__(self, database: Any, **options: Any) -> None:
+        super().__init__(database, **options)
+        _open_connections[self] = database
+
+    def close(self) -> None:
+        super().close()
+        _open_connections.pop(self, None)
+
+
+sqlite3.connect = partial(sqlite3.connect, factory=_Connection)
+
+
+@pytest.fixture(autouse=True)
+def _connections_are_closed() -> Iterator[None]:
+    """Python 3.13 warns of open ones when they are garbage, whatever test runs then; this tells in the test itself."""
+    before = _open_connections.copy()
+    yield
+    left = {one: file for one, file in _open_connections.copy().items() if one not in before}
+    for one in left:
+        one.close()
+    assert not left, f"The test left SQLite connections open: {', '.join(map(str, left.values()))}"
 
 
 @pytest.fixture(scope="session")
