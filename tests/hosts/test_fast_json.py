@@ -30,7 +30,7 @@ TEXTS: list[Any] = [
     *("NaN", "[Infinity]", "-Infinity", "", "  ", "1 2", "[1,]", '{"a":}', "nul", '"\\x"', '{"a" 1}', "[1\x0b]"),
     *('"\\ud800"', '"\\ud83d\\ude00"', '"\\uD83D\\u0041"', '"\ud800"', '"a\x01b"', '"a\tb"', '"\x7f\u2028"', "\ufeff1"),
     *(b"\xef\xbb\xbf1", "1".encode("utf-16"), b"1\x00", b'"\xff"', b'"\xed\xa0\x80"', bytearray(b"[1]")),
-    *("[" * 500 + "]" * 500, "1" * 5000, memoryview(b"1"), None, 1),
+    *("[" * 500 + "]" * 500, "1" * 5000, pytest.param(memoryview(b"1"), id="memoryview"), None, 1),
 ]
 
 

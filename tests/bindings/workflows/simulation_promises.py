@@ -29,7 +29,6 @@ class Known:
     """What user code got from a step or a wait, by `name-occurrence`."""
     attempts: dict[tuple[int, str, int], int] = field(default_factory=lambda: defaultdict(int))
     due_ms: dict[str, float] = field(default_factory=dict)
-    awake: set[str] = field(default_factory=set)
     order: list[str] = field(default_factory=list)
     undone: list[str] = field(default_factory=list)
     mailbox: dict[str, list[bytes]] = field(default_factory=lambda: defaultdict(list))
@@ -94,6 +93,13 @@ class Promises:
             early_ms = known.due_ms[key] - self._world.latest_wall_s * 1000
             self.breaks(5, f"sleep {key} of {pass_.instance.id} ended {early_ms:.0f} ms early")
 
+    def clock_went_back(self, by_ms: float) -> None:
+        """What is called and not recorded yet, as while a pause holds it, sleeps by the clock there will be then."""
+        for number, known in self.known.items():
+            recorded = self._steps(number)
+            for key in known.due_ms.keys() - recorded:
+                known.due_ms[key] -= by_ms
+
     def undone(self, pass_: Any, key: str) -> None:
         known = self._of(pass_)
         if known is None or key in known.undone:
@@ -149,8 +155,7 @@ class Promises:
 
     def _began_again(self, number: int, known: Known, generation: int, *, is_from_top: bool) -> None:
         """After a restart: what the journal forgot, user code may see anew."""
-        rows = self._world.connection.execute("SELECT name, count FROM step WHERE instance = ?", (number,)).fetchall()
-        kept = {f"{name}-{count}" for name, count in rows}
+        kept = self._steps(number)
         if is_from_top:
             known.mailbox.clear()
         known.generation = generation
@@ -158,6 +163,11 @@ class Promises:
         known.results = {key: found for key, found in known.results.items() if key in kept}
         known.due_ms = {key: due for key, due in known.due_ms.items() if key in kept}
         known.order = [key for key in known.order if key in kept]
+
+    def _steps(self, number: int) -> set[str]:
+        """What is recorded."""
+        rows = self._world.connection.execute("SELECT name, count FROM step WHERE instance = ?", (number,)).fetchall()
+        return {f"{name}-{count}" for name, count in rows}
 
     def _of(self, pass_: Any) -> Known | None:
         """What is known of a pass's instance; None for one of an earlier generation, which nobody listens to."""

@@ -74,6 +74,8 @@ class World:
 
     def move_clock(self, seconds: float) -> None:
         self._clock_error_s += seconds
+        if seconds < 0:
+            self.promises.clock_went_back(-seconds * 1000)
 
     def new_id(self) -> str:
         self._id_count += 1
