@@ -6,7 +6,7 @@
 Compiling plans once: types are checked, functions found, the plan kept. A run extracts the JSON paths, hands the batch
 to the plan and collects. If the query fails on the data, the batch is halved until few records are left, which a second
 plan takes one by one: those that fail come back as `BadRow`, the rows of every other record are there. What a function
-makes is bounded for a part that is run together (growing_calls.py), so many parts could add up: MADE_BYTES_MAX.
+makes is bounded for a part that is run together (growing_calls.py), so many parts could add up: TOGETHER_BYTES_MAX.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ HIDDEN_FIELDS = (
     pa.field(OFFSET_COLUMN, pa.int64()),
     pa.field(TIME_COLUMN, pa.timestamp("us", "UTC")),
 )
-MADE_BYTES_MAX = 64 * 1024 * 1024
+TOGETHER_BYTES_MAX = 64 * 1024 * 1024
 """What the parts of a batch may make together."""
 SINGLE_ROWS_MAX = 64
 """A failing part of this size is run record by record: then one bad record of 10,000 costs 3 ms, and 10,000 of them
@@ -102,7 +102,7 @@ class CompiledInsert:
 
         Raises:
             EngineError: the engine itself failed (memory, a defect); it says nothing about the records.
-            TooMuchMadeError: rows would take more than MADE_BYTES_MAX; those of the records before its offset do not.
+            TooMuchMadeError: rows would take more than TOGETHER_BYTES_MAX; those of the records before its offset do not.
         """
         self._made_bytes = 0
         rows: list[pa.RecordBatch] = []
@@ -153,7 +153,7 @@ class CompiledInsert:
         """Add what was made of a part. The first one is kept however large it is: a smaller batch makes it again."""
         outputs = [self._output(each) for each in made if each.num_rows]
         self._made_bytes += sum(each.nbytes for each in outputs)
-        if rows and outputs and self._made_bytes > MADE_BYTES_MAX:
+        if rows and outputs and self._made_bytes > TOGETHER_BYTES_MAX:
             raise TooMuchMadeError(outputs[0].column(OFFSET_COLUMN)[0].as_py())
         rows += outputs
 

@@ -384,7 +384,7 @@ async def test_unnest_makes_rows_and_counts_records(place: Place) -> None:
 async def test_records_of_which_sql_makes_very_much_go_out_in_parts(
     place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(engine, "MADE_BYTES_MAX", 3_000_000)
+    monkeypatch.setattr(engine, "TOGETHER_BYTES_MAX", 3_000_000)
     place.add_sink("out")
     place.add_pipeline("INSERT INTO out SELECT n, repeat('x', 1000000) AS x FROM typed", ("typed",), ("out",))
     await place.send("typed", *numbered(*range(20)))

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pytest
 
 from edge.bindings.pipelines.sql import feed
-from edge.bindings.pipelines.sql.engine import HIDDEN_FIELDS, MADE_BYTES_MAX, compile_insert
+from edge.bindings.pipelines.sql.engine import HIDDEN_FIELDS, TOGETHER_BYTES_MAX, compile_insert
 from edge.bindings.pipelines.sql.engine_errors import EngineError, is_about_data, panics_as_errors
 from edge.bindings.pipelines.sql.sql_error import TooMuchMadeError
 from edge.bindings.pipelines.sql.statements import SqlError, parse_pipeline
@@ -344,7 +344,7 @@ def test_what_many_records_make_together_is_held_to_a_limit(run: Any) -> None:
     with pytest.raises(TooMuchMadeError, match="The SQL makes too much of the records up to offset 1") as caught:
         run(select, {"n": pa.array([1_000_000] * 100)})
     count = caught.value.offset - 100
-    assert 0 < count <= MADE_BYTES_MAX // 1_000_000
+    assert 0 < count <= TOGETHER_BYTES_MAX // 1_000_000
     assert run(select, {"n": pa.array([1_000_000] * count)}).rows.num_rows == count
 
 
