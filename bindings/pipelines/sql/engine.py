@@ -102,7 +102,7 @@ class CompiledInsert:
 
         Raises:
             EngineError: the engine itself failed (memory, a defect); it says nothing about the records.
-            TooMuchMadeError: rows would take more than TOGETHER_BYTES_MAX; those of the records before its offset do not.
+            TooMuchMadeError: rows would take more than TOGETHER_BYTES_MAX; those of records before its offset do not.
         """
         self._made_bytes = 0
         rows: list[pa.RecordBatch] = []
