@@ -52,8 +52,8 @@ types: $(VENV)/.tests ## mypy, strict; through a link, so that the checkout may 
 	@mkdir -p $(VENV)/types && ln -sfn ../.. $(VENV)/types/edge
 	@cd $(VENV)/types && ../bin/mypy --config-file edge/pyproject.toml $(addprefix edge/,$(CODE))
 
-unit: $(VENV)/.tests ## tests, without the slow ones
-	@$(PYTEST)
+unit: $(VENV)/.tests ## tests, without the slow ones, on all cores
+	@$(PYTEST) -n auto --dist worksteal
 
 fix: $(VENV)/.tests ## format and mend what lint can mend
 	@$(BIN)/ruff check --quiet --fix . ; $(BIN)/ruff format --quiet .
