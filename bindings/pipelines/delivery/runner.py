@@ -7,8 +7,8 @@ go of the log. What fails, fails alone: the others run on, and what failed is tr
 from __future__ import annotations
 
 import asyncio
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -26,6 +26,7 @@ from .succession import Succession
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+    from concurrent.futures import Future
     from pathlib import Path
 
     from ....runtime.core.host import LocalHost
@@ -44,6 +45,8 @@ THREADS = 3
 """Blocking work of all INSERTs together: reading, SQL, writing files. The libraries let go of the interpreter."""
 SHUTDOWN_S = 8.0
 """For the last rolls of a shutdown; what they do not reach stays in the log for the next start."""
+THREADS_END_S = 1.0
+"""For what blocks when a shutdown cuts it: a sink that hangs is not waited for any longer."""
 INTERVAL_S = 10.0
 """Rolling interval of `edge dev` where a sink says nothing. `edge serve`: SERVE_INTERVAL_S."""
 SERVE_INTERVAL_S = 300.0
@@ -91,11 +94,11 @@ class PipelineRunner:
             processor_of=processor_of,
         )
         self._executor: ThreadPoolExecutor | None = None
+        self._in_threads: set[Future[Any]] = set()
 
     async def run(self) -> None:
         """Deliver. Nothing is opened or loaded before there is something to do."""
-        while not decide_plan(self._catalogue):
-            await self._host.sleep(FOLLOW_S)
+        await self._wait_for_work()
         lease = RunnerLease(DeliveryStore(self._host.state_dir), self._folder, self._host)
         self._executor = ThreadPoolExecutor(THREADS, thread_name_prefix="pipelines")
         try:
@@ -108,8 +111,18 @@ class PipelineRunner:
                     self._host.log.warning("pipelines_taken_over", fence=self._fence, reason=str(error))
         finally:
             lease.close()
-            self._executor.shutdown(wait=False, cancel_futures=True)
-            self._store.close()
+            await self._end_threads()
+
+    async def _wait_for_work(self) -> None:
+        """Return once something is to run, or to be let go of: what is no more since nobody ran holds its log."""
+        version = -1
+        while True:
+            if (found := self._catalogue.version()) != version:
+                version = found
+                with closing(DeliveryStore(self._host.state_dir)) as store:
+                    if decide_plan(self._catalogue) or store.inserts():
+                        return
+            await self._host.sleep(FOLLOW_S)
 
     async def _lead(self, lease: RunnerLease) -> None:
         keeping = self._host.spawn(lease.keep(), name="pipelines-lease")
@@ -208,4 +221,17 @@ class PipelineRunner:
 
     async def _in_thread(self, work: Callable[..., T], *arguments: Any) -> T:
         assert self._executor is not None, "the runner runs"
-        return await asyncio.get_running_loop().run_in_executor(self._executor, work, *arguments)
+        future = self._executor.submit(work, *arguments)
+        self._in_threads.add(future)
+        future.add_done_callback(self._in_threads.discard)
+        return await asyncio.wrap_future(future)
+
+    async def _end_threads(self) -> None:
+        """Close the store behind the last of the threads, which may go on after who asked them was cancelled."""
+        assert self._executor is not None, "the runner runs"
+        self._executor.shutdown(wait=False, cancel_futures=True)
+        try:
+            if working := self._in_threads.copy():
+                await asyncio.to_thread(wait, working, THREADS_END_S)
+        finally:
+            self._store.close()
