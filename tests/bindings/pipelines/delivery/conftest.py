@@ -19,11 +19,16 @@ import pytest
 from pyiceberg.catalog.sql import SqlCatalog
 
 from edge.bindings.pipelines.dead_letters import DeadLetters
+from edge.bindings.pipelines.delivery import insert_runner, runner
 from edge.bindings.pipelines.delivery.store import DeliveryStore
 from edge.bindings.pipelines.ids import id_of
 
+from .place import open_place
+
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import AsyncIterator, Iterator
+
+    from .place import Place
 
 SERVER = Path(__file__).with_name("delivering.py")
 COUNT = 40
@@ -210,3 +215,19 @@ def two_servers(servers: tuple[Deliveries, Deliveries]) -> Iterator[tuple[Delive
     yield servers
     for one in servers:
         one.clear()
+
+
+@pytest.fixture
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing in this process waits for long."""
+    monkeypatch.setattr(insert_runner, "POLL_S", 0.01)
+    monkeypatch.setattr(insert_runner, "RETRY_S", 0.01)
+    monkeypatch.setattr(insert_runner, "RETRY_S_MAX", 0.05)
+    monkeypatch.setattr(insert_runner, "MISCONFIGURED_RETRY_S", 0.05)
+    monkeypatch.setattr(runner, "FOLLOW_S", 0.01)
+
+
+@pytest.fixture
+async def place(tmp_path: Path, quick: None) -> AsyncIterator[Place]:
+    async with open_place(tmp_path) as place:
+        yield place
