@@ -30,7 +30,7 @@ class _Connection(sqlite3.Connection):
         _open_connections.pop(self, None)
 
 
-sqlite3.connect = partial(sqlite3.connect, factory=_Connection)
+sqlite3.connect = sqlite3.dbapi2.connect = partial(sqlite3.connect, factory=_Connection)  # the other is SQLAlchemy's
 
 
 @pytest.fixture(autouse=True)

@@ -68,7 +68,9 @@ async def test_a_roll_is_in_the_table_partitioned_by_day(runner: Any) -> None:
 async def test_publishing_twice_leaves_every_row_once(runner: Any) -> None:
     sink = open_iceberg(runner)
     roll = await runner.deliver(sink, runner.rows([1, 2]))
-    await runner.publish(open_iceberg(runner), roll)
+    again = open_iceberg(runner)
+    await runner.publish(again, roll)
+    await again.aclose()
     await runner.deliver(sink, runner.rows([3]), epoch=2)
     await runner.publish(sink, runner.stage(sink, runner.rows([4]), epoch=3, insert_id="f" * 32))
     assert rows_in(sink) == [1, 2, 3, 4]
