@@ -97,6 +97,12 @@ def write_all(disk: Disk, descriptor: int, buffers: Sequence[bytes | memoryview]
 
 def write_file(disk: Disk, path: Path, content: bytes) -> None:
     """Put `content` at `path`, whole or not at all, also through a power cut."""
+    disk.replace(write_beside(disk, path, content), path)
+    disk.sync_folder(path.parent)
+
+
+def write_beside(disk: Disk, path: Path, content: bytes) -> Path:
+    """A file with `content`, synced, to be put at `path` by replacing it."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     descriptor = disk.create(temporary)
     try:
@@ -104,5 +110,4 @@ def write_file(disk: Disk, path: Path, content: bytes) -> None:
         disk.sync(descriptor)
     finally:
         disk.close(descriptor)
-    disk.replace(temporary, path)
-    disk.sync_folder(path.parent)
+    return temporary

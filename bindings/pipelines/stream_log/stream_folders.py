@@ -27,7 +27,7 @@ import msgspec
 
 from ....runtime.core.errors import BackendError
 from ..log import DamagedStreamError
-from .disk import Disk, write_file
+from .disk import Disk, write_beside, write_file
 from .reader import PartitionReader
 from .segments import base_offsets, segment_path
 
@@ -196,9 +196,14 @@ class StreamFolder:
             at_least: what is older is not for this reader.
         """
         disk.make_folder(self.cursors)
-        with self._trimming():
+        path, is_begun = self.cursors / f"{reader}.{partition}", False
+        while not is_begun:
             start = max(self.oldest(partition), at_least)
-            self.save_cursor(reader, partition, start, disk)
+            written = write_beside(disk, path, b"%d" % start)
+            with self._trimming():  # for a moment only: a process that is stopped in here stops every other one
+                if is_begun := start == max(self.oldest(partition), at_least):
+                    disk.replace(written, path)
+        disk.sync_folder(self.cursors)
         return start
 
     def has_cursor(self, reader: str) -> bool:
@@ -232,8 +237,8 @@ class StreamFolder:
                 done.append(base)
             for base in done:
                 disk.unlink(segment_path(folder, base))
-            if done:
-                disk.sync_folder(folder)
+        if done:
+            disk.sync_folder(folder)
         return len(done)
 
     def oldest(self, partition: int) -> int:

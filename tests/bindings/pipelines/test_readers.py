@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 from contextlib import closing
 from typing import TYPE_CHECKING
@@ -53,6 +54,46 @@ async def test_a_new_reader_starts_at_the_oldest_record_and_keeps_it(five_segmen
     folder.save_cursor(FILES_READER, 0, 5, Disk())
     folder.trim(0, Disk())
     assert bases(folder) == [2, 3, 4]
+
+
+async def test_nobody_waits_for_the_disk_of_one_who_begins_or_trims(five_segments: Make) -> None:
+    """A process that is stopped while it syncs holds no other one up."""
+    folder = await five_segments()
+    passed: list[str] = []
+
+    class Watched(Disk):
+        def sync(self, descriptor: int) -> None:
+            take_turn("sync")
+            super().sync(descriptor)
+
+        def sync_folder(self, path: Path) -> None:
+            take_turn("sync_folder")
+            super().sync_folder(path)
+
+    def take_turn(call: str) -> None:
+        turn = os.open(folder.cursors, os.O_RDONLY)
+        fcntl.flock(turn, fcntl.LOCK_EX | fcntl.LOCK_NB)  # raises while another has it
+        os.close(turn)
+        passed.append(call)
+
+    folder.cursors.mkdir()
+    assert folder.begin_cursor(FILES_READER, 0, Watched()) == 0
+    folder.save_cursor(FILES_READER, 0, 2, Disk())
+    assert folder.trim(0, Watched()) == 2
+    assert passed == ["sync", "sync_folder", "sync_folder"]
+
+
+async def test_a_segment_that_goes_while_a_reader_begins_is_seen(five_segments: Make) -> None:
+    folder = await five_segments()
+    folder.save_cursor(FILES_READER, 0, 2, Disk())
+
+    class Late(Disk):
+        def sync(self, descriptor: int) -> None:
+            super().sync(descriptor)
+            folder.trim(0, Disk())
+
+    assert folder.begin_cursor(PIPELINE, 0, Late()) == 2
+    assert folder.load_cursor(PIPELINE, 0) == 2
 
 
 async def test_while_a_pipeline_reads_the_files_reader_keeps_nothing(five_segments: Make) -> None:
