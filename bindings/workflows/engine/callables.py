@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from enum import Enum
 from types import CodeType, FunctionType
 from typing import TYPE_CHECKING, Any
 
@@ -21,22 +22,39 @@ def parameter_names(function: Callable[..., Any]) -> tuple[str, ...]:
     return tuple(inspect.signature(function).parameters)
 
 
-def takes_argument(function: Callable[..., Any]) -> bool:
-    """A parameter with a default is the function's own, as in `lambda name=name: ...`, unless it is called `ctx`."""
+class Takes(Enum):
+    """How a function gets a step's context."""
+
+    NAMED = "as ctx="
+    POSITIONAL = "as its first argument"
+    NOTHING = "not at all"
+
+
+def takes_context(function: Callable[..., Any]) -> Takes:
+    """By the name `ctx`, or first; a parameter with a default is the function's own, as in `lambda n=n: ...`."""
     code = _plain_code(function)
     if code is not None:
+        if CONTEXT in code.co_varnames[code.co_posonlyargcount : code.co_argcount + code.co_kwonlyargcount]:
+            return Takes.NAMED
         own_count = len(function.__defaults__ or ())
         is_open = bool(code.co_flags & inspect.CO_VARARGS)
-        return is_open or code.co_argcount > own_count or CONTEXT in code.co_varnames[: code.co_argcount]
+        return Takes.POSITIONAL if is_open or code.co_argcount > own_count else Takes.NOTHING
     try:
-        parameters = inspect.signature(function).parameters.values()
+        parameters = inspect.signature(function).parameters
     except ValueError:  # a builtin without a signature
-        return False
-    kinds = {inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD}
-    own = inspect.Parameter.empty
-    return any(
-        p.kind is p.VAR_POSITIONAL or (p.kind in kinds and (p.default is own or p.name == CONTEXT)) for p in parameters
-    )
+        return Takes.NOTHING
+    if CONTEXT in parameters and parameters[CONTEXT].kind in _NAMED:
+        return Takes.NAMED
+    return Takes.POSITIONAL if any(map(_is_open, parameters.values())) else Takes.NOTHING
+
+
+_NAMED = {inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY}
+
+
+def _is_open(parameter: inspect.Parameter) -> bool:
+    """Whether a first argument may go there."""
+    is_first = parameter.kind in {parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD}
+    return parameter.kind is parameter.VAR_POSITIONAL or (is_first and parameter.default is parameter.empty)
 
 
 def _plain_code(function: Callable[..., Any]) -> CodeType | None:

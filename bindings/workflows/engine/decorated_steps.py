@@ -20,11 +20,12 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
+from ..errors import WorkflowFatalError
 from .callables import CONTEXT, parameter_names
 from .results import StepStream
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
 
 
 class DecoratedSteps:
@@ -64,7 +65,7 @@ class DecoratedSteps:
             self._by_name[function.__name__] = made
             return made
 
-        return decorate
+        return StepDecorator(decorate, name)
 
     def dependencies(self, step: DecoratedStep) -> dict[str, DecoratedStep]:
         """Parameter -> the step that gives it.
@@ -89,6 +90,7 @@ class DecoratedSteps:
         """Run a step after what it depends on."""
         if not step.parameters:
             return await self._run_step(step.name, step.function, **step.options)
+        self._refuse_circle(step, ())
         dependencies = self.dependencies(step)
         if step.is_concurrent:
             found = await asyncio.gather(*(one() for one in dependencies.values()))
@@ -104,6 +106,34 @@ class DecoratedSteps:
 
         callback = call_with_context if CONTEXT in step.parameters else call
         return await self._run_step(step.name, callback, **step.options)
+
+    def _refuse_circle(self, step: DecoratedStep, above: tuple[DecoratedStep, ...]) -> None:
+        if step in above:
+            names = " -> ".join(one.name for one in (*above[above.index(step) :], step))
+            raise TypeError(f"Steps depend on each other, so none can begin: {names}")
+        for one in self.dependencies(step).values():
+            if one.parameters:
+                self._refuse_circle(one, (*above, step))
+
+
+class StepDecorator:
+    """`@step.do("name")` before it has its function."""
+
+    def __init__(self, decorate: Callable[[Callable[..., Any]], DecoratedStep], name: str | None) -> None:
+        self._decorate = decorate
+        self._name = name
+
+    def __call__(self, function: Callable[..., Any]) -> DecoratedStep:
+        if not callable(function):
+            raise self._without_function()
+        return self._decorate(function)
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        """`await step.do("name")`: it was called without a function."""
+        raise self._without_function()
+
+    def _without_function(self) -> WorkflowFatalError:
+        return WorkflowFatalError(f'Step "{self._name}" requires a callback function')
 
 
 class DecoratedStep:
@@ -128,9 +158,11 @@ class DecoratedStep:
         self._outcome: asyncio.Future[Any] | None = None
 
     async def __call__(self) -> Any:
-        if self._outcome is not None:
-            known = await asyncio.shield(self._outcome)
-            return known.again() if isinstance(known, StepStream) else known
+        while (running := self._outcome) is not None:
+            await asyncio.wait({running})
+            if not running.cancelled():  # else who ran it was cancelled, and nobody else is
+                known = running.result()
+                return known.again() if isinstance(known, StepStream) else known
         outcome = self._outcome = asyncio.get_running_loop().create_future()
         try:
             result = await self._steps.run(self)
@@ -139,6 +171,7 @@ class DecoratedStep:
             outcome.exception()  # nobody else may ask for it
             raise
         except BaseException:
+            self._outcome = None
             outcome.cancel()
             raise
         outcome.set_result(result)

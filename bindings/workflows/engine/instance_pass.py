@@ -24,7 +24,7 @@ from .results import Results, amount
 from .step_log import Loss, StepLog
 from .steps import WorkflowStep
 from .timers import now_ms
-from .user_code import UserCode, depth
+from .user_code import UserCode, as_exception, depth
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Sequence
@@ -257,6 +257,12 @@ class InstancePass:
 
         return self._spawn(quietly(), what)
 
+    def user_code_ended(self) -> None:
+        """A function of a step is over, however it ended: what waited for that, as a pause, may come now."""
+        self.callback_count -= 1
+        if not self.callback_count and self._leaving is not None:
+            self._branches.let_go()
+
     def check_open(self) -> None:
         """Raises Interrupted in code that goes on after its pass was ended."""
         if self._end is not None:
@@ -292,13 +298,14 @@ class InstancePass:
             message = f"run() called sys.exit({failure.code!r}), which ends this instance only."
             error = error or RuntimeError(message)
         except asyncio.CancelledError:
-            task = asyncio.current_task()
-            if task is not None and self._end is None and not task.cancelling():  # nobody cancelled it
-                error = error or BindingError("run() awaited something that was cancelled.", name="CancelledError")
-            elif not self._was_cut():
+            if self._end is not None:
                 raise
-        except Exception as failure:  # noqa: BLE001 - the border of the user's code
-            error = error or failure
+            if not self._was_cut():  # nor by anybody else but its own code
+                error = error or BindingError("run() awaited something that was cancelled.", name="CancelledError")
+        except (Interrupted, KeyboardInterrupt, GeneratorExit):
+            raise
+        except BaseException as failure:  # noqa: BLE001 - the border of the user's code
+            error = error or as_exception(failure)
         assert error is not None, "only a pass that rolls back is cut"
         await step.roll_back(error)
         raise error
@@ -334,14 +341,13 @@ class InstancePass:
             self._branches.main.cancel()
 
     def _was_cut(self) -> bool:
-        """Whether nobody else cancelled `run`."""
+        """Whether it was this that cancelled `run`, which goes on to roll back."""
         task = self._branches.main
-        if task is None or not self._cut_count or self._end is not None:
-            return False
-        while self._cut_count and task.cancelling():
+        was_cut = self._cut_count > 0
+        while task is not None and self._cut_count:
             self._cut_count -= 1
             task.uncancel()
-        return not task.cancelling()
+        return was_cut
 
     async def _run(self, event: dict[str, Any], step: WorkflowStep) -> Any:
         run = self.definition.run
@@ -351,7 +357,8 @@ class InstancePass:
 
     def _outcome(self, task: asyncio.Task[bytes]) -> Pause | Finish:
         if task.cancelled():  # by user code itself: no reason of ours
-            return Finish(Status.ERRORED, error=ErrorRecord("CancelledError", "run() was cancelled by its own code."))
+            error_ = ErrorRecord("CancelledError", "run() was cancelled by its own code.")
+            return Finish(Status.ERRORED, error=error_, is_undone=False)
         error = task.exception()
         self._tell_of_divergence()
         is_undone = not self._replay.is_behind

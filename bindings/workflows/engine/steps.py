@@ -13,6 +13,7 @@ Source: spec "Workflows", 3; the decorators are those of Cloudflare's Python SDK
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -23,6 +24,7 @@ from ....runtime.core.workflow_errors import NonRetryableError
 from .. import values
 from ..durations import parse_duration_ms, shown
 from ..errors import (
+    Interrupted,
     NonRetryableDelayError,
     WorkflowFatalError,
     WorkflowTimeoutError,
@@ -34,7 +36,7 @@ from ..journal.records import Kind, StepKey, StepRecord, StepState
 from . import decisions
 from .decorated_steps import DecoratedSteps
 from .retries import DELAY_FUNCTION_MS_MAX, StepConfig, read_config, retry_wait_ms
-from .user_code import Callback, awaited
+from .user_code import Callback, as_exception, awaited
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -72,8 +74,13 @@ class WorkflowStep:
 
         The call form takes `config`, `rollback` and `rollback_config`, and is Edge only.
         """
-        if arguments and callable(arguments[0]):
+        if len(arguments) == 1 and callable(arguments[0]):
             return self._run_step(name, *arguments, **options)
+        if callable(name) or any(map(callable, arguments)):
+            raise WorkflowFatalError(
+                'step.do("name", function, config=..., rollback=...) takes the function second and its options by name;'
+                ' as a decorator it is written @step.do("name"), with its parentheses.'
+            )
         return self._decorated.decorator(name, *arguments, **options)
 
     async def sleep(self, name: str, duration: object) -> None:
@@ -174,6 +181,8 @@ class WorkflowStep:
         read = read_config(name, config, delay_ms_default=self._pass.definition.delay_ms_default)
         undo = None
         if rollback is not None:
+            if not callable(rollback):
+                raise WorkflowFatalError(f'The rollback of step "{name}" is no function')
             default_ms = self._pass.definition.delay_ms_default
             undo = (rollback, read_config(name, rollback_config, delay_ms_default=default_ms))
         return await self._attempts(Kind.DO, name, read, Callback(callback), undo)
@@ -218,9 +227,7 @@ class WorkflowStep:
                         record = await self._attempt(known, config, callback)
 
     async def _attempt(self, record: StepRecord, config: StepConfig, callback: Callback) -> StepRecord:
-        if config.is_at_most_once:
-            await self._pass.steps.save(record)
-        else:
+        if not config.is_at_most_once:
             self._pass.steps.save_soon(record)
 
         def context() -> dict[str, Any]:
@@ -230,6 +237,8 @@ class WorkflowStep:
             test = self._pass.introspection
             mocked = test and test.outcome(record.key, record.attempt, config.timeout_ms)
             with self._pass.user_code(record, config.timeout_ms) as code:
+                if config.is_at_most_once:  # a pause that comes meanwhile lets it begin: it would count as cut short
+                    await self._pass.steps.save(record)
                 returned = mocked.value if mocked else await callback.call(context, code.waits)
                 if record.key.kind is Kind.ROLLBACK:  # nobody gets it: it may be anything
                     returned = None
@@ -245,10 +254,10 @@ class WorkflowStep:
                 f"value which is not serialisable"
             )
             self._pass.fail(WorkflowFatalError(message))
-        except SystemExit as error:  # asyncio would end the loop with it
-            return await self._after_failure(record, config, RuntimeError(f"sys.exit({error.code!r}) in a step"))
-        except Exception as error:  # noqa: BLE001 - the border of the user's code
-            return await self._after_failure(record, config, error)
+        except (Interrupted, asyncio.CancelledError, KeyboardInterrupt, GeneratorExit):
+            raise
+        except BaseException as error:  # noqa: BLE001 - the border of the user's code
+            return await self._after_failure(record, config, as_exception(error))
         await self._pass.steps.save(done)
         return done
 
@@ -283,7 +292,7 @@ class WorkflowStep:
                 with self._pass.user_code(record, DELAY_FUNCTION_MS_MAX) as code:
                     answer = await awaited(delay({"ctx": self._context(record, config), "error": error}), code.waits)
                 delay = parse_duration_ms(answer, "The delay")
-            except Exception as failure:
+            except (Exception, SystemExit) as failure:
                 message = f'The delay function for step "{step}" threw an error: {failure or type(failure).__name__}'
                 raise NonRetryableDelayError(message) from failure
         return retry_wait_ms(config.backoff, delay, record.attempt)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from ....runtime.core.context import logged_about
 from ....runtime.core.errors import BindingError
 from ..errors import WorkflowTimeoutError
-from .callables import takes_argument
+from .callables import CONTEXT, Takes, takes_context
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Generator, Mapping
@@ -39,8 +39,14 @@ class Callback(NamedTuple):
 
     async def call(self, context: Callable[[], Mapping[str, Any]], on_wait: Callable[[], None]) -> Any:
         """`context` is made for who takes it: most do not. `on_wait` is called unless it ends at once."""
-        takes_it = takes_argument(self.function)
-        return await awaited(self.function(self.argument or context()) if takes_it else self.function(), on_wait)
+        match takes_context(self.function):
+            case Takes.NAMED:
+                returned = self.function(**{CONTEXT: self.argument or context()})
+            case Takes.POSITIONAL:
+                returned = self.function(self.argument or context())
+            case Takes.NOTHING:
+                returned = self.function()
+        return await awaited(returned, on_wait)
 
 
 async def awaited(returned: Any, on_wait: Callable[[], None]) -> Any:
@@ -72,6 +78,7 @@ class UserCode:
         self._since = pass_.host.now()
         self._asked_before = task.cancelling()
         self._is_late = False
+        self._asked_at_expiry = 0
         self._timer: Timer | None = None
 
     def __enter__(self) -> UserCode:
@@ -88,11 +95,14 @@ class UserCode:
             self._timer.cancel()
         depth.reset(self._depth)
         logged_about.reset(self._about)
-        self._pass.callback_count -= 1
+        self._pass.user_code_ended()
         if self._pass.is_ended:
             return
+        if not isinstance(error, asyncio.CancelledError):  # a TaskGroup before 3.13 may forget that it asked to cancel
+            self._forget_cancels(self._asked_before + self._is_late)
         # However it ended: what comes late is dropped.
-        if self._is_late and self._task.uncancel() <= self._asked_before:
+        if self._is_late and self._task.uncancel() <= self._asked_at_expiry:
+            self._forget_cancels(self._asked_before)
             raise WorkflowTimeoutError(f"Execution timed out after {self._timeout_ms}ms") from None
         if isinstance(error, asyncio.CancelledError) and self._task.cancelling() <= self._asked_before:
             message = f'Attempt {self._record.attempt} of step "{self._step}" awaited something that was cancelled.'
@@ -110,7 +120,26 @@ class UserCode:
 
     def _expire(self) -> None:
         self._is_late = True
+        self._asked_at_expiry = self._task.cancelling()
         self._task.cancel()
+
+    def _forget_cancels(self, count: int) -> None:
+        """Those that were asked for while it ran, and that it handled."""
+        while self._task.cancelling() > count:
+            self._task.uncancel()
+
+
+def as_exception(failure: BaseException) -> Exception:
+    """What user code raised, as a failure: sys.exit() would end the loop, and no border stops other BaseExceptions."""
+    if isinstance(failure, Exception):
+        return failure
+    if isinstance(failure, SystemExit):
+        text = f"sys.exit({failure.code!r}) in a step"
+    else:
+        text = f"{type(failure).__name__}: {failure}"
+    error = RuntimeError(text)
+    error.__cause__ = failure
+    return error
 
 
 @coroutine
