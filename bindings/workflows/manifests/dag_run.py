@@ -119,7 +119,7 @@ class DagRun:
                 if item.state is not None and node.step.rollback is not None:
                     self._start(group, node, [item])
         await asyncio.sleep(0)
-        self._cut_off()
+        self.cut_off()
 
     def _start_ready(self, group: asyncio.TaskGroup, steps: Iterable[Step]) -> None:
         """Begin those of the steps whose needs are over; what follows one that is over at once, as a skipped one."""
@@ -185,9 +185,10 @@ class DagRun:
 
     def _fail(self, name: str, error: Exception) -> None:
         self._errors.setdefault(name, error)
-        self._cut_off()
+        self.cut_off()
 
-    def _cut_off(self) -> None:
+    def cut_off(self) -> None:
+        """End what waits."""
         for task, item in self._workers.items():
             if not item.is_busy and task is not asyncio.current_task():
                 task.cancel()
@@ -273,17 +274,33 @@ class _Item:
         return await self._run.engine.do(self.name, self._attempt, config=dict(step.config), **options)
 
     async def _attempt(self, ctx: Mapping[str, Any]) -> Any:
-        if self._run.is_failing:
+        run = self._run
+        if run.is_failing:
             raise NonRetryableError("Not run again: another step failed.")
-        self.is_busy = True
+        task = asyncio.current_task()
+        assert task is not None, "steps run in tasks"
+        is_last = ctx["attempt"] > ctx["config"]["retries"]["limit"]
+        self.is_busy = is_over = True
         try:
             arguments = evaluate(self.node.step.arguments, self._scope)
-            return await call_uses(self.node.step.target, arguments, self._run.callables, ctx)
-        except Exception as error:
-            self.is_busy = False
-            if self._run.is_failing:  # no other attempt is waited for
+            out = await call_uses(self.node.step.target, arguments, self._run.callables, ctx)
+            is_over = is_last or not task.cancelling()  # what comes after a timeout is dropped
+        except BaseException as error:
+            is_over = is_last
+            if isinstance(error, Exception) and self._run.is_failing and not task.cancelling():
+                is_over = True  # no other attempt is waited for
                 raise NonRetryableError(f"{type(error).__name__}: {error}") from error
             raise
+        finally:
+            if not is_over:
+                self._leave_to_retry()
+        return out
+
+    def _leave_to_retry(self) -> None:
+        """What the attempt ended with, a timeout too, makes the engine wait for the next one."""
+        self.is_busy = False
+        if self._run.is_failing:  # once the engine is done with the cancellation of a timeout
+            asyncio.get_running_loop().call_soon(self._run.cut_off)
 
     async def _roll_back(self, about: Mapping[str, Any]) -> None:
         undo = self.node.step.rollback

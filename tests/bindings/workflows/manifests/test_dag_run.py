@@ -41,6 +41,16 @@ MEDIA = """
         await gates.setdefault(name, asyncio.Event()).wait()
         return name
 
+    async def fail_after(name):
+        await gated(name)
+        raise ValueError("no such film")
+
+    async def stubborn(name):
+        try:
+            await gated(name)
+        except asyncio.CancelledError:
+            return "late"
+
     async def undo(**about):
         undone.append(about)
 """
@@ -204,6 +214,39 @@ async def test_a_failure_lets_what_runs_finish_and_begins_nothing_new(serve: Cal
     assert "late" not in media.calls
     assert [about["step"] for about in media.undone] == ["busy", "after", "done"]
     assert media.undone[0]["got"] == "busy"
+
+
+@pytest.mark.parametrize("is_late_first", [True, False], ids=["timeout, then failure", "failure, then timeout"])
+@pytest.mark.parametrize("function", ["gated", "stubborn"])
+async def test_a_failure_waits_for_no_attempt_after_a_timeout(
+    serve: Callable[..., Any], media: Any, host: FakeHost, function: str, *, is_late_first: bool
+) -> None:
+    """However the function ends when it is cut: by the cancellation, or by a return of its own."""
+    site = await serve(f"""
+        kind: Workflow/v1
+        steps:
+          slow: {{uses: "./media.py:{function}", with: [slow], timeout: 1 minute, retries: {{limit: 1, delay: 1 year}}}}
+          fails: {{uses: "./media.py:fail_after", with: [fails], retries: {{limit: 0, delay: 0}}}}
+          busy: {{uses: "./media.py:gated", with: [busy]}}
+    """)
+    instance = await site.create()
+    await site.until(lambda: {"slow", "fails", "busy"} <= set(media.calls))
+
+    async def until_recorded(is_so: Callable[[Any], bool], name: str) -> None:
+        async with asyncio.timeout(20):
+            while (step := (await site.steps(instance)).get(name)) is None or not is_so(step):  # noqa: ASYNC110 - as above
+                await asyncio.sleep(0)
+
+    if is_late_first:
+        await host.advance(60)
+        await until_recorded(lambda step: step.state == "pending", "slow-1")
+    media.gates["fails"].set()
+    await until_recorded(lambda step: step.state == "failed", "fails-1")
+    if not is_late_first:
+        await host.advance(60)
+    media.gates["busy"].set()
+    assert (await site.error(instance))["name"] == "ValueError"
+    assert media.calls.count("slow") == 1
 
 
 async def test_after_a_crash_in_a_failure_everything_is_still_rolled_back(
