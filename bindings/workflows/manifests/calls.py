@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import inspect
 from typing import TYPE_CHECKING, Any
 
 from ..engine.callables import CONTEXT
+from .function_threads import run_in_thread
 from .manifest import FileFunction
 from .uses import check_call
 
@@ -36,7 +36,7 @@ async def call_uses(
         named[CONTEXT] = ctx
     check_call(uses, function, positional, named)
     if isinstance(uses, FileFunction) and not inspect.iscoroutinefunction(function):
-        returned = await asyncio.to_thread(function, *positional, **named)
+        returned = await run_in_thread(function, *positional, **named)
     else:
         returned = function(*positional, **named)
     return await returned if inspect.isawaitable(returned) else returned
