@@ -1,8 +1,9 @@
 """Whether a function is in a file of the Worker, seen in the file's text: no code of the user's is run.
 
 What is set inside of an `if`, a `try` or a `with` counts, and so does what is imported from another file of the Worker,
-which is looked at in turn. A file that makes its names while it runs may have any name: by `globals()`, `exec`,
-`sys.modules`, `__getattr__`, or a `*` of something that is not the Worker's.
+which is looked at in turn. A module that is imported whole is no function. A file that makes its names while it runs
+may have any name: by `globals()`, `vars()`, `exec`, `sys.modules`, `__getattr__`, or a `*` of something that is not the
+Worker's.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 FILES_KEPT_MAX = 64
-_MAKERS = frozenset({"globals", "exec", "modules"})
+_MAKERS = frozenset({"globals", "vars", "locals", "exec", "modules"})
 """By which a module gives itself names that are nowhere written."""
 
 
@@ -118,8 +119,6 @@ def _read(file: Path, _changed_ns: int, _size_bytes: int) -> _Names:
     for node in _at_top(tree):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             own.add(node.name)
-        elif isinstance(node, ast.Import):
-            own.update((alias.asname or alias.name).partition(".")[0] for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             for alias in node.names:
                 origin = _Origin(node.module or "", node.level, alias.name)
@@ -129,6 +128,10 @@ def _read(file: Path, _changed_ns: int, _size_bytes: int) -> _Names:
                     imported[alias.asname or alias.name] = origin
         elif isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store):
             own.add(node.id)
+        elif isinstance(node, ast.MatchAs | ast.MatchStar) and node.name is not None:
+            own.add(node.name)
+        elif isinstance(node, ast.MatchMapping) and node.rest is not None:
+            own.add(node.rest)
     everywhere = list(ast.walk(tree))
     own.update(name for node in everywhere if isinstance(node, ast.Global) for name in node.names)
     is_open = "__getattr__" in own or any(_name_of(node) in _MAKERS for node in everywhere)
@@ -136,19 +139,19 @@ def _read(file: Path, _changed_ns: int, _size_bytes: int) -> _Names:
 
 
 def _at_top(tree: ast.Module) -> Iterator[ast.AST]:
-    """What runs as the module does; of functions and classes themselves alone."""
+    """What runs as the module does; functions and classes alone, and of comprehensions what sets a name around them."""
     coming: list[ast.AST] = list(tree.body)
     while coming:
         node = coming.pop()
         yield node
-        if not isinstance(node, _SCOPES):
+        if isinstance(node, _COMPREHENSIONS):
+            coming += (inner for inner in ast.walk(node) if isinstance(inner, ast.NamedExpr))
+        elif not isinstance(node, _SCOPES):
             coming += ast.iter_child_nodes(node)
 
 
-_SCOPES = (
-    *(ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda),
-    *(ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp),
-)
+_COMPREHENSIONS = (ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+_SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
 
 
 def _name_of(node: ast.AST) -> str | None:

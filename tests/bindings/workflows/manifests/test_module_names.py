@@ -22,13 +22,18 @@ THERE = {
     "annotated": "probe: object = print",
     "unpacked": "[(_, probe), *_] = [(1, print)]",
     "walrus": "if (probe := print): pass",
+    "walrus in a comprehension": "[(probe := print) for _ in range(1)]",
+    "walrus in an inner comprehension": "[[(probe := print) for _ in range(1)] for _ in range(1)]",
+    "match": "match {'a': print}:\n    case {'a': probe}: pass",
+    "match as": "match print:\n    case object() as probe: pass",
+    "match star": "match [print]:\n    case [*probe]: pass",
+    "match rest": "match {'a': print}:\n    case {**probe}: pass",
     "in if": "if 1 > 0:\n    def probe(): ...\nelse:\n    pass",
     "in try": "try:\n    import nowhere\nexcept ImportError:\n    def probe(): ...",
     "in with": "import contextlib\nwith contextlib.suppress(KeyError):\n    probe = print",
     "in for": "for probe in [print]: pass",
     "global": "def make():\n    global probe\n    probe = print\nmake()",
     "imported": "from json import loads as probe",
-    "module": "import json as probe",
     "of a file": "from lib import thumb as probe",
     "of a file's import": "from again import probe",
     "of a package": "from pack import probe",
@@ -36,6 +41,8 @@ THERE = {
     "of a star": "from lib import *",
     "of somebody's star": "from string import *\nprobe = ascii_letters",
     "globals": "globals()['probe'] = print",
+    "vars": "vars()['probe'] = print",
+    "locals": "locals()['probe'] = print",
     "exec": "exec('probe = print')",
     "sys.modules": "import sys\nsetattr(sys.modules[__name__], 'probe', print)",
     "getattr": "def __getattr__(name): return print",
@@ -76,6 +83,9 @@ def test_what_python_finds_is_there(folder: Path, loaded: Callable[[], object], 
         ("def make():\n    probe = 1", "media.py has no function probe. Known: make."),
         ("class Media:\n    def probe(self): ...", "media.py has no function probe. Known: Media."),
         ("x = [probe for probe in range(3)]", "media.py has no function probe. Known: x."),
+        ("def make():\n    return [probe := i for i in range(3)]", "media.py has no function probe. Known: make."),
+        ("import lib as probe", "media.py has no function probe."),
+        ("from timed import time as probe", "media.py imports probe, but timed.py has no function time. Known: now."),
         ("from lib import thum as probe", "media.py imports probe, but lib.py has no function thum. Did you mean "),
         ("from bare import *", "media.py has no function probe."),
         ("from pack import *", None),
@@ -86,6 +96,7 @@ def test_what_python_finds_is_there(folder: Path, loaded: Callable[[], object], 
 )
 def test_what_is_not_there_is_told_with_what_is(folder: Path, source: str, expected: str | None) -> None:
     (folder / "bare.py").write_text("def other(): ...\n")
+    (folder / "timed.py").write_text("import time\nfrom time import time as now\n")
     (folder / "ring.py").write_text("from ring import probe\n")
     (folder / "media.py").write_text(source)
     found = missing_function(folder, "media.py", "probe")
