@@ -55,7 +55,7 @@ class WorkflowDetail:
     error_retention_ms: int
     is_terminating_all: bool
     notes: Sequence[str] = ()
-    """What keeps its instances from running, a sentence each."""
+    """What keeps its instances from running, or a step from succeeding, a sentence each."""
 
 
 class InstanceList(NamedTuple):

@@ -195,14 +195,20 @@ class Registry:
         self._rows = rows
         self._on_change()
 
-    def hindrance(self, row: WorkflowRow) -> str | None:
-        """Why instances of a workflow do not run, a sentence; None when they do, or nobody can know here."""
+    def notes(self, row: WorkflowRow) -> Sequence[str]:
+        """What keeps instances of a workflow from running, or a step from succeeding, as far as this can know it."""
+        if row.manifest is not None and row.script_name == self.script_name:
+            return self._manifests.missing_children(row)
+        hindrance = self._hindrance(row)
+        return () if hindrance is None else (hindrance,)
+
+    def _hindrance(self, row: WorkflowRow) -> str | None:
         if row.script_name != self.script_name:
             return (
                 f'Its script "{row.script_name}" is not this Worker, "{self.script_name}": Edge cannot reach it yet, '
                 f"and its instances stay queued."
             )
-        if self._worker is None or row.manifest is not None:
+        if self._worker is None:
             return None
         code = self._worker.current
         if code is None:

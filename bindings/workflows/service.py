@@ -85,9 +85,8 @@ class WorkflowService:
         return await self._detail(await self._registry.require(name))
 
     async def notes(self, name: str) -> Sequence[str]:
-        """What keeps a workflow's instances from running, a sentence each."""
-        hindrance = self._registry.hindrance(await self._registry.require(name))
-        return () if hindrance is None else (hindrance,)
+        """What keeps a workflow's instances from running, or a step from succeeding, a sentence each."""
+        return self._registry.notes(await self._registry.require(name))
 
     async def put_workflow(
         self,

@@ -23,7 +23,6 @@ async def workflow_detail(
     """A workflow with its settings, defaults included, and figures of its instances."""
     journal = tools.journal
     definition = registry.definition_of(row)
-    hindrance = registry.hindrance(row)
     return WorkflowDetail(
         id=workflow_id(row.name),
         name=row.name,
@@ -40,7 +39,7 @@ async def workflow_detail(
         success_retention_ms=definition.success_retention_ms,
         error_retention_ms=definition.error_retention_ms,
         is_terminating_all=is_terminating_all,
-        notes=() if hindrance is None else (hindrance,),
+        notes=registry.notes(row),
     )
 
 

@@ -38,6 +38,9 @@ def apply(files: tuple[Path, ...], name: str | None, *, is_json: bool, **where: 
         raise click.UsageError("--name is for one FILE.")
     sources = [ManifestSource(read_text(file), str(file), name) for file in files]
     applied: list[WorkflowDetail] = with_service(lambda service: service.apply_manifests(sources), where)
+    for one in applied:
+        for note in one.notes:
+            click.echo(f"{click.style('warning:', fg='yellow')} {one.name}: {note}", err=True)
     if is_json:
         say_json([{**workflow_shape(one), "version_id": one.version} for one in applied])
         return

@@ -18,7 +18,9 @@ from .children import Children
 from .dag_run import DagRun
 from .descent import children_of, endless
 from .graph import graph_json
+from .manifest import NodeKind
 from .node import is_yaml_file
+from .problems import did_you_mean
 from .read import read_manifest
 from .uses import Callables
 
@@ -124,6 +126,16 @@ class AppliedManifests:
                 raise BindingError(message, name="TypeError", http_status=400)
 
         return replace(settings, run=run, version=manifest.version, check_params=check_params)
+
+    def missing_children(self, row: WorkflowRow) -> list[str]:
+        """The steps that make an instance of a workflow that is not there, a sentence each; one may come later."""
+        assert row.manifest is not None, "asked for workflows that are manifests"
+        return [
+            f'The step "{step.name}" (line {step.place.line}) makes an instance of "{step.target}", and there is no '
+            f"such workflow: it fails until one is applied.{did_you_mean(step.target, self._definitions)}"
+            for step in self._kept_manifest(row.name, row.version, row.manifest).steps.values()
+            if step.kind is NodeKind.CHILD and isinstance(step.target, str) and step.target not in self._definitions
+        ]
 
     async def _of_version(self, newest: Manifest, version: str) -> Manifest:
         if version in {"", newest.version}:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import subprocess
+import sys
 import textwrap
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -20,8 +23,8 @@ from edge.runtime.testing.fake_host import RecordingLog
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
-    from pathlib import Path
 
+EDGE = Path(sys.executable).parent / "edge"
 ENTRY = """
     from workers import Response, WorkerEntrypoint
 
@@ -169,6 +172,35 @@ async def test_manifests_that_make_each_other_without_end_are_refused(folder: Pa
     assert "edge.toml:5:1: workflows.other.manifest cannot be used:" in report
     assert "flows/greet.yaml:2:9: " in report
     assert "other -> greeter -> other" in report
+
+
+def test_a_child_that_is_no_workflow_is_warned_of_until_it_is_applied(folder: Path) -> None:
+    write(folder, "mum.yaml", "kind: Workflow/v1\nsteps:\n  nap: {sleep: 0}\n  kid: {workflow: kidd, if: false}")
+    write(folder, "aunt.yaml", "kind: Workflow/v1\nname: aunt\nsteps: {a: {workflow: mum}, b: {workflow: greeter}}")
+    write(folder, "kidd.yaml", "kind: Workflow/v1\nname: kidd\nsteps: {a: {sleep: 0}}")
+    missing = 'makes an instance of "{}", and there is no such workflow: it fails until one is applied. Known: {}.\n'
+
+    def apply(*arguments: str) -> str:
+        command = [EDGE, "workflows", *arguments]
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True)
+        return done.stderr
+
+    told = 'warning: aunt: The step "a" (line 3) ' + missing.format("mum", "aunt, greeter")
+    assert apply("apply", "aunt.yaml") == told
+    told = 'warning: mum: The step "kid" (line 4) ' + missing.format("kidd", "aunt, greeter, mum")
+    assert apply("apply", "mum.yaml", "--name", "mum", "--json") == told
+    assert apply("describe", "mum") == told.replace("mum: ", "", 1)
+    assert apply("apply", "aunt.yaml", "kidd.yaml") == ""
+    assert apply("describe", "mum") == ""
+
+
+async def test_a_child_that_is_no_workflow_is_told_to_who_puts_a_manifest(folder: Path) -> None:
+    async with opened(folder) as app:
+        text = "kind: Workflow/v1\nsteps: {a: {workflow: greter}, b: {workflow: '${params}'}, c: {workflow: greeter}}"
+        applied = await app.environment.admins["workflows"].apply_manifest("new", text)
+    (note,) = applied.notes
+    assert note.startswith('The step "a" (line 2) makes an instance of "greter", and there is no such workflow: ')
+    assert note.endswith('Did you mean "greeter"?')
 
 
 def test_what_a_manifest_uses_and_is_not_there_is_told_with_the_config(folder: Path) -> None:
