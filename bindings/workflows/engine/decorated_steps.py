@@ -90,7 +90,7 @@ class DecoratedSteps:
         """Run a step after what it depends on."""
         if not step.parameters:
             return await self._run_step(step.name, step.function, **step.options)
-        self._refuse_circle(step, ())
+        self._refuse_circle(step, (), set())
         dependencies = self.dependencies(step)
         if step.is_concurrent:
             found = await asyncio.gather(*(one() for one in dependencies.values()))
@@ -107,13 +107,17 @@ class DecoratedSteps:
         callback = call_with_context if CONTEXT in step.parameters else call
         return await self._run_step(step.name, callback, **step.options)
 
-    def _refuse_circle(self, step: DecoratedStep, above: tuple[DecoratedStep, ...]) -> None:
+    def _refuse_circle(
+        self, step: DecoratedStep, above: tuple[DecoratedStep, ...], cleared: set[DecoratedStep]
+    ) -> None:
+        """`cleared`: those that lead into none, so that each is followed once, by however many ways it is reached."""
         if step in above:
             names = " -> ".join(one.name for one in (*above[above.index(step) :], step))
             raise TypeError(f"Steps depend on each other, so none can begin: {names}")
         for one in self.dependencies(step).values():
-            if one.parameters:
-                self._refuse_circle(one, (*above, step))
+            if one.parameters and one not in cleared:
+                self._refuse_circle(one, (*above, step), cleared)
+        cleared.add(step)
 
 
 class StepDecorator:

@@ -357,8 +357,8 @@ class InstancePass:
 
     def _outcome(self, task: asyncio.Task[bytes]) -> Pause | Finish:
         if task.cancelled():  # by user code itself: no reason of ours
-            error_ = ErrorRecord("CancelledError", "run() was cancelled by its own code.")
-            return Finish(Status.ERRORED, error=error_, is_undone=False)
+            cancelled = ErrorRecord("CancelledError", "run() was cancelled by its own code.")
+            return Finish(Status.ERRORED, error=cancelled, is_undone=False)
         error = task.exception()
         self._tell_of_divergence()
         is_undone = not self._replay.is_behind

@@ -197,6 +197,30 @@ async def test_steps_that_depend_on_each_other_are_refused(start: Callable[..., 
     assert error["message"] == "Steps depend on each other, so none can begin: one -> two -> one"
 
 
+async def test_steps_may_depend_on_each_other_by_very_many_ways(start: Callable[..., Any]) -> None:
+    async def run(self: Any, event: Any, step: Any) -> Any:
+        @step.do("first")
+        async def first() -> int:
+            return 1
+
+        below = (first, first)
+        for layer in range(40):  # 2**40 ways from the last to the first
+
+            @step.do(f"left {layer}", depends=below)
+            async def left(one: int, two: int) -> int:
+                return one + two
+
+            @step.do(f"right {layer}", depends=below)
+            async def right(one: int, two: int) -> int:
+                return one + two
+
+            below = (left, right)
+        return await left()
+
+    site = await start(run, has_implicit_dependencies=False)
+    assert await site.output(await site.create()) == 2**40
+
+
 async def test_a_decorated_step_that_was_given_up_runs_for_who_still_wants_it(start: Callable[..., Any]) -> None:
     calls: list[str] = []
 
