@@ -26,8 +26,7 @@ async def reload_on_save(app: App, start: Start, began_at: float) -> None:
         began_at: when loading began, Unix seconds; what was saved since is loaded again, once.
     """
     reloader = _Reloader(app, start)
-    async for changed in changes_in(reloader.folders):
-        saved = changed or reloader.saved_since(began_at)
+    async for saved in changes_in(reloader.folders, before=lambda: reloader.saved_since(began_at)):
         await reloader.take({path for path in saved if reloader.matters(path)})
 
 

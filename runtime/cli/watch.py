@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,7 @@ DEBOUNCE_MS = 50
 """Changes are collected at most so long ..."""
 STEP_MS = 10
 """... and given as soon as none came for so long."""
-EMPTY_MS = 200
+EMPTY_MS = 500
 """How long a file that was emptied may take to be filled: many editors truncate it before they write."""
 WAIT_MS = 60_000
 POLL_MS = 200
@@ -29,10 +30,14 @@ FOLDERS_MAX = 500
 _NEVER = frozenset({"__pycache__", "node_modules", "python_modules", "site-packages", "venv"})
 
 
-async def changes_in(folders: Callable[[], set[Path]]) -> AsyncIterator[set[Path]]:
-    """Sets of files that were made, saved or deleted; the first one is empty and says that watching has begun.
+async def changes_in(
+    folders: Callable[[], set[Path]], before: Callable[[], set[Path]] = set
+) -> AsyncIterator[set[Path]]:
+    """Sets of files that were made, saved or deleted, each told when it is whole.
 
-    `folders` is asked again after each set.
+    Args:
+        folders: what to watch; asked again after each set.
+        before: what was saved before watching began: the first set, which comes even if it is empty.
     """
     stop = threading.Event()
     watched: set[Path] = set()
@@ -43,16 +48,22 @@ async def changes_in(folders: Callable[[], set[Path]]) -> AsyncIterator[set[Path
             if watcher is None or wanted != watched:
                 newer = await asyncio.to_thread(_open, wanted)
                 # What happened before the newer one was open is still told by the older one.
-                missed = _paths(watcher.watch(1, 1, 1, stop)) if watcher else set()
+                missed = _paths(watcher.watch(1, 1, 1, stop)) if watcher else before()
                 is_first, watcher, watched = watcher is None, newer, wanted
                 if missed or is_first:
-                    yield missed
+                    yield await _when_whole(missed, watcher, stop)
             if found := _paths(await asyncio.to_thread(watcher.watch, DEBOUNCE_MS, STEP_MS, WAIT_MS, stop)):
-                if any(map(_is_empty, found)):
-                    found |= _paths(await asyncio.to_thread(watcher.watch, DEBOUNCE_MS, STEP_MS, EMPTY_MS, stop))
-                yield found
+                yield await _when_whole(found, watcher, stop)
     finally:
         stop.set()  # the thread ends within a step
+
+
+async def _when_whole(found: set[Path], watcher: Any, stop: threading.Event) -> set[Path]:
+    """`found` and what is saved while one of its files is empty; one that stays empty is taken as it is."""
+    until = time.monotonic() + EMPTY_MS / 1000
+    while any(map(_is_empty, found)) and (left := round((until - time.monotonic()) * 1000)) > 0:
+        found = found | _paths(await asyncio.to_thread(watcher.watch, DEBOUNCE_MS, STEP_MS, left, stop))
+    return found
 
 
 def folders_with_modules(root: Path, others: Iterable[Path]) -> set[Path]:

@@ -114,15 +114,23 @@ def project(tmp_path: Path) -> Path:
     return folder
 
 
+def save(path: Path, text: str) -> None:
+    """All at once, by a rename: a file that is empty for a moment, on a busy machine a long one, is test_watch's."""
+    beside = path.with_name(f".{path.name}~")
+    beside.write_text(text)
+    beside.rename(path)
+
+
 def write_config(folder: Path, extra: str = "") -> None:
-    (folder / "wrangler.jsonc").write_text(
+    save(
+        folder / "wrangler.jsonc",
         f'{{"name": "demo", "main": "entry.py", "compatibility_date": "2026-09-08",'
-        f' "compatibility_flags": ["python_workers"]{extra}}}'
+        f' "compatibility_flags": ["python_workers"]{extra}}}',
     )
 
 
 def write_entry(folder: Path, source: str) -> None:
-    (folder / "entry.py").write_text(source)
+    save(folder / "entry.py", source)
 
 
 def answering(text: str) -> str:
@@ -142,6 +150,7 @@ def worker() -> Worker:
 class Worker:
     """Writes the files of a Worker."""
 
+    save = staticmethod(save)
     config = staticmethod(write_config)
     entry = staticmethod(write_entry)
     answering = staticmethod(answering)

@@ -60,20 +60,20 @@ def test_a_save_is_served_a_broken_one_is_shown_and_not_served(start: Start, pro
 def test_a_broken_edge_toml_is_reported_without_a_traceback_and_mending_it_heals(
     start: Start, project: Path, worker: Any
 ) -> None:
-    (project / "edge.toml").write_text('[streams.flights]\nvalidation = "strict"\n')
+    worker.save(project / "edge.toml", '[streams.flights]\nvalidation = "strict"\n')
     server = start(project, "dev")
     for broken, told in (
         ('[streams.flights]\nvalidation = "loose"\n', r"^    - edge\.toml:2:1: .*\"loose\""),
         ("[streams.flights\n", r"^    edge\.toml:1:\d+:$"),
     ):
-        (project / "edge.toml").write_text(broken)
+        worker.save(project / "edge.toml", broken)
         server.wait_for("reload_failed serving='the last good version'$")
         server.wait_for(told)
         assert server.ask() == (200, "one")
     worker.entry(project, worker.answering("two"))
     server.wait_for("reload_failed")  # the module alone is fine, the config it belongs to is not
     assert server.ask() == (200, "one")
-    (project / "edge.toml").write_text("[streams.flights]\n")
+    worker.save(project / "edge.toml", "[streams.flights]\n")
     server.wait_for("reloaded files='edge.toml entry.py'")
     assert server.ask() == (200, "two")
     assert server.stop() == 0
@@ -85,7 +85,7 @@ def test_a_module_saved_by_renaming_and_one_that_was_missing_are_seen(start: Sta
     worker.entry(project, words)
     server = start(project, "dev")
     assert "No module named 'words'" in server.ask(accept="text/plain")[1]
-    (project / "words.py").write_text("WORD = 'made'")
+    worker.save(project / "words.py", "WORD = 'made'")
     server.wait_for("reloaded")
     assert server.ask() == (200, "made")
     (project / "words.tmp").write_text("WORD = 'renamed'")
@@ -108,7 +108,7 @@ def test_the_state_folder_is_no_part_of_what_mends_a_broken_worker(
     (project / state).rename(project / ".away")
     (project / ".away").rename(project / state)
     (project / state / "state" / "folder").mkdir()
-    (project / "words.py").write_text("WORD = 'made'")
+    worker.save(project / "words.py", "WORD = 'made'")
     server.wait_for("reloaded files='entry.py package words.py'")
     assert server.ask() == (200, "made")
 
@@ -135,7 +135,7 @@ def test_the_files_of_values_are_named_and_their_values_are_not(start: Start, pr
 
 def test_new_secrets_are_hidden_from_the_next_line_on(start: Start, project: Path, worker: Any) -> None:
     server = start(project, "dev")
-    (project / ".dev.vars").write_text('KEY = "planted-secret"\n')
+    worker.save(project / ".dev.vars", 'KEY = "planted-secret"\n')
     server.wait_for("reloaded files=.dev.vars")
     raising = "        raise ValueError(self.env.KEY)\n"
     worker.entry(project, worker.answering("x").replace("        return Response('x')\n", raising))
@@ -217,7 +217,7 @@ async def later():
 
 
 def test_work_that_does_not_end_is_cut_and_said(start: Start, project: Path, worker: Any) -> None:
-    (project / "edge.toml").write_text("[limits]\ndrain_seconds = 0.2\n")
+    worker.save(project / "edge.toml", "[limits]\ndrain_seconds = 0.2\n")
     endless = "ctx.waitUntil(__import__('asyncio').sleep(3600))\n    return Response('x')\n"
     worker.entry(project, f"from workers import Response\nasync def fetch(request, env, ctx):\n    {endless}")
     server = start(project, "dev")
@@ -227,7 +227,7 @@ def test_work_that_does_not_end_is_cut_and_said(start: Start, project: Path, wor
 
 
 def test_a_loop_that_is_held_does_not_keep_the_process(start: Start, project: Path, worker: Any) -> None:
-    (project / "edge.toml").write_text("[limits]\ndrain_seconds = 0.1\n")
+    worker.save(project / "edge.toml", "[limits]\ndrain_seconds = 0.1\n")
     worker.entry(project, STUCK)
     server = start(project, "dev")
     asking = threading.Thread(target=ask_in_vain, args=(server,))

@@ -66,7 +66,7 @@ class Project:
         if what == "entry":
             self._worker.entry(self.folder, f"import words\nVERSION, unsent = {version}, []\n{self._source}")
         elif what == "words":
-            (self.folder / "words.py").write_text(f"VERSION = {version}\n")
+            self._worker.save(self.folder / "words.py", f"VERSION = {version}\n")
         else:
             self._worker.config(self.folder, f'{BINDINGS}, "vars": {{"VERSION": "{version}"}}')
 

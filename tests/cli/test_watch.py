@@ -51,6 +51,26 @@ async def test_a_file_that_is_emptied_before_it_is_written_is_told_once_it_is_wh
         assert file.read_text() == "12"
 
 
+async def test_what_was_saved_before_watching_began_is_told_whole_and_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file, other = tmp_path / "a.py", tmp_path / "b.py"
+    file.write_text("")
+    is_empty, looks = watch._is_empty, iter((other, other, file))
+
+    def save_another(path: Path) -> bool:
+        """Another file is saved twice before this one is filled."""
+        was_empty = is_empty(path)
+        if was_empty:
+            next(looks).write_text("12")
+        return was_empty
+
+    monkeypatch.setattr(watch, "_is_empty", save_another)
+    async with aclosing(changes_in(lambda: {tmp_path}, before=lambda: {file})) as changes:  # type: ignore[type-var]  # it is a generator
+        assert file in await anext(changes)
+        assert file.read_text() == "12"
+
+
 async def test_a_folder_that_joins_is_watched_and_nothing_between_is_lost(tmp_path: Path) -> None:
     folders = {tmp_path}
     package = tmp_path / "package"
