@@ -83,7 +83,7 @@ async def send_bytes(server: HttpServer, *sent: bytes) -> bytes:
         for piece in sent:
             writer.write(piece)
             await writer.drain()
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             return await reader.read()
     finally:
         writer.close()

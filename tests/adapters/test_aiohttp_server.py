@@ -60,17 +60,17 @@ class Client:
         await self.writer.drain()
 
     async def until(self, mark):
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             return await self.reader.readuntil(mark)
 
     async def rest(self):
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(60):
             return await self.reader.read()
 
 
 async def reached(condition):
     """Let the loop run until `condition()`; a test that waits for what never comes fails."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         while not condition():  # noqa: ASYNC110 - what is awaited is the server's state, which tells nobody
             await asyncio.sleep(0)
 
@@ -229,7 +229,7 @@ async def test_client_that_leaves_ends_the_handlers_body(serving):
         async with await Client.to(server) as client:
             await client.send(GET)
             await client.until(b"tick")
-        await asyncio.wait_for(ended.wait(), 5)
+        await asyncio.wait_for(ended.wait(), 60)
 
 
 async def test_client_that_leaves_cancels_the_handler(serving):
@@ -247,7 +247,7 @@ async def test_client_that_leaves_cancels_the_handler(serving):
         async with await Client.to(server) as client:
             await client.send(GET)
             await began.wait()
-        await asyncio.wait_for(cancelled.wait(), 5)
+        await asyncio.wait_for(cancelled.wait(), 60)
         await reached(lambda: not server._connections)
 
 
@@ -533,7 +533,7 @@ async def test_drain_finishes_an_upload_in_flight_and_refuses_new_connections(se
     async with serving(Handler(collect)) as server, await Client.to(server) as client:
         await client.send(post(10) + b"hello")
         await reached(lambda: any(c._is_answering for c in server._connections))
-        draining = asyncio.ensure_future(server.drain(10))
+        draining = asyncio.ensure_future(server.drain(60))
         await reached(lambda: not server._listeners)
         with pytest.raises(ConnectionRefusedError):
             await Client.to(server)
@@ -548,7 +548,7 @@ async def test_drain_closes_idle_connections_at_the_next_tick(serving):
     async with serving(HELLO) as server, await Client.to(server) as client:
         await client.send(GET)
         await client.until(b"hello")
-        draining = asyncio.ensure_future(server.drain(10))
+        draining = asyncio.ensure_future(server.drain(60))
         await reached(lambda: server.is_draining)
         server.tick(server.now)
         assert await client.rest() == b""
@@ -574,7 +574,7 @@ async def test_drain_ends_what_has_no_end_at_the_next_tick(serving, content_type
     async with serving(Handler(answer)) as server, await Client.to(server) as client:
         await client.send(GET)
         await client.until(b": open")
-        draining = asyncio.ensure_future(server.drain(10 if is_cut else 0))
+        draining = asyncio.ensure_future(server.drain(60 if is_cut else 0))
         await reached(lambda: server.is_draining)
         server.tick(server.now)
         assert await draining is is_cut
@@ -592,7 +592,7 @@ async def test_drain_does_not_wait_for_who_does_not_read_what_has_no_end(serving
     async with serving(Handler(answer)) as server, await Client.to(server) as client:
         await client.send(GET)
         await reached(lambda: any(one.writing_paused for one in server._connections))
-        draining = asyncio.ensure_future(server.drain(2))
+        draining = asyncio.ensure_future(server.drain(60))
         await reached(lambda: server.is_draining)
         server.tick(server.now)
         assert await draining

@@ -51,7 +51,7 @@ async def call(function, *events, host=None, limits=None, guard=None, **scope):
     async def send(message):
         sent.append(message)
 
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(60):
         await app({**SCOPE, **scope}, receive, send)
     return sent
 

@@ -348,7 +348,7 @@ def test_mutated_message_never_breaks_the_server(serving, message, mutations):
         sent[at : at if kind == "insert" else at + 1] = b"" if kind == "delete" else inserted
 
     async def run() -> None:
-        async with serving(Recorder()) as server, asyncio.timeout(10):
+        async with serving(Recorder()) as server, asyncio.timeout(60):
             reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
             writer.write(bytes(sent))
             raw = await read_to_the_end(server, reader)

@@ -59,7 +59,7 @@ async def wait_forever(_socket):
 async def connected(server, path=SOCKET_PATH, **options):
     """aiohttp's client, which leaves pings and closing to the test."""
     async with (
-        asyncio.timeout(10),
+        asyncio.timeout(60),
         aiohttp.ClientSession() as session,
         session.ws_connect(f"http://localhost:{server.port}{path}", autoclose=False, autoping=False, **options) as ws,
     ):
@@ -86,7 +86,7 @@ class RawClient:
         self.reader, self.writer = await asyncio.open_connection("127.0.0.1", server.port)
         self.writer.write(handshake())
         try:
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 self.head = await self.reader.readuntil(b"\r\n\r\n")
                 yield self
         finally:
@@ -212,7 +212,7 @@ async def test_a_client_that_leaves_off_mid_message_keeps_nobody_waiting(serving
     async with serving(sockets) as server:
         async with RawClient.to(server) as client:
             client.writer.write(b"\x81\xff\x00\x00")
-        await asyncio.wait_for(sockets.ended.wait(), 10)
+        await asyncio.wait_for(sockets.ended.wait(), 60)
 
 
 @pytest.mark.parametrize(
@@ -338,7 +338,7 @@ async def test_a_client_that_vanishes_stops_the_handler(serving):
     async with serving(sockets) as server:
         async with RawClient.to(server) as client:
             client.writer.transport.abort()
-        await asyncio.wait_for(sockets.ended.wait(), 10)
+        await asyncio.wait_for(sockets.ended.wait(), 60)
         assert server.host.log.events("error") == []
 
 
@@ -399,7 +399,7 @@ async def test_a_client_that_takes_nothing_is_cut(serving):
 async def test_a_stopping_server_says_1001_and_waits_for_the_answer(serving):
     sockets = Sockets(wait_forever)
     async with serving(sockets) as server, connected(server) as ws:
-        draining = asyncio.ensure_future(server.drain(5))
+        draining = asyncio.ensure_future(server.drain(60))
         closed = await ws.receive()
         assert (closed.data, closed.extra) == (1001, "The server is stopping.")
         await ws.close()

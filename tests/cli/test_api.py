@@ -35,7 +35,7 @@ def test_the_first_call_is_told_how_to_point_clients_here_and_the_lines_are_true
     request = urllib.request.Request(
         f"{base}/accounts/{account}", headers={"authorization": f"Bearer {token.stdout.strip()}"}
     )
-    with urllib.request.urlopen(request, timeout=10) as answer:
+    with urllib.request.urlopen(request, timeout=60) as answer:
         assert json.load(answer)["result"]["id"] == ACCOUNT
     server.ask("/cdn-cgi/api/client/v4/user")
     server.stop()

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     Edge = Callable[..., subprocess.CompletedProcess[str]]
 
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 DECLARED = """
 [streams.ev]
 http = { enabled = true, authentication = false }

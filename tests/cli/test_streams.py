@@ -40,7 +40,7 @@ def sender(project: Path, worker: Any) -> Path:
 
 def send(server: Any, numbers: range) -> None:
     """One POST each, all through one connection."""
-    connection = http.client.HTTPConnection(urlsplit(server.url).netloc, timeout=30)
+    connection = http.client.HTTPConnection(urlsplit(server.url).netloc, timeout=60)
     for n in numbers:
         connection.request("POST", "/", body=json.dumps({"n": n}))
         answer = connection.getresponse()

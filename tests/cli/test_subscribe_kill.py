@@ -31,7 +31,7 @@ class Order(WorkflowEntrypoint):
             await step.sleep("nap", 25)
 """
 KILLS = 2
-PATIENCE_S = 25
+PATIENCE_S = 60
 
 
 class Subscriber:

@@ -113,7 +113,7 @@ def test_workflows_need_none_but_yaml_and_grpc_theirs(edge: Edge, bare: Path) ->
 
 def ask(server: Any, path: str, body: bytes, headers: dict[str, str]) -> tuple[int, str]:
     request = urllib.request.Request(server.url + path, data=body, headers=headers)
-    with pytest.raises(urllib.error.HTTPError) as caught, urllib.request.urlopen(request, timeout=30):
+    with pytest.raises(urllib.error.HTTPError) as caught, urllib.request.urlopen(request, timeout=60):
         pass
     with caught.value as error:
         return error.code, error.read().decode()

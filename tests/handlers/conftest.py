@@ -47,7 +47,7 @@ async def behind_aiohttp(example: str, state: Path) -> AsyncIterator[Ask]:
         told += line.decode()
 
     def ask_now(method: str, path: str, body: bytes) -> tuple[int, bytes]:
-        connection = http.client.HTTPConnection(ready[1], timeout=10)
+        connection = http.client.HTTPConnection(ready[1], timeout=60)
         connection.request(method, path, body or None)
         answer = connection.getresponse()
         read = answer.status, answer.read()

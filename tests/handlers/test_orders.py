@@ -153,7 +153,7 @@ class Shop:
         return await asyncio.to_thread(self._ask, method, path, None if body is None else json.dumps(body))
 
     def _ask(self, method: str, path: str, body: str | None) -> tuple[int, str]:
-        connection = http.client.HTTPConnection(self._authority, timeout=10)
+        connection = http.client.HTTPConnection(self._authority, timeout=PATIENCE_S)
         connection.request(method, path, body)
         answer = connection.getresponse()
         read = answer.status, answer.read().decode()

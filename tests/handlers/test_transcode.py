@@ -41,7 +41,7 @@ async def ask(tmp_path: Path) -> AsyncIterator[Callable[..., Any]]:
 
 
 async def reach(ask: Callable[..., Any], key: str, status: str) -> Any:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while (found := await ask("GET", f"{key}/status"))["status"] != status:
             pass
     return found

@@ -153,7 +153,7 @@ class Api:
 
     async def reach(self, workflow: str, instance_id: str, *statuses: str) -> Any:
         """An instance, without its steps, once it is in one of these statuses."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while True:
                 found = await self.call("GET", f"{{A}}/workflows/{workflow}/instances/{instance_id}?simple=true")
                 if found["status"] in statuses:

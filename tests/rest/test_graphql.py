@@ -67,7 +67,7 @@ async def deliver(api: Api, *records: object, sql: str = FAR) -> None:
     async with api.client.post(f"{api.url}/cdn-cgi/ingest/flights", data=body) as answer:
         assert answer.status == 200, await answer.text()
     store, started_at = DeliveryStore(api.host.state_dir), api.host.now()
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while not (inserts := store.inserts()) or any(
             sum(one.committed for one in state.progress.values()) < len(records) for state in inserts
         ):

@@ -32,7 +32,7 @@ async def subscribed(
     path = f"{INSTANCES}/{instance_id}/subscribe{query}".replace("{A}", f"/accounts/{LOCAL_ACCOUNT_ID}")
     options = {"headers": {"authorization": f"Bearer {api.token}"}, **options}
     async with (
-        asyncio.timeout(20),
+        asyncio.timeout(60),
         api.client.ws_connect(url_of(api.base_url + path), autoclose=False, **options) as ws,
     ):
         yield ws

@@ -151,7 +151,7 @@ async def test_a_long_output_is_cut_where_all_steps_are_shown(orders: Api) -> No
 async def test_an_instance_of_a_schedule_is_shown_with_its_time_and_found_by_its_long_id(orders: Api) -> None:
     body = {"class_name": "Echo", "script_name": "demo", "schedules": [{"cron": "*/5 * * * *"}]}
     await orders.call("PUT", f"{WORKFLOWS}/echo", body)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not (listed := await orders.call("GET", f"{WORKFLOWS}/echo/instances")):
             await orders.host.advance(60)
     (made,) = listed
@@ -165,7 +165,7 @@ async def test_steps_of_every_kind_are_shown_as_json(orders: Api) -> None:
     await orders.call("PUT", f"{WORKFLOWS}/kinds", {"class_name": "Kinds", "script_name": "demo"})
     kinds = f"{WORKFLOWS}/kinds/instances/a"
     await orders.call("POST", f"{WORKFLOWS}/kinds/instances", {"instance_id": "a"})
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while (await orders.call("GET", f"{kinds}?simple=true"))["step_count"] < 4:
             pass
         await orders.host.advance(0.001)

@@ -27,7 +27,7 @@ async def subscribed(api: Api, query: str = "", **headers: str) -> AsyncIterator
     """The stream of instance `a`, open."""
     url = f"{api.base_url}/accounts/{LOCAL_ACCOUNT_ID}/workflows/orders/instances/a/subscribe{query}"
     sent = {"authorization": f"Bearer {api.token}", **headers}
-    async with asyncio.timeout(20), api.client.get(URL(url, encoded=True), headers=sent) as answer:
+    async with asyncio.timeout(60), api.client.get(URL(url, encoded=True), headers=sent) as answer:
         assert answer.status == 200
         assert (answer.content_type, answer.headers["cache-control"]) == ("text/event-stream", "no-store")
         yield answer
@@ -123,7 +123,7 @@ async def test_what_nobody_reads_any_more_is_let_go_of(orders: Api) -> None:
         await events(stream, until="workflow_waiting")
         assert subscriber_count() == 1
         stream.close()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while subscriber_count():  # noqa: ASYNC110 - the server learns of it from the socket
             await asyncio.sleep(0)
     await orders.call("POST", f"{INSTANCES}/a/events/approved", "ada")

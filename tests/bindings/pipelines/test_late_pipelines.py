@@ -113,7 +113,7 @@ async def post(app: App, url: str, records: list[Any]) -> Response:
 
 async def until(host: FakeHost, is_so: Callable[[], bool]) -> None:
     """Let the clock go on, and threads come to their end."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while not is_so():
             await asyncio.to_thread(lambda: None)
             await host.advance(LOOK_SECONDS)

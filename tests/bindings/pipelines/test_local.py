@@ -48,7 +48,7 @@ def delivered(state_dir: Path) -> list[bytes]:
 
 async def until(host: FakeHost, is_so: Callable[[], bool]) -> None:
     """Let threads come to their end; the clock stands still."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while not is_so():
             await asyncio.to_thread(lambda: None)
             await host.settle()

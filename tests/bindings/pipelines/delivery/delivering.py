@@ -157,7 +157,7 @@ def child(job: dict[str, Any]) -> None:
     go_wrong(job.get("control", ""))
     for name in set(PIPELINES) - set(job.get("only", FILES)):
         del PIPELINES[name]
-    patience_s = job.get("patience_s", 30.0)
+    patience_s = job.get("patience_s", 60.0)
     asyncio.run(
         deliver(
             Path(job["folder"]), job["first"], job["count"], job.get("slot", 0), patience_s, is_stopping="stop" in job

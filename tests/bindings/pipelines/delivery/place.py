@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from edge.bindings.pipelines.delivery.store import InsertState
 
 SCHEMA = Schema((Field("int64", "n", required=True), Field("string", "name")))
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 
 
 async def until(is_so: Callable[[], object]) -> None:

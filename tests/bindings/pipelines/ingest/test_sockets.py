@@ -52,7 +52,7 @@ async def exchange(port: int, *requests: bytes) -> list[tuple[int, bytes, bytes]
     writer.write(b"".join(requests))
     answers = []
     try:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             for _ in requests:
                 head = (await reader.readuntil(b"\r\n\r\n")).lower()
                 if head.startswith(b"http/1.1 100"):

@@ -67,7 +67,7 @@ async def opened(host: FakeHost) -> AsyncIterator[Opened]:
 
 async def until(host: FakeHost, is_so: Callable[[], bool]) -> None:
     """Let the clock run, and threads come to their end."""
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         while not is_so():
             await asyncio.to_thread(lambda: None)
             await host.advance(0.1)

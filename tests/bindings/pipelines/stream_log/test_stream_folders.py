@@ -157,7 +157,7 @@ async def test_two_tails_during_writes_and_trims_see_every_record_in_order(
             await asyncio.to_thread(exporter.export, n - 10)
             assert min(partition.folder.glob("*.log")).name != f"{0:020d}.log"
             assert StreamFolders(tmp_path).list()[0].record_count == n + 1
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         for seen in await asyncio.gather(*tails):
             assert seen == sorted(set(seen)), "in order, none twice"
             assert set(range(290, 300)) <= set(seen), "the log still had these"

@@ -52,7 +52,7 @@ def test_public_addresses_are_public(address: str) -> None:
 
 @pytest.mark.parametrize("url", ODD)
 async def test_odd_spellings_of_private_addresses_are_refused_before_anything_is_connected(url: str, host: Any) -> None:
-    target = HttpTarget(host, url, timeout_s=5, allow_private_network=False)
+    target = HttpTarget(host, url, timeout_s=60, allow_private_network=False)
     with connections() as made, pytest.raises((SinkMisconfiguredError, SinkUnavailableError)):
         await target.post("", b"x", {})
     assert made == []
@@ -62,7 +62,7 @@ async def test_a_name_with_one_private_address_among_public_ones_is_refused(host
     async def resolve(_host: str, _port: int) -> list[str]:
         return ["93.184.215.14", "10.0.0.7"]
 
-    target = HttpTarget(host, "https://mixed.test", timeout_s=5, allow_private_network=False, resolve=resolve)
+    target = HttpTarget(host, "https://mixed.test", timeout_s=60, allow_private_network=False, resolve=resolve)
     with connections() as made, pytest.raises(SinkMisconfiguredError) as caught:
         await target.post("", b"x", {})
     assert made == []
@@ -104,7 +104,7 @@ async def test_a_name_that_turns_private_between_check_and_connection_is_not_con
     host: Any, serve: Any, turning: list[str]
 ) -> None:
     url = (await serve(_receive)).replace("127.0.0.1", "turning.test")
-    target = HttpTarget(host, url, timeout_s=5, allow_private_network=False)
+    target = HttpTarget(host, url, timeout_s=60, allow_private_network=False)
     with connections() as made, pytest.raises(SinkMisconfiguredError, match=r"turning\.test is 127\.0\.0\.1, which"):
         await target.post("", b"x", {})
     assert (made, turning) == ([], ["93.184.215.14", "127.0.0.1"])
@@ -132,7 +132,7 @@ async def test_a_redirect_is_not_followed(host: Any, serve: Any) -> None:
     async def redirect(_request: web.Request) -> web.Response:
         return web.Response(status=307, headers={"location": f"{inside}/latest/meta-data"})
 
-    target = HttpTarget(host, await serve(redirect), timeout_s=5, allow_private_network=True)
+    target = HttpTarget(host, await serve(redirect), timeout_s=60, allow_private_network=True)
     with pytest.raises(SinkMisconfiguredError, match=r"answered 307, a redirect to 'http://.*/latest/meta-data'"):
         await target.post("", b"x", {})
     assert reached == []
@@ -160,7 +160,7 @@ async def test_a_name_without_an_address_may_have_one_later(host: Any) -> None:
     async def resolve(_host: str, _port: int) -> list[str]:
         raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
 
-    target = HttpTarget(host, "https://nowhere.test", timeout_s=5, allow_private_network=False, resolve=resolve)
+    target = HttpTarget(host, "https://nowhere.test", timeout_s=60, allow_private_network=False, resolve=resolve)
     with pytest.raises(SinkUnavailableError, match=r"There is no address for nowhere\.test: Name or service not known"):
         await target.post("", b"x", {})
 
@@ -192,7 +192,7 @@ async def _receive(_request: web.Request) -> web.Response:
 
 async def test_the_watch_on_connections_sees_them(host: Any, serve: Any) -> None:
     """The control of the tests that see none."""
-    target = HttpTarget(host, await serve(_receive), timeout_s=5, allow_private_network=True)
+    target = HttpTarget(host, await serve(_receive), timeout_s=60, allow_private_network=True)
     with connections() as made:
         await target.post("", b"x", {})
     assert len(made) == 1

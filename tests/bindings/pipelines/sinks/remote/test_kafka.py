@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 STREAM = "5" * 32
 ROWS: list[dict[str, Any]] = [{"carrier": "AA", "distance": 1400 + i} for i in range(5)]
-TIMEOUT_S = 10.0
+TIMEOUT_S = 60.0
 
 
 class Cluster:
@@ -157,7 +157,7 @@ async def test_nobody_listening_is_tried_again(opened: Any, stage: Any, unused_t
 
 async def test_a_side_topic_that_cannot_be_made_is_named(cluster: Cluster, opened: Any, stage: Any) -> None:
     """The mock makes no topics when asked, like a broker that may not."""
-    far = opened(kafka, bootstrap_servers=cluster.address, topic="t", offsets_topic="missing", timeout_seconds=2)
+    far = opened(kafka, bootstrap_servers=cluster.address, topic="t", offsets_topic="missing", timeout_seconds=60)
     with pytest.raises(
         SinkMisconfiguredError, match=r"no topic 'missing' and it could not be made .* kafka-topics\.sh"
     ):
