@@ -304,8 +304,8 @@ class InsertRunner:
         reason = str(error) or type(error).__name__
         if reason != self._failure:
             self._failure = reason
+            await self._note(self._store.note_failure, reason)  # before it is told: who reads that asks for the status
             self._host.log.warning("pipeline_not_delivering", pipeline=self._name, reason=reason)
-            await self._note(self._store.note_failure, reason)
         await self._note(self._store.count, {"sinkRetries": 1})
         if isinstance(error, SinkMisconfiguredError):
             await self._pause(MISCONFIGURED_RETRY_S)

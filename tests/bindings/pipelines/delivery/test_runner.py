@@ -423,6 +423,20 @@ async def test_a_sink_that_is_set_up_wrong_heals_by_itself(place: Place, faulty:
     assert place.host.log.events("warning").count("pipeline_not_delivering") == 1, "said once"
 
 
+async def test_who_is_told_of_a_failure_finds_it_in_the_status(
+    place: Place, faulty: Faulty, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    faulty.failure = SinkMisconfiguredError("The credentials have expired.")
+    place.add_sink("out")
+    place.add_pipeline("INSERT INTO out SELECT * FROM raw", ("raw",), ("out",))
+    found: list[str] = []
+    monkeypatch.setattr(place.host.log, "warning", lambda *_, **__: found.append(place.failure()))
+    async with place.running():
+        await place.send("raw", *numbered(1))
+        await until(lambda: found)
+    assert found[0] == "The credentials have expired."
+
+
 async def test_rows_the_target_refuses_are_dead_letters(place: Place, faulty: Faulty) -> None:
     faulty.refused = (Refused(0, 1, "mapping_error", "The field n is no date.", b'{"n":2}'),)
     place.add_sink("out")
