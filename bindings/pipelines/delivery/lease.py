@@ -107,13 +107,13 @@ class RunnerLease:
 
     def _lives(self, lease: Lease) -> bool:
         """Whether the leader is alive as far as can be seen; remembers its beats from call to call."""
+        looked_at = self._host.now()  # before it looks: this process may be the one that stalls
         if not lease.holder or (beats := _beats_of_living(self._folder / lease.holder)) is None:
             return False
-        now = self._host.now()
-        if self._seen != (lease, beats) or now < self._seen_at:  # or the clock was set back
-            self._seen, self._seen_at = (lease, beats), now
+        if self._seen != (lease, beats) or looked_at < self._seen_at:  # or the clock was set back
+            self._seen, self._seen_at = (lease, beats), self._host.now()
             return True
-        return now - self._seen_at < STALL_S
+        return looked_at - self._seen_at < STALL_S
 
     def _remove_leftovers(self) -> None:
         """Files of processes that died. A living one's stays."""

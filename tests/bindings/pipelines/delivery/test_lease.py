@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from edge.bindings.pipelines.delivery import lease
 from edge.bindings.pipelines.delivery.lease import STALL_S, RunnerLease
 from edge.bindings.pipelines.delivery.store import DeliveryStore, FencedError
 from edge.runtime.testing.fake_host import FakeHost
@@ -61,6 +62,23 @@ async def test_a_leader_that_does_not_beat_is_taken_over_and_told(two: tuple[Can
     assert second.lease.fence == first.lease.fence + 1
     with pytest.raises(FencedError):
         first.lease.beat()
+
+
+async def test_a_process_that_is_stopped_while_it_looks_takes_nothing_over(
+    two: tuple[Candidate, Candidate], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Beats it read long ago say nothing of now."""
+    _, second = two
+    look = lease._beats_of_living
+    assert not second.leads_now()
+
+    def look_and_stall(path: Path) -> bytes | None:
+        beats = look(path)
+        second.host.jump(second.host.now() + STALL_S)
+        return beats
+
+    monkeypatch.setattr(lease, "_beats_of_living", look_and_stall)
+    assert not second.leads_now()
 
 
 def test_a_leader_that_died_is_taken_over_at_once(two: tuple[Candidate, Candidate]) -> None:
