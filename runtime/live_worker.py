@@ -32,18 +32,24 @@ BACKEND_LOG_INTERVAL_S = 1.0
 class Generation:
     """One loaded Worker, its env, and what it still has to finish."""
 
-    __slots__ = ("_idle", "env", "in_flight_count", "is_retiring", "pending", "worker")
+    __slots__ = ("_idle", "env", "host", "in_flight_count", "is_retiring", "is_strict", "pending", "worker")
 
     worker: Worker
     """Set once its modules are loaded."""
 
-    def __init__(self, env: Env, host: Host) -> None:
+    def __init__(self, env: Env, host: Host, *, is_strict: bool = False) -> None:
         self.env = env
+        self.host = host
+        self.is_strict = is_strict
         self.pending = PendingWork(host)
         self.in_flight_count = 0
         self.is_retiring = False
         """Whether it is being drained: work that can be interrupted, as a workflow between two steps, leaves it."""
         self._idle: asyncio.Event | None = None
+
+    def invoked_with(self, ctx: Context) -> Invocation:
+        """What the names of `workers` refer to while it runs."""
+        return Invocation(self.env, ctx, self.host, is_strict=self.is_strict)
 
     def leave(self) -> None:
         """One invocation ended, its body sent."""
@@ -90,7 +96,7 @@ class LiveWorker:
             return self._answer_error(request, self.failure or HandlerError("No Worker is loaded."))
         ctx = Context(generation.pending)
         # Not reset afterwards: a streamed body runs after this returns and still needs it.
-        current_invocation.set(Invocation(generation.env, ctx, self._host))
+        current_invocation.set(generation.invoked_with(ctx))
         generation.in_flight_count += 1
         is_body_held = False
         try:
@@ -132,7 +138,7 @@ class LiveWorker:
             raise self.failure or HandlerError("No Worker is loaded.")
         pending = PendingWork(self._host)
         ctx = Context(pending)
-        current_invocation.set(Invocation(generation.env, ctx, self._host))
+        current_invocation.set(generation.invoked_with(ctx))
         generation.in_flight_count += 1
         try:
             answer = await work(generation.worker, generation.env, ctx)

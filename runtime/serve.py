@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, cast
 from ..bindings.registry import sections, spec_of
 from ..wrangler_config.find import find_environment
 from ..wrangler_config.plan import plan_path, thaw
-from .core.context import Context, Invocation, PendingWork, current_invocation
+from .core.context import Context, PendingWork, current_invocation
 from .core.errors import HandlerError
 from .environment import open_environment
 from .gateway import Gateway
@@ -44,6 +44,8 @@ class ConfigChoice(NamedTuple):
     environment: str | None = None
     var_overrides: Mapping[str, str] = {}
     env_files: Sequence[Path] = ()
+    is_strict: bool = False
+    """`--compat strict`: what works on Edge only is refused."""
 
 
 def load_config(
@@ -64,6 +66,7 @@ def load_config(
         further=further,
         var_overrides=choice.var_overrides,
         env_files=choice.env_files,
+        is_strict=choice.is_strict,
     )
 
 
@@ -244,8 +247,8 @@ class App:
 
     def _load_generation(self, stage: _Stage) -> Generation:
         """Import the user's modules; `workers.env` works while they run."""
-        generation = Generation(stage.environment.env, self.host)
-        current_invocation.set(Invocation(generation.env, Context(generation.pending), self.host))
+        generation = Generation(stage.environment.env, self.host, is_strict=stage.config.is_strict)
+        current_invocation.set(generation.invoked_with(Context(generation.pending)))
         generation.worker = self._loader.load(stage.config)
         return generation
 

@@ -36,6 +36,7 @@ def load(
     start: Path | None = None,
     var_overrides: Mapping[str, str] | None = None,
     env_files: Sequence[Path] = (),
+    is_strict: bool = False,
 ) -> WorkerConfig:
     """Find, read and check the config of one Worker.
 
@@ -48,6 +49,7 @@ def load(
         start: where the search begins; the current folder by default.
         var_overrides: `--var NAME:value`.
         env_files: `--env-file`, in place of .dev.vars and .env.
+        is_strict: `--compat strict`: what works on Edge only is an error.
 
     Raises:
         ConfigError: there is no config, or it cannot be used. The text is the whole report, ready to print.
@@ -66,10 +68,9 @@ def load(
     bindings = {} if report.has_errors else entries_of(levels, sections)
     main = levels.effective("main").value
     main = file.parent / main if isinstance(main, str) and main else None
-    place = SettingsPlace(file.parent, file.name, None if report.has_errors else bindings, main)
+    place = SettingsPlace(file.parent, file.name, None if report.has_errors else bindings, main, is_strict)
     checked, settings_report = _load_settings(place, levels.environment, variables.values, products, further)
     _require_whole(report, settings_report)
-
     unsupported = unsupported_names(levels, sections, report)
     _warn_of_variables(variables, {e.env_name for es in bindings.values() for e in es} | {*unsupported}, report)
     dev = _dev_settings(levels, report)
@@ -93,6 +94,7 @@ def load(
         declared_vars={**declared, **(var_overrides or {})},
         settings_references=checked.references,
         account_id=levels.effective("account_id").value or LOCAL_ACCOUNT_ID,
+        is_strict=is_strict,
     )
 
 

@@ -43,6 +43,8 @@ class SettingsPlace(NamedTuple):
     """As in WorkerConfig; None when the wrangler file has errors."""
     main: Path | None = None
     """The Worker's file."""
+    is_strict: bool = False
+    """`--compat strict`: what works on Edge only is a problem."""
 
 
 class ReadProducts(NamedTuple):

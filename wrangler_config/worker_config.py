@@ -117,6 +117,8 @@ class WorkerConfig(NamedTuple):
     """Settings written as `{ env = "NAME" }`: "aws.region" -> "NAME". A frozen plan holds the name alone."""
     account_id: str = LOCAL_ACCOUNT_ID
     """The one account that the REST API of this machine has."""
+    is_strict: bool = False
+    """`--compat strict`: what works on Edge only is refused (runtime/core/edge_only.py)."""
 
     def __repr__(self) -> str:
         return object.__repr__(self)

@@ -8,9 +8,11 @@ from collections import Counter
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
+from ...runtime.core.edge_only import EdgeOnly
 from ...runtime.core.errors import ConfigError, UnsupportedError
 from ...wrangler_config.section import Problem
 from .declared_names import count_problems, find_name_problems, name_problems, shared_places
+from .sink_types import CLOUDFLARE_TYPES, sink_type_name
 from .sinks.sink_config import problem_of_format
 
 if TYPE_CHECKING:
@@ -33,7 +35,7 @@ def find_problems(products: Mapping[str, Any], place: SettingsPlace) -> Iterator
             yield from _stream_problems(stream, ("streams", name), place.folder)
     for name, sink in sinks.items():
         if sink is not None:
-            yield from _sink_problems(sink, ("sinks", name))
+            yield from _sink_problems(sink, ("sinks", name), place)
     yield from shared_places(sinks, place.folder)
     yield from _pipelines_problems(pipelines, {*streams}, {*sinks}, place)
     yield from _shared_indexes(pipelines, sinks)
@@ -105,7 +107,9 @@ def _above_zero(number: float | None, at: tuple[str | int, ...]) -> Iterator[Pro
         yield Problem(f'"{".".join(map(str, at[2:]))}" must be above 0 but is {number}.', at=at)
 
 
-def _sink_problems(sink: Any, at: tuple[str | int, ...]) -> Iterator[Problem]:
+def _sink_problems(sink: Any, at: tuple[str | int, ...], place: SettingsPlace) -> Iterator[Problem]:
+    if place.is_strict and sink_type_name(sink.type) not in CLOUDFLARE_TYPES:
+        yield Problem(f'Sink type "{sink.type}": {EdgeOnly.SINK_TYPE.refusal}', at=(*at, "type"))
     policy = sink.rolling_policy
     for key in ("file_size_bytes", "inactivity_seconds"):
         yield from _above_zero(getattr(policy, key), (*at, "rolling_policy", key))
@@ -123,7 +127,7 @@ def _sink_problems(sink: Any, at: tuple[str | int, ...]) -> Iterator[Problem]:
             f"A table commit every {interval_s:g} s makes much metadata; Cloudflare allows "
             f"{ICEBERG_INTERVAL_SECONDS} s and more."
         )
-        yield Problem(text, at=where, is_error=False)
+        yield Problem(text, at=where, is_error=place.is_strict)
 
 
 def _pipelines_problems(
@@ -175,6 +179,8 @@ def _ingest_problems(ingest: Any, declared: set[str], sinks: set[str], place: Se
         if step is None:
             continue
         at: tuple[str | int, ...] = ("ingest", "steps", number)
+        if place.is_strict:
+            yield Problem(f'Step type "{step.type}": {EdgeOnly.INGEST_STEP.refusal}', at=at)
         yield from _step_problems(step, at, place.folder)
         if step.type == "rules":
             ruled = streams & {*step.streams} if step.streams else streams

@@ -134,7 +134,7 @@ def _runner(
         catalogue,
         folders,
         config_folder=site.config.path.parent if site.config else site.host.state_dir,
-        default_interval_s=INTERVAL_S if site.is_preview else SERVE_INTERVAL_S,
+        default_interval_s=INTERVAL_S if site.is_preview and not site.config.is_strict else SERVE_INTERVAL_S,
         processor_of=processor_of,
     )
 

@@ -16,6 +16,9 @@ _FOLDER = Path(__file__).parent / "sinks" / "types"
 _OTHER_NAMES = {"basin_catalog": "r2_data_catalog"}
 """Newer name -> the one that stays. Source: cloudflare 5.9, types of `client.pipelines.sinks`."""
 
+CLOUDFLARE_TYPES = frozenset({"r2", "r2_data_catalog"})
+"""Those that Cloudflare has too."""
+
 
 class SinkType(Protocol):
     """What a sink's module has.

@@ -88,6 +88,8 @@ class Definition:
     """Of all results of an instance."""
     strict_replay: bool = False
     """Whether a run that differs from what is recorded ends its instance."""
+    is_strict: bool = False
+    """`--compat strict`: values are what Cloudflare makes of them, and the context says no more than there."""
     is_resident: bool = True
     """Whether an instance may stay in memory for a short wait."""
     run: Callable[[dict[str, Any], Any, Env], Awaitable[Any]] | None = None
@@ -132,10 +134,11 @@ def definition_of(entry: WorkflowEntry, config: WorkerConfig, *, is_dev: bool) -
         created_per_second_max=settings.created_per_second_max,
         success_retention_ms=_retention_ms(retention, "success_retention", settings.success_retention),
         error_retention_ms=_retention_ms(retention, "error_retention", settings.error_retention),
-        delay_ms_default=settings.retry_delay_ms(is_dev=is_dev),
+        delay_ms_default=settings.retry_delay_ms(is_dev=is_dev and not config.is_strict),
         result_bytes_max=settings.result_bytes_max,
         state_bytes_max=settings.state_bytes_max,
         strict_replay=settings.strict_replay,
+        is_strict=config.is_strict,
         is_resident=settings.replay == "resident",
         has_implicit_dependencies=_is_on(config, *IMPLICIT_DEPENDENCIES),
         shows_non_retryable_message=_is_on(config, *NON_RETRYABLE_MESSAGE),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from ...wrangler_config.section import Problem
@@ -59,11 +59,20 @@ class EngineSettings:
             return DEV_DELAY_MS_DEFAULT if is_dev else DELAY_MS_DEFAULT
         return parse_duration_ms(self.retry_delay, "retry_delay")
 
+    def as_on_cloudflare(self) -> EngineSettings:
+        """Without what gives a Worker more, or sooner, than it gets there."""
+        return replace(
+            self,
+            retry_delay=None,
+            result_bytes_max=min(self.result_bytes_max, VALUE_BYTES_MAX),
+            state_bytes_max=min(self.state_bytes_max, STATE_BYTES_MAX),
+        )
+
 
 def engine_settings(config: WorkerConfig) -> EngineSettings:
     """What is in force for a Worker."""
-    found: EngineSettings | None = config.settings.products.get(SECTION)
-    return found or EngineSettings()
+    found: EngineSettings = config.settings.products.get(SECTION) or EngineSettings()
+    return found.as_on_cloudflare() if config.is_strict else found
 
 
 def engine_problems(settings: EngineSettings | None) -> Iterator[Problem]:

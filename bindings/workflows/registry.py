@@ -11,6 +11,7 @@ import asyncio
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from ...runtime.core.edge_only import EdgeOnly
 from . import WorkflowEntry
 from .definition import definition_of
 from .durations import parse_retention_ms
@@ -153,6 +154,8 @@ class Registry:
                 changed.
             UnsupportedError: one is YAML, and PyYAML is not installed.
         """
+        if self._config.is_strict:
+            raise WorkflowError("invalid_request", EdgeOnly.MANIFEST.refusal)
         files: dict[str, str] = {}
         manifests: list[Manifest] = []
         refused: list[WorkflowError] = []
@@ -190,17 +193,23 @@ class Registry:
         for name in self._rows.keys() - rows.keys():
             self._definitions.pop(name, None)
         for name, row in rows.items():
-            if row != self._rows.get(name) and row.script_name == self.script_name:
+            if row != self._rows.get(name) and row.script_name == self.script_name and not self._is_refused(row):
                 self._definitions[name] = self.definition_of(row)
         self._rows = rows
         self._on_change()
 
     def notes(self, row: WorkflowRow) -> Sequence[str]:
         """What keeps instances of a workflow from running, or a step from succeeding, as far as this can know it."""
+        if self._is_refused(row):
+            return (f"{EdgeOnly.MANIFEST.refusal} Its instances stay as they are.",)
         if row.manifest is not None and row.script_name == self.script_name:
             return self._manifests.missing_children(row)
         hindrance = self._hindrance(row)
         return () if hindrance is None else (hindrance,)
+
+    def _is_refused(self, row: WorkflowRow) -> bool:
+        """An instance of one that was applied before waits for a server that is not strict."""
+        return self._config.is_strict and row.manifest is not None
 
     def _hindrance(self, row: WorkflowRow) -> str | None:
         if row.script_name != self.script_name:

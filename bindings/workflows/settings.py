@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from ...runtime.core.edge_only import EdgeOnly
 from ...runtime.core.errors import EdgeError
 from ...wrangler_config.section import Problem, ProductSettings
 from .engine_settings import SECTION, EngineSettings, engine_problems
@@ -99,6 +100,8 @@ def _problems_of(name: str, settings: WorkflowSettings, place: SettingsPlace) ->
             text = f"workflows.{name}.binding names a manifest in env; bind a class in {place.wrangler_file}"
             yield Problem(text, at=(*here, "binding"))
         return
+    if place.is_strict:
+        yield Problem(f"workflows.{name}: {EdgeOnly.MANIFEST.refusal}", at=(*here, "manifest"))
     if any(entry.name == name for entry in entries):
         text = (
             f"workflows.{name} has a manifest, and {place.wrangler_file} has a class of that name: rename one of them"

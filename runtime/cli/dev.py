@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from ..hosts.state_folder import hold_state_folder
-from .options import config_options, listen_options, state_option, vars_options
+from .options import compat_option, config_options, listen_options, state_option, vars_options
 from .reload_on_save import reload_on_save
 from .served_url import tell_served_url
 from .serving import Serving, run_in_loop, serve_until_stopped
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 @listen_options
 @state_option
 @vars_options
+@compat_option
 @click.option("--show-locals", is_flag=True, help="Show local variables on error pages. They may hold secrets.")
 def command(**options: Any) -> None:
     began_at = time.time()

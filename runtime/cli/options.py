@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     Command = Callable[..., Any]
 
+STRICT = "strict"
+COMPATS = ("edge", STRICT)
 LEVELS = ("debug", "info", "warning", "error")
 FILE = click.Path(path_type=Path, dir_okay=False)
 _FOLDER = click.Path(path_type=Path, file_okay=False)
@@ -50,6 +52,18 @@ def vars_options(command: Command) -> Command:
         metavar="NAME=VALUE",
         callback=_parse_vars,
         help="Set a var (NAME:VALUE too).",
+    )(command)
+
+
+def compat_option(command: Command) -> Command:
+    """`--compat`, as the flag that it sets."""
+    return click.option(
+        "--compat",
+        "is_strict",
+        type=click.Choice(COMPATS),
+        default=COMPATS[0],
+        callback=lambda _ctx, _option, value: value == STRICT,
+        help="strict: only what Cloudflare has too; all else is an error that says what to write.",
     )(command)
 
 
@@ -122,8 +136,11 @@ def choice_of(
     environment: str | None,
     overrides: dict[str, str] | None = None,
     env_files: tuple[Path, ...] = (),
+    *,
+    is_strict: bool = False,
 ) -> ConfigChoice:
-    return ConfigChoice(path and path.absolute(), environment, overrides or {}, tuple(f.absolute() for f in env_files))
+    files = tuple(file.absolute() for file in env_files)
+    return ConfigChoice(path and path.absolute(), environment, overrides or {}, files, is_strict)
 
 
 def state_folder_of(config: WorkerConfig, persist_to: Path | None) -> Path:

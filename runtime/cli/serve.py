@@ -11,7 +11,7 @@ import click
 from ..core.errors import HandlerError
 from ..hosts.state_folder import hold_state_folder
 from ..plain_answer import plain_answer
-from .options import config_options, listen_options, state_option, vars_options
+from .options import compat_option, config_options, listen_options, state_option, vars_options
 from .served_url import tell_served_url
 from .serving import Serving, run_in_loop, serve_until_stopped
 from .startup import prepare, say, say_bindings, say_state, url_of
@@ -34,6 +34,7 @@ KILL_AFTER_SECONDS = GRACE_SECONDS + 1.0
 @listen_options
 @state_option
 @vars_options
+@compat_option
 @click.option("--workers", type=click.IntRange(1, WORKERS_MAX), default=1, metavar="N", help="Processes on the port.")
 def command(**options: Any) -> int:
     start = prepare(options)

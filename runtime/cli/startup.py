@@ -59,7 +59,13 @@ def prepare(options: Mapping[str, Any]) -> Start:
         ConfigError: the config cannot be used.
         BackendError: the state folder cannot be used.
     """
-    choice = choice_of(options["path"], options["environment"], options["overrides"], options["env_files"])
+    choice = choice_of(
+        options["path"],
+        options["environment"],
+        options["overrides"],
+        options["env_files"],
+        is_strict=options["is_strict"],
+    )
     config = _with_hosts(load_config(choice), options["hosts"])
     say_warnings(config)
     say_value_files(config)

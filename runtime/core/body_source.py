@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from .body import Body
+from .edge_only import EdgeOnly
 from .js_values import utf8
 
 if TYPE_CHECKING:
@@ -61,6 +62,7 @@ def _other(value: Any, place: str) -> tuple[Body, None]:
     if not hasattr(value, "__aiter__"):
         msg = f"Unsupported type in {place}: {type(value).__name__}"
         raise TypeError(msg)
+    EdgeOnly.STREAMED_BODY.use()
     return Body(chunks=_encoded(value)), None
 
 

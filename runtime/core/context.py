@@ -101,12 +101,14 @@ class Context:
 class Invocation:
     """What the names of `workers` refer to while a handler runs."""
 
-    __slots__ = ("ctx", "env", "host")
+    __slots__ = ("ctx", "env", "host", "is_strict")
 
-    def __init__(self, env: Env, ctx: Context, host: Host) -> None:
+    def __init__(self, env: Env, ctx: Context, host: Host, *, is_strict: bool = False) -> None:
+        """`is_strict`: what works on Edge only is refused."""
         self.env = env
         self.ctx = ctx
         self.host = host
+        self.is_strict = is_strict
 
 
 current_invocation: ContextVar[Invocation | None] = ContextVar("edge_invocation", default=None)

@@ -15,6 +15,7 @@ from __future__ import annotations
 import inspect
 from typing import TYPE_CHECKING, Any, Protocol
 
+from .edge_only import EdgeOnly, is_strict
 from .entrypoints import WorkerEntrypoint, WorkflowEntrypoint
 from .errors import HandlerError
 from .fetch_errors import JsTypeError
@@ -112,7 +113,8 @@ def worker_of(
     """Find the handlers of a loaded module.
 
     Raises:
-        HandlerError: no handler at all, `Default` beside module-level handlers, or `on_*` after its compatibility date.
+        HandlerError: no handler at all, `Default` beside module-level handlers, `on_*` after its compatibility date, or
+            what works on Edge only under `--compat strict`.
     """
     file = getattr(module, "__file__", None) or module.__name__
     public = {name: value for name, value in vars(module).items() if not name.startswith("_")}
@@ -123,6 +125,8 @@ def worker_of(
     short = {name: public[name] for name in HANDLER_NAMES if _is_users(public.get(name))}
     legacy = {name: public[f"on_{name}"] for name in HANDLER_NAMES if _is_users(public.get(f"on_{name}"))}
     legacy_allowed = _legacy_allowed(compatibility_date, compatibility_flags)
+    if is_strict():
+        _refuse_edge_only(file, short if default is None else {}, workflows)
     if default is not None:
         if "fetch" in short:
             msg = f"{file} defines both class Default and a module-level fetch(): keep the one that answers."
@@ -149,6 +153,14 @@ def worker_of(
         f"with a fetch method (from workers import WorkerEntrypoint)."
     )
     raise HandlerError(msg)
+
+
+def _refuse_edge_only(file: str, short: Mapping[str, Any], workflows: Mapping[str, type[WorkflowEntrypoint]]) -> None:
+    if short:
+        raise HandlerError(f"{file}, {next(iter(short))}(): {EdgeOnly.MODULE_HANDLER.refusal}")
+    for name, cls in workflows.items():
+        if cls.stored_types:
+            raise HandlerError(f"{file}, class {name}: {EdgeOnly.STORED_TYPES.refusal}")
 
 
 def _legacy_allowed(date: str | None, flags: tuple[str, ...]) -> bool:

@@ -133,7 +133,7 @@ def test_check_notes_do_not_fail(edge: Edge, project: Path, worker: Any) -> None
     worker.entry(project, "from workers import Response\nasync def fetch(request, env): return Response('')\n")
     found = edge("check", cwd=project)
     assert found.returncode == 0
-    assert "entry.py:2:1: note: a module-level fetch() runs on Edge only." in found.stderr
+    assert "entry.py:2:1: note: a handler at module level works on Edge only." in found.stderr
 
 
 def test_build_writes_the_plan_beside_the_config(edge: Edge, project: Path) -> None:

@@ -11,7 +11,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ....runtime.core.body import Body
+from ....runtime.core.edge_only import EdgeOnly
 from ....runtime.core.errors import BindingError
+from ....runtime.core.rpc_values import python_from_rpc, python_to_rpc
 from ....runtime.core.streams import ReadableStream
 from .. import values
 from ..errors import WorkflowFatalError, raised
@@ -52,10 +54,11 @@ class Results:
             UnserialisableError: a function or a Response is in it.
             CyclicValueError: it contains itself.
             BindingError: "DataCloneError", something else that cannot be stored is in it.
+            TypeError: a tuple or the like is in it, under `--compat strict`.
         """
         bytes_max = self._definition.result_bytes_max
         try:
-            result = values.encode(returned, bytes_max=bytes_max, types=self._types)
+            result = values.encode(self._sent(returned), bytes_max=bytes_max, types=self._types)
         except values.ValueTooLargeError as error:
             message = f"Step {_shown(record)} output is too large. Maximum allowed size is {amount(bytes_max)}."
             raise WorkflowFatalError(message) from error
@@ -75,14 +78,16 @@ class Results:
         found = values.decode(record.result, types=self._types)
         if isinstance(found, values.StoredStream):
             return StepStream(lambda: Body(chunks=self._chunks(record, found), size_bytes=found.size_bytes))
-        return found
+        return python_from_rpc(found) if self._definition.is_strict else found
 
     def returned(self, output: object) -> bytes:
         """What `run` returned, for the instance's row; raises what `values.encode` does."""
-        return values.encode(output, bytes_max=self._definition.result_bytes_max, types=self._types)
+        return values.encode(self._sent(output), bytes_max=self._definition.result_bytes_max, types=self._types)
 
     async def stored_stream(self, record: StepRecord, stream: Any) -> bytes:
         """A step's stream for its row; its pieces are durable when this returns. Raises what `stored` does."""
+        if not isinstance(stream, ReadableStream):
+            EdgeOnly.STREAM_RESULT.use()
         waiting = bytearray()
         count = size_bytes = 0
 
@@ -105,6 +110,10 @@ class Results:
             self._state_bytes -= size_bytes
             raise
         return values.encode(values.StoredStream(record.attempt, count, size_bytes))
+
+    def _sent(self, value: object) -> object:
+        """A value as it leaves user code: on Cloudflare its way to the engine leads through JavaScript."""
+        return python_to_rpc(value) if self._definition.is_strict else value
 
     async def _chunks(self, record: StepRecord, stream: values.StoredStream) -> AsyncIterator[bytes]:
         for place in range(stream.chunk_count):

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any, Literal, TypeAlias
 
+from ....runtime.core.edge_only import EdgeOnly
 from ..durations import SECOND_MS, parse_duration_ms
 from ..errors import WorkflowFatalError
 
@@ -52,11 +53,14 @@ def read_config(step: str, config: object, *, delay_ms_default: int = DELAY_MS_D
 
     Raises:
         WorkflowFatalError: a key or value that Cloudflare refuses, or Edge's `semantics` with a word it does not know.
+        UnsupportedError: `semantics` under `--compat strict`.
     """
     if config is None:
         return _default_config(delay_ms_default)
     if not isinstance(config, Mapping) or not config.keys() <= {"retries", "timeout", "sensitive", "semantics"}:
         raise _invalid(step)
+    if "semantics" in config:
+        EdgeOnly.SEMANTICS.use()
     limit, delay, backoff, shown_delay = _read_retries(step, config.get("retries"), delay_ms_default)
     timeout = config.get("timeout", TIMEOUT_MS_DEFAULT)
     timeout_ms = _duration(step, timeout)

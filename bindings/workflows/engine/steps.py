@@ -19,6 +19,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ....runtime.core.edge_only import EdgeOnly
 from ....runtime.core.errors import UnsupportedError
 from ....runtime.core.workflow_errors import NonRetryableError
 from .. import values
@@ -75,6 +76,7 @@ class WorkflowStep:
         The call form takes `config`, `rollback` and `rollback_config`, and is Edge only.
         """
         if len(arguments) == 1 and callable(arguments[0]):
+            EdgeOnly.STEP_AS_CALL.use()
             return self._run_step(name, *arguments, **options)
         if callable(name) or any(map(callable, arguments)):
             raise WorkflowFatalError(
@@ -142,10 +144,12 @@ class WorkflowStep:
     @property
     def instance_version(self) -> str:
         """The version that the instance was created for; empty when that was not known (Edge only)."""
+        EdgeOnly.STEP_RECORD.use()
         return self._pass.instance.version
 
     def recorded_state(self, kind: Kind, name: str) -> StepState | None:
         """How the first step with a name stands, whichever pass called it; None: none did (Edge only)."""
+        EdgeOnly.STEP_RECORD.use()
         record = self._pass.steps.find(StepKey(kind, name, 1))
         return None if record is None else record.state
 
@@ -181,6 +185,7 @@ class WorkflowStep:
         read = read_config(name, config, delay_ms_default=self._pass.definition.delay_ms_default)
         undo = None
         if rollback is not None:
+            EdgeOnly.ROLLBACK.use()
             if not callable(rollback):
                 raise WorkflowFatalError(f'The rollback of step "{name}" is no function')
             default_ms = self._pass.definition.delay_ms_default
@@ -319,14 +324,16 @@ class WorkflowStep:
     def _context(self, record: StepRecord, config: StepConfig) -> dict[str, Any]:
         """What a callback gets as `ctx`; `idempotencyKey` (Edge only) is the same for every attempt."""
         instance, key = self._pass.instance, record.key
-        names = (instance.workflow, instance.id, str(instance.generation), key.name, str(key.occurrence))
-        digest = hashlib.sha256("\0".join(names).encode("utf-8", "surrogatepass")).hexdigest()
-        return {
+        context = {
             "step": {"name": key.name, "count": key.occurrence},
             "attempt": record.attempt,
             "config": {**config.shown, "retries": dict(config.shown["retries"])},
-            "idempotencyKey": digest[:32],
         }
+        if not self._pass.definition.is_strict:
+            names = (instance.workflow, instance.id, str(instance.generation), key.name, str(key.occurrence))
+            digest = hashlib.sha256("\0".join(names).encode("utf-8", "surrogatepass")).hexdigest()
+            context["idempotencyKey"] = digest[:32]
+        return context
 
 
 _NOT_RETRIED = (
