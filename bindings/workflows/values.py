@@ -77,7 +77,7 @@ def encode(value: object, *, bytes_max: int = VALUE_BYTES_MAX, types: Mapping[st
 def decode(content: bytes, *, types: Mapping[str, type] | None = None) -> Any:
     """The value that `encode` stored; a StoredStream for a stream."""
     text = content.decode("utf-8", "surrogatepass")
-    return json.loads(text, object_hook=partial(_untagged, types)) if types else _decode_json(text)
+    return json.loads(text, object_hook=partial(_untagged, types)) if types else _decode_json(text)[0]
 
 
 def stream_of(content: bytes) -> StoredStream | None:
@@ -189,7 +189,7 @@ _READ: dict[str, Callable[[Any], Any]] = {
 
 
 _encode_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), check_circular=False).encode
-_decode_json = json.JSONDecoder(object_hook=_untagged_plain).decode
+_decode_json = json.JSONDecoder(object_hook=_untagged_plain).raw_decode
 
 
 def _hashable(value: Any) -> Any:

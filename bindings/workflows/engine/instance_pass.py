@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, TypeVar
 
 from ....runtime.core.context import logged_about
@@ -60,9 +61,6 @@ class PassTools(NamedTuple):
     introspect: Callable[[Instance], Introspection | None] | None = None
     """Where a test looks into what runs."""
 
-    def now_ms(self) -> int:
-        return now_ms(self.host)
-
 
 class InstancePass:
     """See the module's docstring. `run` once, and `look` whenever somebody else changed the instance."""
@@ -74,6 +72,7 @@ class InstancePass:
         """As its lines in the log have it."""
         self.lease = claimed.lease
         self._tools = tools
+        self.now_ms: Callable[[], int] = partial(now_ms, tools.host)
         self.steps = StepLog(self, claimed.lease, claimed.steps, tools.journal, tools.timers)
         self._replay = ReplayCheck(claimed.steps)
         self._is_over = False
@@ -100,9 +99,6 @@ class InstancePass:
     @property
     def host(self) -> Host:
         return self._tools.host
-
-    def now_ms(self) -> int:
-        return self._tools.now_ms()
 
     @property
     def timers(self) -> Timers:

@@ -91,7 +91,7 @@ def fire(connection: Connection, workflow: str, fire: Fire, new: NewInstance, no
         " ORDER BY number DESC LIMIT -1 OFFSET ?)",
         (workflow, fire.cron, FIRES_KEPT),
     )
-    return is_taken == 1 and create(connection, workflow, [new], now_ms) == [True]
+    return is_taken == 1 and create(connection, [(workflow, [new], now_ms)]) == [[True]]
 
 
 def last_fire_ms(connection: Connection, workflow: str, cron: str) -> int | None:

@@ -165,8 +165,10 @@ def _step_types(kind: Kind, is_new: bool, is_new_attempt: bool, state: StepState
 
 
 def _step_told(after: StepRecord, at_ms: int, *, is_new: bool) -> str | None:
-    told: dict[str, Any] = {}
     config = after.config
+    if is_new and config is not None and after.state is StepState.DONE and "sensitive" not in config:
+        return _config_told(config)  # as nearly all are
+    told: dict[str, Any] = {}
     if is_new:
         told["config"] = config
     if after.state is StepState.DONE:
@@ -177,6 +179,19 @@ def _step_told(after: StepRecord, at_ms: int, *, is_new: bool) -> str | None:
         if after.state is StepState.PENDING:
             told["retryDelayMs"] = max((after.due_ms or 0) - at_ms, 0)
     return _encode(told) if told else None
+
+
+def _config_told(config: Mapping[str, Any]) -> str:
+    """Encoded once for all steps with the same one: those that give none share the default."""
+    global _last_told  # noqa: PLW0603 - what is kept is a pair of what is asked and its answer: whoever reads it checks
+    last, told = _last_told
+    if config is not last:
+        told = _encode({"config": config})
+        _last_told = config, told
+    return told
+
+
+_last_told: tuple[Mapping[str, Any] | None, str] = None, ""
 
 
 def _wait_entries(before: StepRecord | None, after: StepRecord, at_ms: int) -> Sequence[Entry]:

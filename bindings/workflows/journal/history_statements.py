@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
+from itertools import groupby
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from .. import values
 from .history import Entry, HistoryPage, events_of
 from .records import Kind, Status, StepKey
+from .rows import plain
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from ..._shared.sqlite_facts import Connection
     from .history import HistoryEvent
+    from .rows import Parameters
 
 PAGE_BYTES_MAX = 256 * 1024
 """Of a page of events, as they are kept; one event may be larger. Each subscriber that is slow holds a page."""
-_INSERT = (
+_OF_STEP = (
     "INSERT INTO history (instance, number, types, at_ms, started_ms, kind, name, count, attempt, told)"
     " VALUES (?, ? + ifnull((SELECT max(number) FROM history WHERE instance = ?), 0), ?, ?, ?, ?, ?, ?, ?, ?)"
+)
+_OF_INSTANCE = (
+    "INSERT INTO history (instance, number, types, at_ms, told)"
+    " VALUES (?, ? + ifnull((SELECT max(number) FROM history WHERE instance = ?), 0), ?, ?, ?)"
 )
 
 
@@ -31,12 +38,27 @@ class News(NamedTuple):
 
 def append(connection: Connection, number: int, entries: Iterable[Entry | None]) -> None:
     """Add to the history of the instance with this number."""
-    for entry in entries:
-        if entry is not None:
-            key = entry.step or (None, None, None)
-            count = entry.types.count(" ") + 1
-            about = (entry.types, entry.at_ms, entry.started_ms, *key, entry.attempt, entry.told)
-            connection.execute(_INSERT, (number, count, number, *about))
+    append_all(connection, [(number, entry) for entry in entries if entry is not None])
+
+
+def append_all(connection: Connection, entries: Iterable[tuple[int, Entry]]) -> None:
+    """Add to the histories of instances, by their numbers."""
+    for is_of_step, some in groupby(entries, key=lambda numbered: numbered[1].step is not None):
+        if is_of_step:
+            connection.executemany(_OF_STEP, [_step_row(number, entry) for number, entry in some])
+        else:
+            connection.executemany(_OF_INSTANCE, [_instance_row(number, entry) for number, entry in some])
+
+
+def _step_row(number: int, entry: Entry) -> Parameters:
+    types, at_ms, started_ms, step, attempt, told = entry
+    assert step is not None, "entries of steps only"
+    kind, name, count = step
+    return number, types.count(" ") + 1, number, types, at_ms, started_ms, plain(kind), name, count, attempt, told
+
+
+def _instance_row(number: int, entry: Entry) -> Parameters:
+    return number, entry.types.count(" ") + 1, number, entry.types, entry.at_ms, entry.told
 
 
 def history(

@@ -5,13 +5,14 @@ A write that comes with a lease changes nothing when the lease is lost.
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any, cast
 
 from ..engine.decisions import event_result
-from .history import instance_entry, step_entries
-from .history_statements import append
+from .history import instance_entry
+from .history_statements import append, append_all
 from .inbox import has_event
-from .instance_statements import end, steps_with
+from .instance_statements import end
 from .records import (
     Claimed,
     Claims,
@@ -21,18 +22,19 @@ from .records import (
     Pause,
     Progress,
     Status,
-    StepKey,
     StepRecord,
     StepState,
     TakenOver,
 )
-from .rows import INSTANCE, STEP, read_instance, read_step
+from .rows import INSTANCE, read_instance
+from .step_statements import put_steps, steps_with
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from ..._shared.sqlite_facts import Connection
     from ..errors import ErrorRecord
+    from .history import Entry
 
 
 def claim(
@@ -49,14 +51,16 @@ def claim(
     chosen = " AND cron IS NOT NULL" if only_scheduled else ""
     for is_queued in (0, 1):  # woken instances go before new ones
         rows = connection.execute(
-            f"SELECT number, fence, {INSTANCE} FROM instance WHERE workflow = ? AND (status = 'queued') = ?"  # noqa: S608 - column names and a condition of ours
+            "SELECT number, fence, EXISTS (SELECT 1 FROM step WHERE instance = number),"  # noqa: S608 - column names and a condition of ours
+            f" {INSTANCE} FROM instance WHERE workflow = ? AND (status = 'queued') = ?"
             f" AND owner IS NULL AND ready_ms IS NOT NULL AND ready_ms <= ?{chosen} ORDER BY ready_ms LIMIT ?",
             (workflow, is_queued, now_ms, count_max - len(claimed)),
         ).fetchall()
-        for number, fence, *rest in rows:
-            steps = steps_with(connection, number)
+        for number, fence, has_steps, *rest in rows:
+            steps = steps_with(connection, number) if has_steps else []
             instance = read_instance(rest)
-            instance = instance._replace(version=instance.version or version)
+            if not instance.version:
+                instance = instance._replace(version=version)
             claimed.append(Claimed(Lease(number, fence + 1), instance, steps))
     connection.executemany(
         "UPDATE instance SET owner = ?, fence = ?, ready_ms = NULL, started_ms = coalesce(started_ms, ?),"
@@ -64,9 +68,12 @@ def claim(
         " WHERE number = ?",
         [(owner, one.lease.fence, now_ms, now_ms, one.instance.version, one.lease.number) for one in claimed],
     )
-    for one in claimed:
-        if one.instance.status is not Status.ROLLING_BACK:
-            append(connection, one.lease.number, [instance_entry(one.instance.status, Status.RUNNING, now_ms)])
+    begun = (
+        (one.lease.number, instance_entry(one.instance.status, Status.RUNNING, now_ms))
+        for one in claimed
+        if one.instance.status is not Status.ROLLING_BACK
+    )
+    append_all(connection, [(number, entry) for number, entry in begun if entry is not None])
     if claimed:  # one that was stalled and taken over is listed again: what it holds must be found when it dies
         connection.execute("INSERT OR IGNORE INTO owner (name, alive_until_ms) VALUES (?, ?)", (owner, now_ms))
     next_ready = [
@@ -110,54 +117,58 @@ def status_of(connection: Connection, lease: Lease) -> Status | None:
     return None if row is None else Status(row[0])
 
 
-def save(connection: Connection, lease: Lease, progress: Progress, now_ms: int) -> Status | None:
-    query = "SELECT status, crash_count FROM instance WHERE number = ? AND fence = ?"
-    row = connection.execute(query, lease).fetchone()
-    if row is None:
-        return None
-    status, crash_count = Status(row[0]), row[1]
-    is_open = status in {Status.RUNNING, Status.WAITING}
-    # A run that failed has nothing left to pause.
-    if progress.status is not None and (is_open or progress.status is Status.ROLLING_BACK):
-        connection.execute(
-            "UPDATE instance SET status = ?, ready_ms = ?, modified_ms = ?, undoing_name = ?, undoing_message = ?"
-            " WHERE number = ?",
-            (progress.status, progress.ready_ms, now_ms, *(progress.error or (None, None)), lease.number),
-        )
-        # It ran again before its attempts did.
-        begun_ms = [step.started_ms for step in progress.steps if step.started_ms and step.key.kind in _ATTEMPTED]
-        append(connection, lease.number, [instance_entry(status, progress.status, min(begun_ms, default=now_ms))])
-        status = progress.status
-    for step in progress.steps:
-        _put_step(connection, lease.number, step, now_ms)
-        if crash_count and step.state is StepState.DONE:  # it gets further: it is not what kills processes
+def save(connection: Connection, asked: Sequence[tuple[Lease, Progress, int]]) -> list[Status | None]:
+    """Each: a lease, what to keep, the time. The status of its instance, None when the lease is lost."""
+    held = _held(connection, [lease.number for lease, _, _ in asked])
+    answers: list[Status | None] = []
+    steps: list[tuple[int, StepRecord, int]] = []
+    for lease, progress, now_ms in asked:
+        fence, status, crash_count = held.get(lease.number, (None, Status.ERRORED, 0))
+        if fence != lease.fence:
+            answers.append(None)
+            continue
+        is_open = status in {Status.RUNNING, Status.WAITING}
+        # A run that failed has nothing left to pause.
+        if progress.status is not None and (is_open or progress.status is Status.ROLLING_BACK):
+            put_steps(connection, steps)  # in its turn: it may be of the same instance
+            steps = []
+            _change_status(connection, lease.number, status, progress, now_ms)
+            status = progress.status
+        is_further = crash_count > 0 and any(step.state is StepState.DONE for step in progress.steps)
+        if is_further:  # it is not what kills processes
             connection.execute("UPDATE instance SET crash_count = 0 WHERE number = ?", (lease.number,))
-    return status
+        held[lease.number] = fence, status, 0 if is_further else crash_count
+        steps += [(lease.number, step, now_ms) for step in progress.steps]
+        answers.append(status)
+    put_steps(connection, steps)
+    return answers
+
+
+def _held(connection: Connection, numbers: Sequence[int]) -> dict[int, tuple[int, Status, int]]:
+    """Number -> fence, status, crash count."""
+    rows = connection.execute(
+        "SELECT number, fence, status, crash_count FROM instance WHERE number IN (SELECT value FROM json_each(?))",
+        (json.dumps(numbers),),
+    )
+    return {number: (fence, _STATUSES[status], crash_count) for number, fence, status, crash_count in rows.fetchall()}
+
+
+_STATUSES = {str(status): status for status in Status}
+
+
+def _change_status(connection: Connection, number: int, before: Status, progress: Progress, now_ms: int) -> None:
+    assert progress.status is not None, "there is a change"
+    connection.execute(
+        "UPDATE instance SET status = ?, ready_ms = ?, modified_ms = ?, undoing_name = ?, undoing_message = ?"
+        " WHERE number = ?",
+        (progress.status, progress.ready_ms, now_ms, *(progress.error or (None, None)), number),
+    )
+    # It ran again before its attempts did.
+    begun_ms = [step.started_ms for step in progress.steps if step.started_ms and step.key.kind in _ATTEMPTED]
+    append(connection, number, [instance_entry(before, progress.status, min(begun_ms, default=now_ms))])
 
 
 _ATTEMPTED = frozenset({Kind.DO, Kind.ROLLBACK})
-
-
-def _put_step(connection: Connection, number: int, step: StepRecord, now_ms: int) -> None:
-    error = step.error or (None, None)
-    where = (number, *step.key, step.order)
-    row = (*where, step.state, step.attempt, step.is_nested, step.due_ms, step.event_type, *error, step.result)
-    before = None
-    if connection.execute(f"INSERT OR IGNORE {_PUT_STEP}", row).rowcount == 0:
-        before = _find_step(connection, number, step.key)
-        connection.execute(f"REPLACE {_PUT_STEP}", row)
-    append(connection, number, step_entries(before, step, now_ms))
-
-
-_PUT_STEP = f"INTO step (instance, {STEP}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-
-
-def _find_step(connection: Connection, number: int, key: StepKey) -> StepRecord:
-    row = connection.execute(
-        f"SELECT {STEP} FROM step WHERE instance = ? AND kind = ? AND name = ? AND count = ?",  # noqa: S608 - column names
-        (number, *key),
-    ).fetchone()
-    return read_step(row)
 
 
 def take_event(
@@ -179,7 +190,7 @@ def take_event(
             (now_ms, lease.number),
         )
         append(connection, lease.number, [instance_entry(status, Status.RUNNING, now_ms)])
-    _put_step(connection, lease.number, taken, now_ms)
+    put_steps(connection, [(lease.number, taken, now_ms)])
     return taken
 
 
@@ -210,15 +221,26 @@ def release(connection: Connection, lease: Lease, pause: Pause, now_ms: int) -> 
     return True
 
 
-def finish(connection: Connection, lease: Lease, finish: Finish, now_ms: int) -> bool:
-    status = status_of(connection, lease)
-    if status is None:
-        return False
-    is_undone = finish.is_undone and not _has_open_rollback(connection, lease.number)
-    entry = instance_entry(status, finish.status, now_ms, error=finish.error, is_undone=is_undone)
-    append(connection, lease.number, [entry])
-    end(connection, lease.number, finish, now_ms)
-    return True
+def finish(connection: Connection, asked: Sequence[tuple[Lease, Finish, int]]) -> list[bool]:
+    """Each: a lease, how its instance ends, the time. False: the lease is lost."""
+    held = _held(connection, [lease.number for lease, _, _ in asked])
+    answers: list[bool] = []
+    ends: list[tuple[int, Finish, int]] = []
+    entries: list[tuple[int, Entry]] = []
+    for lease, finish, now_ms in asked:
+        fence, status, _ = held.get(lease.number, (None, Status.ERRORED, 0))
+        answers.append(fence == lease.fence)
+        if fence == lease.fence:
+            del held[lease.number]  # it ends once
+            is_undone = finish.is_undone and not (
+                status is Status.ROLLING_BACK and _has_open_rollback(connection, lease.number)
+            )
+            entry = instance_entry(status, finish.status, now_ms, error=finish.error, is_undone=is_undone)
+            entries += [] if entry is None else [(lease.number, entry)]
+            ends.append((lease.number, finish, now_ms))
+    append_all(connection, entries)
+    end(connection, ends)
+    return answers
 
 
 def _has_open_rollback(connection: Connection, number: int) -> bool:

@@ -9,6 +9,8 @@ from __future__ import annotations
 import asyncio
 from contextlib import asynccontextmanager
 from functools import partial
+from itertools import groupby
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, TypeAlias, TypeVar
 
 from ..._shared.sqlite import Database, Lane
@@ -71,7 +73,7 @@ async def open_journal(path: Path, durability: Durability = "power") -> AsyncIte
     """
     database = Database(path, MIGRATIONS, "FULL" if durability == "power" else "NORMAL")
     await asyncio.to_thread(database.prepare)
-    journal = SqliteJournal(Lane(database, _run_jobs, is_writer=True), Lane(database, _run_jobs, is_writer=False))
+    journal = SqliteJournal(Lane(database, run_jobs, is_writer=True), Lane(database, run_jobs, is_writer=False))
     try:
         yield journal
     finally:
@@ -83,9 +85,23 @@ class Call(NamedTuple):
 
     statement: Callable[..., Any]
     arguments: tuple[object, ...]
+    is_shared: bool = False
+    """Whether it takes the arguments of many calls, and answers each: those that follow each other are made as one."""
 
     def __call__(self, connection: Connection) -> Any:
-        return self.statement(connection, *self.arguments)
+        """Make it alone."""
+        return run_jobs(connection, [self])[0]
+
+
+def run_jobs(connection: Connection, jobs: Sequence[Call]) -> list[Any]:
+    """Make calls, in their order, inside a transaction; what each answers."""
+    answers: list[Any] = []
+    for (statement, is_shared), calls in groupby(jobs, key=attrgetter("statement", "is_shared")):
+        if is_shared:
+            answers += statement(connection, [call.arguments for call in calls])
+        else:
+            answers += [statement(connection, *call.arguments) for call in calls]
+    return answers
 
 
 class SqliteJournal:
@@ -106,7 +122,7 @@ class SqliteJournal:
 
     async def create(self, workflow: str, instances: Sequence[NewInstance], now_ms: int) -> Sequence[bool]:
         size_bytes = sum(len(one.params) for one in instances)
-        return await self._write(instance_statements.create, workflow, instances, now_ms, size_bytes=size_bytes)
+        return await self._write_shared(instance_statements.create, workflow, instances, now_ms, size_bytes=size_bytes)
 
     async def find(self, workflow: str, instance_id: str) -> Instance | None:
         found = await self._read(instance_statements.find, workflow, instance_id)
@@ -193,7 +209,7 @@ class SqliteJournal:
 
     async def save(self, lease: Lease, progress: Progress, now_ms: int) -> Status | None:
         size_bytes = sum([len(step.result or b"") for step in progress.steps])
-        status = await self._write(owner_statements.save, lease, progress, now_ms, size_bytes=size_bytes)
+        status = await self._write_shared(owner_statements.save, lease, progress, now_ms, size_bytes=size_bytes)
         self._listeners.tell(lease.number)
         return status
 
@@ -212,9 +228,10 @@ class SqliteJournal:
         return await self._write_as(lease, owner_statements.release, pause, now_ms)
 
     async def finish(self, lease: Lease, finish: Finish, now_ms: int) -> bool:
-        return await self._write_as(
-            lease, owner_statements.finish, finish, now_ms, size_bytes=len(finish.output or b"")
-        )
+        size_bytes = len(finish.output or b"")
+        is_held = await self._write_shared(owner_statements.finish, lease, finish, now_ms, size_bytes=size_bytes)
+        self._listeners.tell(lease.number)
+        return is_held
 
     async def held_status(self, lease: Lease) -> Status | None:
         return await self._read(owner_statements.status_of, lease)
@@ -288,17 +305,18 @@ class SqliteJournal:
             for one in (acted, *acted.also):
                 self._listeners.tell(one.number)
 
-    async def _write_as(self, lease: Lease, job: Callable[..., T], *arguments: object, size_bytes: int = 0) -> T:
-        answer = await self._write(job, lease, *arguments, size_bytes=size_bytes)
+    async def _write_as(self, lease: Lease, job: Callable[..., T], *arguments: object) -> T:
+        answer = await self._write(job, lease, *arguments)
         self._listeners.tell(lease.number)
         return answer
 
     def _write(self, job: Callable[..., T], *arguments: object, size_bytes: int = 0) -> Awaitable[T]:
         return self._writes.submit(Call(job, arguments), size_bytes=size_bytes)
 
+    def _write_shared(
+        self, job: Callable[[Connection, Sequence[Any]], Sequence[T]], *arguments: object, size_bytes: int = 0
+    ) -> Awaitable[T]:
+        return self._writes.submit(Call(job, arguments, is_shared=True), size_bytes=size_bytes)
+
     def _read(self, job: Callable[..., T], *arguments: object) -> Awaitable[T]:
         return self._reads.submit(Call(job, arguments))
-
-
-def _run_jobs(connection: Connection, jobs: Sequence[Call]) -> list[Any]:
-    return [job(connection) for job in jobs]

@@ -13,7 +13,7 @@ from edge.bindings.workflows import WorkflowEntry
 from edge.bindings.workflows.definition import definition_of
 from edge.bindings.workflows.engine_settings import EngineSettings
 from edge.bindings.workflows.errors import WorkflowError
-from edge.bindings.workflows.journal.sqlite_journal import open_journal
+from edge.bindings.workflows.journal.sqlite_journal import Call, open_journal
 from edge.runtime.core.errors import ConfigError
 from edge.runtime.serve import ConfigChoice, load_config
 
@@ -100,7 +100,7 @@ async def test_durability_is_how_the_journal_syncs(tmp_path: Path, durability: A
             found: int = connection.execute("PRAGMA synchronous").fetchone()[0]
             return found
 
-        assert await journal._writes.submit(ask) == synchronous
+        assert await journal._writes.submit(Call(ask, ())) == synchronous
         with closing(sqlite3.connect(tmp_path / "j.sqlite")) as other:
             assert other.execute("PRAGMA journal_mode").fetchone() == ("wal",)
 
