@@ -90,8 +90,9 @@ class Deliveries:
     async def stopped(self, folder: Path, point: str, **job: Any) -> int:
         """Start a process in slot 0 that stops at `point` of its first roll; returns its id."""
         pid = await self.start(folder, 1, 200, slot=0, fault=point, stop=True, **job)
-        while state_of(pid) != "T":  # noqa: ASYNC110 - there is no event across processes
-            await asyncio.sleep(0.01)
+        async with asyncio.timeout(60):
+            while state_of(pid) != "T":  # noqa: ASYNC110 - there is no event across processes
+                await asyncio.sleep(0.01)
         return pid
 
     async def ended(self) -> int:

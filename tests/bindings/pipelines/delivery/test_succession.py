@@ -175,7 +175,7 @@ async def test_a_leader_that_wakes_after_another_finished_its_roll_adds_nothing(
     first, second = two_servers
     pid = await first.stopped(tmp_path, "publish:after", only=["lines"])
     change(tmp_path, how)
-    assert await second.run(tmp_path, 1_000, 20, slot=1, only=["lines"]) == 0
+    assert await second.run(tmp_path, 1_000, 20, slot=1, only=["lines"], stall_s=0.6) == 0
     before = second.hashes(tmp_path)
     os.kill(pid, signal.SIGCONT)
     assert await first.ended() == 0
