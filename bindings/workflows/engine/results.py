@@ -87,7 +87,7 @@ class Results:
     async def stored_stream(self, record: StepRecord, stream: Any) -> bytes:
         """A step's stream for its row; its pieces are durable when this returns. Raises what `stored` does."""
         if not isinstance(stream, ReadableStream):
-            EdgeOnly.STREAM_RESULT.use()
+            EdgeOnly.ASYNC_ITERATOR.use()
         waiting = bytearray()
         count = size_bytes = 0
 
