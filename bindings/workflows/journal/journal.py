@@ -155,6 +155,9 @@ class Journal(Protocol):
     async def renew(self, owner: str, until_ms: int) -> None:
         """Say that an owner is alive until then."""
 
+    def renew_aside(self, owner: str, until_ms: int) -> None:
+        """The same of an owner that is listed, from any thread, which it blocks; no other owner is made by it."""
+
     async def owners(self) -> Sequence[tuple[str, int]]:
         """Every owner and until when it is said to be alive."""
 

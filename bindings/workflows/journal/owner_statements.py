@@ -231,6 +231,10 @@ def renew(connection: Connection, owner: str, until_ms: int) -> None:
     connection.execute("REPLACE INTO owner (name, alive_until_ms) VALUES (?, ?)", (owner, until_ms))
 
 
+def renew_listed(connection: Connection, owner: str, until_ms: int) -> None:
+    connection.execute("UPDATE owner SET alive_until_ms = ? WHERE name = ?", (until_ms, owner))
+
+
 def owners(connection: Connection) -> list[tuple[str, int]]:
     return connection.execute("SELECT name, alive_until_ms FROM owner").fetchall()
 

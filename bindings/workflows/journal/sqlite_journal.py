@@ -222,6 +222,9 @@ class SqliteJournal:
     async def renew(self, owner: str, until_ms: int) -> None:
         await self._write(owner_statements.renew, owner, until_ms)
 
+    def renew_aside(self, owner: str, until_ms: int) -> None:
+        self._writes.write_aside(Call(owner_statements.renew_listed, (owner, until_ms)))
+
     async def owners(self) -> Sequence[tuple[str, int]]:
         return await self._read(owner_statements.owners)
 
