@@ -291,7 +291,7 @@ class InstancePass:
         step = WorkflowStep(self)
         error = self._undoing_error
         try:
-            returned = await self._run(event, step)
+            returned = await self._run(self.results.given(event), step)
             if error is None:
                 return self._encoded(returned)
         except SystemExit as failure:  # asyncio would end the loop with it
