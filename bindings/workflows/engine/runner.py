@@ -251,7 +251,7 @@ class WorkflowRunner:
         def renew() -> None:
             self._journal.renew_aside(owner, self._lease_until_ms())
 
-        return LeaseThread(renew, self._host.log, lease_s=self._lease_s, blocked_s_max=self._blocked_s_max)
+        return LeaseThread(renew, self._host, lease_s=self._lease_s, blocked_s_max=self._blocked_s_max)
 
     async def _keep_alive(self, owner: str, thread: LeaseThread, mend_doorbell: Callable[[], None]) -> None:
         while True:
