@@ -59,6 +59,9 @@ class Journal(Protocol):
     async def steps(self, workflow: str, instance_id: str) -> Sequence[StepRecord]:
         """What is recorded, in order of first call."""
 
+    async def steps_named(self, workflow: str, instance_id: str, name: str, occurrence: int) -> Sequence[StepRecord]:
+        """What is recorded under one name, of each kind that has it: a child is a step and a wait. No rollback."""
+
     async def act(
         self,
         workflow: str,
@@ -194,6 +197,11 @@ class Journal(Protocol):
 
         `with_values`: with its params, its output and those of its steps.
         """
+
+    async def history_named(
+        self, workflow: str, instance_id: str, name: str, occurrence: int
+    ) -> Sequence[HistoryEvent]:
+        """What happened to the instance as a whole and to what has that name, without values."""
 
     async def history_of(self, number: int, *, after: int, count_max: int) -> HistoryPage | None:
         """The same of the instance with this number: fewer than `count_max` where they are large."""

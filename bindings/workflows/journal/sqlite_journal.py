@@ -122,6 +122,9 @@ class SqliteJournal:
     async def steps(self, workflow: str, instance_id: str) -> Sequence[StepRecord]:
         return await self._read(instance_statements.steps_of, workflow, instance_id)
 
+    async def steps_named(self, workflow: str, instance_id: str, name: str, occurrence: int) -> Sequence[StepRecord]:
+        return await self._read(instance_statements.steps_named, workflow, instance_id, name, occurrence)
+
     async def act(
         self,
         workflow: str,
@@ -259,6 +262,11 @@ class SqliteJournal:
     ) -> Sequence[HistoryEvent] | None:
         read = partial(history_statements.history, with_values=with_values)
         return await self._read(read, workflow, instance_id, after, count_max)
+
+    async def history_named(
+        self, workflow: str, instance_id: str, name: str, occurrence: int
+    ) -> Sequence[HistoryEvent]:
+        return await self._read(history_statements.history_named, workflow, instance_id, name, occurrence)
 
     async def history_of(self, number: int, *, after: int, count_max: int) -> HistoryPage | None:
         return await self._read(history_statements.history_page, number, after, count_max)
