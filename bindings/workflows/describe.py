@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 
 COUNTER_DIGITS_MAX = 9
+"""More than an instance may have steps."""
 
 
 def step_name(key: StepKey) -> str:

@@ -129,10 +129,17 @@ class Journal(Protocol):
         """Record steps; the instance's status then, which tells of a pause that was asked for. None: lease lost."""
 
     async def take_event(
-        self, lease: Lease, step: StepRecord, *, otherwise: StepRecord, now_ms: int
+        self,
+        lease: Lease,
+        step: StepRecord,
+        *,
+        otherwise: StepRecord,
+        now_ms: int,
+        begun: Sequence[StepRecord] = (),
     ) -> StepRecord | None:
         """Complete a wait with the oldest event of its type, or record `otherwise` when there is none.
 
+        `begun`: attempts that began before, to be recorded before it.
         The result of a completed wait is the encoded event, made by `decisions.event_result`. None: lease lost.
         """
 

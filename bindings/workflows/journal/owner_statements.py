@@ -161,7 +161,13 @@ def _find_step(connection: Connection, number: int, key: StepKey) -> StepRecord:
 
 
 def take_event(
-    connection: Connection, lease: Lease, step: StepRecord, otherwise: StepRecord, now_ms: int
+    connection: Connection,
+    lease: Lease,
+    step: StepRecord,
+    otherwise: StepRecord,
+    now_ms: int,
+    *,
+    begun: Sequence[StepRecord],
 ) -> StepRecord | None:
     status = status_of(connection, lease)
     if status is None:
@@ -173,13 +179,15 @@ def take_event(
         connection.execute("DELETE FROM inbox WHERE number = ?", (number,))
         result = event_result(step.event_type or "", payload, sent_ms)
         taken = step._replace(state=StepState.DONE, due_ms=None, result=result)
-    if taken.state is not StepState.PENDING and status is Status.WAITING:
+    if status is Status.WAITING and (begun or taken.state is not StepState.PENDING):
         connection.execute(
             "UPDATE instance SET status = 'running', ready_ms = NULL, modified_ms = ? WHERE number = ?",
             (now_ms, lease.number),
         )
-        append(connection, lease.number, [instance_entry(status, Status.RUNNING, now_ms)])
-    _put_step(connection, lease.number, taken, now_ms)
+        began_ms = min((one.started_ms for one in begun if one.started_ms), default=now_ms)
+        append(connection, lease.number, [instance_entry(status, Status.RUNNING, began_ms)])
+    for one in (*begun, taken):
+        _put_step(connection, lease.number, one, now_ms)
     return taken
 
 

@@ -201,9 +201,16 @@ class SqliteJournal:
         return status
 
     async def take_event(
-        self, lease: Lease, step: StepRecord, *, otherwise: StepRecord, now_ms: int
+        self,
+        lease: Lease,
+        step: StepRecord,
+        *,
+        otherwise: StepRecord,
+        now_ms: int,
+        begun: Sequence[StepRecord] = (),
     ) -> StepRecord | None:
-        return await self._write_as(lease, owner_statements.take_event, step, otherwise, now_ms)
+        take = partial(owner_statements.take_event, begun=begun)
+        return await self._write_as(lease, take, step, otherwise, now_ms)
 
     async def put_chunk(self, lease: Lease, key: ChunkKey, content: bytes) -> Status | None:
         return await self._write(chunk_statements.put_chunk, lease, key, content, size_bytes=len(content))
