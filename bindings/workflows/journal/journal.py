@@ -37,6 +37,7 @@ if TYPE_CHECKING:
         StepRecord,
         TakenOver,
         TerminationOrder,
+        Terminator,
         Version,
         WorkflowRow,
     )
@@ -74,7 +75,7 @@ class Journal(Protocol):
         What `decide` raises is raised, and nothing was changed. It may be called more than once.
         """
 
-    async def begin_termination(self, workflow: str, statuses: Sequence[Status]) -> bool:
+    async def begin_termination(self, workflow: str, statuses: Sequence[Status], terminator: Terminator) -> bool:
         """Order that all instances there are end that have one of the statuses. False: that is ordered already."""
 
     async def terminations(self) -> Sequence[TerminationOrder]:

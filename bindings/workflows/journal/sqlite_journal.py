@@ -50,6 +50,7 @@ if TYPE_CHECKING:
         StepRecord,
         TakenOver,
         TerminationOrder,
+        Terminator,
         Version,
         WorkflowRow,
     )
@@ -138,8 +139,8 @@ class SqliteJournal:
         self._tell(outcome)
         return outcome
 
-    async def begin_termination(self, workflow: str, statuses: Sequence[Status]) -> bool:
-        return await self._write(termination_statements.begin_termination, workflow, statuses)
+    async def begin_termination(self, workflow: str, statuses: Sequence[Status], terminator: Terminator) -> bool:
+        return await self._write(termination_statements.begin_termination, workflow, statuses, terminator)
 
     async def terminations(self) -> Sequence[TerminationOrder]:
         return await self._read(termination_statements.terminations)
