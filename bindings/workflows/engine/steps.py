@@ -68,7 +68,9 @@ class WorkflowStep:
         self._is_strict = pass_.definition.is_strict
         self._rollbacks: dict[StepKey, Rollback] = {}
         self._decorated = DecoratedSteps(
-            self._run_step, has_implicit_dependencies=pass_.definition.has_implicit_dependencies
+            self._run_step,
+            has_implicit_dependencies=pass_.definition.has_implicit_dependencies,
+            is_strict=self._is_strict,
         )
 
     def do(self, name: str | None = None, *arguments: Any, **options: Any) -> Any:

@@ -115,6 +115,28 @@ async def test_a_tuple_is_sent_nowhere(tmp_path: Path, is_strict: bool) -> None:
 
 
 @STRICT
+async def test_each_call_of_a_step_is_one_and_dependents_share_the_last(tmp_path: Path, is_strict: bool) -> None:
+    plain = "return ctx['step']['count']"
+    run = "b = step.do('b')(lambda plain: plain); return [await plain(), await plain(), await b()]"
+    async with opened(tmp_path, plain=plain, run=run, is_strict=is_strict) as app:
+        assert await output_of(app) == ([1, 2, 2] if is_strict else [1, 1, 1])
+
+
+@STRICT
+async def test_calls_at_once_are_steps_of_their_own_too(tmp_path: Path, is_strict: bool) -> None:
+    run = "import asyncio; return await asyncio.gather(plain(), plain())"
+    async with opened(tmp_path, plain="return ctx['step']['count']", run=run, is_strict=is_strict) as app:
+        assert await output_of(app) == ([1, 2] if is_strict else [1, 1])
+
+
+@STRICT
+async def test_dependents_call_a_step_once(tmp_path: Path, is_strict: bool) -> None:
+    run = "b = step.do('b')(lambda plain: plain); c = step.do('c')(lambda plain: plain); return [await b(), await c()]"
+    async with opened(tmp_path, plain="return ctx['step']['count']", run=run, is_strict=is_strict) as app:
+        assert await output_of(app) == [1, 1]
+
+
+@STRICT
 async def test_an_event_is_what_it_is_there(tmp_path: Path, is_strict: bool) -> None:
     run = "return [type(event).__name__, event['timestamp'].tzinfo is None, event['payload']]"
     async with opened(tmp_path, run=run, is_strict=is_strict) as app:
