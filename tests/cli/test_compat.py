@@ -78,7 +78,7 @@ def test_dev_shows_what_to_write_and_stays_strict_through_saves(start: Start, pr
     server.wait_for("reloaded files=entry.py")
     assert server.ask("/text") == (200, "one")
     worker.config(project, ', "vars": {"MODE": "x"}')
-    server.wait_for("reloaded files=wrangler.jsonc")
+    server.wait_for("reloaded files=.*wrangler.jsonc")
     status, page = server.ask()
     assert status == 501
     assert f"UnsupportedError: {EdgeOnly.ASYNC_ITERATOR.refusal}" in page
