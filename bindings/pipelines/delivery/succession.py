@@ -104,9 +104,12 @@ class Succession:
         return InsertPlan(key, stream, sink=sink, is_ending=True, is_moved=is_moved)
 
     def _sink_of(self, key: InsertKey) -> SinkObject | None:
-        """The very sink that an INSERT wrote to; None: it is gone, and one that was made anew is another."""
+        """The very sink that an INSERT wrote to; None: it is gone, and one that was made anew is another.
+
+        Before format 17 the store did not say when it was made: 0. Then it is the one that is there.
+        """
         sink = self._catalogue.sink(key.sink_id)
-        return sink if sink is not None and sink.created_at == key.sink_made_at else None
+        return sink if sink is not None and key.sink_made_at in {0.0, sink.created_at} else None
 
     def _is_of_this_log(self, state: InsertState) -> bool:
         """Whether an INSERT's offsets are those of the log that is there now: its cursors go with a deleted one."""

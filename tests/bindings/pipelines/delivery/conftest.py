@@ -19,10 +19,11 @@ import pytest
 from pyiceberg.catalog.sql import SqlCatalog
 
 from edge.bindings.pipelines.dead_letters import DeadLetters
-from edge.bindings.pipelines.delivery import insert_runner, runner
+from edge.bindings.pipelines.delivery import insert_runner, opening, runner
 from edge.bindings.pipelines.delivery.store import DeliveryStore
 from edge.bindings.pipelines.ids import id_of
 
+from .half_way import HalfWay
 from .place import open_place
 
 if TYPE_CHECKING:
@@ -226,6 +227,14 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(insert_runner, "RETRY_S_MAX", 0.05)
     monkeypatch.setattr(insert_runner, "MISCONFIGURED_RETRY_S", 0.05)
     monkeypatch.setattr(runner, "FOLLOW_S", 0.01)
+
+
+@pytest.fixture
+def half_way(monkeypatch: pytest.MonkeyPatch) -> HalfWay:
+    """Every sink is of this type."""
+    kind = HalfWay()
+    monkeypatch.setattr(opening, "find_sink_type", lambda _: kind)
+    return kind
 
 
 @pytest.fixture

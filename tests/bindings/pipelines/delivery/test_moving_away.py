@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
 from edge.bindings.pipelines.catalogue import TableNames
-from edge.bindings.pipelines.delivery import opening
 from edge.bindings.pipelines.ids import id_of
-from edge.bindings.pipelines.objects import Replay, RollingPolicy, SinkFormat, SinkObject
-from edge.bindings.pipelines.sinks.local_folder import LocalSink
-from edge.bindings.pipelines.sinks.sink import SinkUnavailableError
-from edge.bindings.pipelines.sinks.types import local
+from edge.bindings.pipelines.objects import Replay
 
+from .half_way import add_old_sink
 from .place import Place, numbered, until
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from edge.bindings.pipelines.objects import PipelineObject
-    from edge.bindings.pipelines.sinks.sink import Published, Roll
+
+    from .half_way import HalfWay
 
 pytestmark = pytest.mark.usefixtures("quick")
 
@@ -32,45 +28,11 @@ WAITS = (
 )
 
 
-class HalfWay:
-    """A sink type whose sink `old` takes one file of each roll, then no more, until it is up."""
-
-    Config = local.Config
-    SECRETS = ()
-
-    def __init__(self) -> None:
-        self.is_up = False
-
-    def open_sink(self, sink: SinkObject, site: Any) -> LocalSink:
-        kind = self
-
-        class HalfWaySink(LocalSink):
-            async def publish(self, roll: Roll, folder: Path) -> Published:
-                if kind.is_up or sink.name != "old":
-                    return await super().publish(roll, folder)
-                await super().publish(replace(roll, files=roll.files[:1]), folder)
-                raise SinkUnavailableError("The far end does not answer.")
-
-        inner = local.open_sink(sink, site)
-        return HalfWaySink(inner._folder, inner._form, inner._layout)
-
-
-@pytest.fixture
-def half_way(monkeypatch: pytest.MonkeyPatch) -> HalfWay:
-    kind = HalfWay()
-    monkeypatch.setattr(opening, "find_sink_type", lambda _: kind)
-    return kind
-
-
 async def half_out(place: Place, monkeypatch: pytest.MonkeyPatch) -> PipelineObject:
     """A pipeline to `old`, and a roll of two records in two files for it."""
     later_s, now = 0.0, place.host.now
     monkeypatch.setattr(place.host, "now", lambda: now() + later_s)
-    config = {"path": "out/old", "partitioning": {"time_pattern": "%H-%M-%S"}}
-    policy = RollingPolicy(interval_seconds=0.02)
-    place.catalogue.add_sink(
-        SinkObject(id_of("sink", "old"), "old", "local", 0.0, 0.0, config, SinkFormat("json"), policy)
-    )
+    add_old_sink(place)
     place.add_sink("new")
     await place.send("raw", *numbered(1))
     later_s = 60.0
@@ -149,7 +111,7 @@ async def test_a_sink_of_the_same_name_is_another_one(
     old = place.catalogue.sink("old")
     assert old is not None
     place.catalogue.delete_sink(old.id)
-    place.catalogue.add_sink(replace(old, created_at=1.0))
+    place.catalogue.add_sink(replace(old, created_at=old.created_at + 1))
     half_way.is_up = True
     async with place.running():
         await until(lambda: place.numbers("new") == [1, 2])
