@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from .core.context import current_invocation
 from .core.reserved import API_PATH, OWN_HOSTS_END, RESERVED_PATH, explorer_path_of, is_api_host, is_below
 from .core.response import Response
 
@@ -33,6 +34,7 @@ class Gateway:
         host_at = url.find("//") + 2
         path_at = url.find("/", host_at)
         if url.startswith(RESERVED_PATH, path_at) or url.find(OWN_HOSTS_END, host_at, path_at) > 0:
+            current_invocation.set(None)  # that of the Worker, which this connection called before, is not theirs
             return await self._fetcher_of(url[host_at:path_at], url[path_at:].partition("?")[0]).fetch(request)
         return await self._worker.fetch(request)
 

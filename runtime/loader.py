@@ -4,8 +4,9 @@ The folder of `main` is the import root, as on Cloudflare: with `main = "src/ent
 `python_modules/` beside the wrangler file holds vendored packages. `from workers import ...` gives Edge's objects,
 whatever site-packages has.
 
-A loader outlives generations of the user's modules. Loading again forgets every module under the import root and
-imports afresh; when that fails, the forgotten modules are put back, so the running generation keeps working.
+A loader outlives generations of the user's modules. Loading again forgets every module under the import root, moves
+to another root if `main` did, and imports afresh; when that fails, root and modules are put back, so the running
+generation keeps working.
 """
 
 from __future__ import annotations
@@ -37,10 +38,7 @@ class Loader:
     def __init__(self, *, is_fresh: bool = False) -> None:
         """`is_fresh` compiles sources at every load: bytecode cannot tell two saves in one second apart."""
         self._is_fresh = is_fresh
-        self._root: Path | None = None
-        self._entered: list[str] = []
-        self._foreign: frozenset[str] = frozenset()
-        """What was loaded before: a Lambda function's folder holds Edge itself and the file that imports it too."""
+        self._root: _ImportRoot | None = None
 
     def load(self, config: WorkerConfig) -> Worker:
         """Import `main` and find its handlers.
@@ -50,10 +48,12 @@ class Loader:
                 raised), or it has no usable handler.
         """
         main = _require_main(config)
-        self._enter_root(main, config.path.parent / VENDORED)
-        forgotten = self._forget()
+        workers_shim.install()
+        before, forgotten = self._root, self._forget()
+        self._move(self._root_of(main, config.path.parent / VENDORED))
+        forgotten |= self._forget()
         try:
-            module = self._import(main)
+            module = _import(main)
             return worker_of(
                 module,
                 compatibility_date=config.compatibility_date,
@@ -61,75 +61,85 @@ class Loader:
             )
         except BaseException:
             self._forget()
+            self._move(before)
             sys.modules.update(forgotten)
             raise
 
     def files(self) -> set[Path]:
         """Source files of the user's loaded modules: what a reload watches."""
-        return {Path(module.__file__) for module in self._modules().values() if module.__file__}
+        found = self._root.modules() if self._root else {}
+        return {Path(module.__file__) for module in found.values() if module.__file__}
 
     def close(self) -> None:
         """Forget the user's modules and leave the import path as it was found."""
         self._forget()
-        sys.path[:] = [entry for entry in sys.path if entry not in self._entered]
-        if self._is_fresh and self._root is not None:
-            sys.path_hooks.remove(self._fresh_hook)
-            sys.path_importer_cache.clear()
-        self._root = None
+        self._move(None)
 
-    def _import(self, main: Path) -> ModuleType:
-        try:
-            module = importlib.import_module(main.stem)
-        except BaseException as error:
-            # Whatever a module raises is the module's failure; only a Ctrl-C that nobody handles is a person's.
-            if isinstance(error, KeyboardInterrupt) and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-                raise
-            msg = f"{main} failed while it was imported: {type(error).__name__}: {error}"
-            raise HandlerError(msg) from error
-        if Path(module.__file__ or "") != main:
-            msg = (
-                f"{main} hides behind the module {main.stem!r} that is loaded already ({module}). Give it another name."
-            )
-            raise HandlerError(msg)
-        return module
+    def _root_of(self, main: Path, vendored: Path) -> _ImportRoot:
+        """The present root, unless `main` moved. Called while none of the user's modules are loaded."""
+        paths = (str(main.parent), *([str(vendored)] if vendored.is_dir() else []))
+        if self._root is not None and self._root.paths == paths:
+            return self._root
+        return _ImportRoot(main, paths, is_fresh=self._is_fresh)
 
-    def _enter_root(self, main: Path, vendored: Path) -> None:
-        workers_shim.install()
-        root = main.parent
-        if root == self._root:
+    def _move(self, root: _ImportRoot | None) -> None:
+        if root is self._root:
             return
+        if self._root is not None:
+            self._root.leave()
+        if root is not None:
+            root.enter()
         self._root = root
-        self._foreign = frozenset(sys.modules) - {main.stem}
-        wanted = [str(root), *([str(vendored)] if vendored.is_dir() else [])]
-        self._entered = [entry for entry in wanted if entry not in sys.path]
-        sys.path[:] = [*wanted, *(entry for entry in sys.path if entry not in wanted)]
-        if self._is_fresh:
-            sys.path_hooks.insert(0, self._fresh_hook)
-            sys.path_importer_cache.clear()
-
-    def _fresh_hook(self, path: str) -> FileFinder:
-        if not self._is_users(Path(path)):
-            raise ImportError(path)
-        return FileFinder(path, (ExtensionFileLoader, EXTENSION_SUFFIXES), (_FreshSource, [".py"]))
 
     def _forget(self) -> dict[str, ModuleType]:
-        forgotten = self._modules()
+        forgotten = self._root.modules() if self._root else {}
         for name in forgotten:
             del sys.modules[name]
         importlib.invalidate_caches()
         return forgotten
 
-    def _modules(self) -> dict[str, ModuleType]:
+
+class _ImportRoot:
+    """The folder of `main` on the import path, and which of the loaded modules came from it."""
+
+    def __init__(self, main: Path, paths: tuple[str, ...], *, is_fresh: bool) -> None:
+        self.paths = paths
+        self._folder = main.parent
+        self._is_fresh = is_fresh
+        self._entered: list[str] = []
+        self._foreign = frozenset(sys.modules) - {main.stem}
+        """What was loaded before: a Lambda function's folder holds Edge itself and the file that imports it too."""
+
+    def enter(self) -> None:
+        self._entered = [path for path in self.paths if path not in sys.path]
+        sys.path[:] = [*self.paths, *(path for path in sys.path if path not in self.paths)]
+        if self._is_fresh:
+            sys.path_hooks.insert(0, self._fresh_hook)
+            sys.path_importer_cache.clear()
+
+    def leave(self) -> None:
+        sys.path[:] = [path for path in sys.path if path not in self._entered]
+        if self._is_fresh:
+            sys.path_hooks.remove(self._fresh_hook)
+            sys.path_importer_cache.clear()
+
+    def modules(self) -> dict[str, ModuleType]:
+        """The user's loaded modules, by name."""
         return {
             name: module
             for name, module in tuple(sys.modules.items())
             if (file := getattr(module, "__file__", None)) and name not in self._foreign and self._is_users(Path(file))
         }
 
+    def _fresh_hook(self, path: str) -> FileFinder:
+        if not self._is_users(Path(path)):
+            raise ImportError(path)
+        return FileFinder(path, (ExtensionFileLoader, EXTENSION_SUFFIXES), (_FreshSource, [".py"]))
+
     def _is_users(self, path: Path) -> bool:
-        if self._root is None or not path.is_relative_to(self._root):
+        if not path.is_relative_to(self._folder):
             return False
-        return not _NOT_THE_USERS.intersection(path.relative_to(self._root).parts)
+        return not _NOT_THE_USERS.intersection(path.relative_to(self._folder).parts)
 
 
 class _FreshSource(SourceFileLoader):
@@ -146,3 +156,18 @@ def _require_main(config: WorkerConfig) -> Path:
         msg = f"The entry-point file at {config.main} was not found. Create it, or correct main in {config.path}."
         raise HandlerError(msg)
     return config.main
+
+
+def _import(main: Path) -> ModuleType:
+    try:
+        module = importlib.import_module(main.stem)
+    except BaseException as error:
+        # Whatever a module raises is the module's failure; only a Ctrl-C that nobody handles is a person's.
+        if isinstance(error, KeyboardInterrupt) and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            raise
+        msg = f"{main} failed while it was imported: {type(error).__name__}: {error}"
+        raise HandlerError(msg) from error
+    if Path(module.__file__ or "") != main:
+        msg = f"{main} hides behind the module {main.stem!r} that is loaded already ({module}). Give it another name."
+        raise HandlerError(msg)
+    return module

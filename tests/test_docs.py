@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from edge.bindings.pipelines.sink_types import sink_type_names
+from edge.runtime.core.edge_only import EdgeOnly
 from edge.runtime.testing.project import open_project
 from edge.runtime.testing.worker import WorkerUnderTest
 from edge.runtime.testing.workflow_introspectors import IntrospectionError, WorkflowInstanceIntrospector
@@ -22,6 +23,7 @@ from edge.runtime.testing.workflows import WorkflowsUnderTest
 ROOT = Path(__file__).parent.parent
 PIPELINES = (ROOT / "docs/pipelines.md").read_text()
 TESTING = (ROOT / "docs/testing.md").read_text()
+COMPAT = (ROOT / "docs/compat.md").read_text()
 EDGE = Path(sys.executable).parent / "edge"
 
 
@@ -59,6 +61,11 @@ def test_the_record_it_sends_becomes_the_rows_it_says(project: Path) -> None:
 def test_every_sink_type_has_its_row() -> None:
     table = PIPELINES.partition("## Sinks")[2].partition("\n## ")[0]
     assert set(re.findall(r"^\| `(\w+)`", table, re.MULTILINE)) == set(sink_type_names())
+
+
+def test_everything_that_works_on_edge_only_has_its_row() -> None:
+    rows = re.findall(r"^\| (?!works on Edge only|---)", COMPAT, re.MULTILINE)
+    assert len(rows) == len(EdgeOnly)
 
 
 @pytest.fixture

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import pytest
 
+from edge.runtime.core.context import Context, Invocation, PendingWork, current_invocation
+from edge.runtime.core.env import Env
 from edge.runtime.core.request import Request
 from edge.runtime.core.response import Response
 from edge.runtime.gateway import Gateway
+from edge.runtime.testing.fake_host import FakeHost
 
 
 class Named:
@@ -75,6 +78,16 @@ async def test_doors_are_not_asked_about_a_workers_own_requests(gateway: Gateway
     assert door.asked == []
     await reached(gateway, "http://flights.localhost/path?query")  # the control
     assert door.asked == [("flights.localhost", "/path")]
+
+
+async def test_a_door_answers_outside_of_the_workers_invocation(gateway: Gateway, door: Named) -> None:
+    host = FakeHost()
+    worker = Invocation(Env({}), Context(PendingWork(host)), host, is_strict=True)
+    current_invocation.set(worker)  # as the load, or an earlier request on the connection, left it
+    await reached(gateway, "http://localhost/")
+    assert current_invocation.get() is worker
+    await reached(gateway, "http://flights.ingest.localhost/")
+    assert current_invocation.get() is None
 
 
 async def test_without_an_api_its_path_is_reserved_and_its_host_the_workers(gateway: Gateway) -> None:

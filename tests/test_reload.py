@@ -201,3 +201,47 @@ async def test_the_reserved_path_never_reaches_the_worker(project: Project) -> N
         assert "reserved for Edge" in await project.ask("/cdn-cgi/anything")
         assert "reserved for Edge" in await project.ask("/cdn-cgi")
         assert await project.ask("/cdn-cgi-not") == "mine"
+
+
+NAMED = "import words\n" + answers("x").replace("'x'", "words.WORD")
+
+
+async def test_main_that_moves_takes_its_own_modules_along(project: Project) -> None:
+    """From a folder into one below it, to one of the same name beside it, and back."""
+    for folder in ("", "inner/", "other/"):
+        (project.folder / "src" / folder).mkdir(exist_ok=True)
+        project.write(f"{folder}entry.py", NAMED)
+        project.write(f"{folder}words.py", f"WORD = {folder!r}")
+    async with opened(project):
+        assert await project.ask() == ""
+        for folder in ("inner/", "other/", "inner/", ""):
+            await project.app.reload({project.write_config(**CONFIG | {"main": f"src/{folder}entry.py"})})
+            assert await project.ask() == folder
+            await project.app.reload({project.write(f"{folder}words.py", "WORD = 'saved'")})
+            assert await project.ask() == "saved"
+            await project.app.reload({project.write(f"{folder}words.py", f"WORD = {folder!r}")})
+
+
+async def test_main_that_moved_does_not_see_modules_it_left_behind(project: Project) -> None:
+    (project.folder / "src" / "inner").mkdir()
+    project.write("inner/entry.py", NAMED)
+    project.write("entry.py", NAMED)
+    project.write("words.py", "WORD = 'left behind'")
+    async with opened(project):
+        with pytest.raises(HandlerError, match="No module named 'words'"):
+            await project.app.reload({project.write_config(**CONFIG | {"main": "src/inner/entry.py"})})
+        assert await project.ask() == "left behind"
+        project.write_config(**CONFIG)
+        await project.app.reload({project.config, project.write("words.py", "WORD = 'saved'")})
+        assert await project.ask() == "saved"
+
+
+async def test_vendored_packages_that_come_later_are_found(project: Project) -> None:
+    project.write("entry.py", answers("one"))
+    async with opened(project):
+        vendored = project.folder / "python_modules"
+        vendored.mkdir()
+        (vendored / "vendored_words.py").write_text("WORD = 'vendored'")
+        entry = project.write("entry.py", NAMED.replace("import words", "import vendored_words as words"))
+        await project.app.reload({entry})
+        assert await project.ask() == "vendored"

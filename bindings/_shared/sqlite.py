@@ -176,6 +176,18 @@ class Lane(Generic[J, R]):
             self._loop.call_soon(self._hand_over)  # after this pass of the loop: its other callers come along
         return job.future
 
+    def write_aside(self, payload: J) -> R:
+        """Do a writer's job now, from any thread, which it blocks; durable on return. For when the loop cannot.
+
+        Raises:
+            BackendError: nothing was changed.
+        """
+        try:
+            with self._open_turn() as turn, closing(self._database.connect()) as connection, _locked(turn):
+                return self._commit(connection, [payload])[0]
+        except (sqlite3.Error, OSError) as error:
+            raise backend_error(error, self._database.path) from error
+
     async def aclose(self) -> None:
         """Finish what was submitted, close the connection and end the thread."""
         self._is_closing = True
@@ -212,6 +224,16 @@ class Lane(Generic[J, R]):
             else:
                 job.future.set_result(outcome)
 
+    def _open_turn(self) -> IO[bytes]:
+        path = self._database.path
+        return path.with_name(f"{path.name}-turn").open("ab")
+
+    def _commit(self, connection: sqlite3.Connection, payloads: Sequence[J]) -> Sequence[R]:
+        connection.execute("BEGIN IMMEDIATE")
+        results = self._work(connection, payloads)
+        connection.execute("COMMIT")
+        return results
+
     # From here on: in the thread.
 
     def _run(self) -> None:
@@ -244,22 +266,10 @@ class Lane(Generic[J, R]):
             self._connection = self._database.connect()
         if not self._is_writer:
             return self._work(self._connection, payloads)
-        with self._turn():
-            self._connection.execute("BEGIN IMMEDIATE")
-            results = self._work(self._connection, payloads)
-            self._connection.execute("COMMIT")
-            return results
-
-    @contextmanager
-    def _turn(self) -> Iterator[None]:
         if self._turn_file is None:
-            path = self._database.path
-            self._turn_file = path.with_name(f"{path.name}-turn").open("ab")
-        fcntl.flock(self._turn_file, fcntl.LOCK_EX)
-        try:
-            yield
-        finally:
-            fcntl.flock(self._turn_file, fcntl.LOCK_UN)
+            self._turn_file = self._open_turn()
+        with _locked(self._turn_file):
+            return self._commit(self._connection, payloads)
 
     def _disconnect(self) -> None:
         """Close the connection, which rolls back; the next batch opens another."""
@@ -267,6 +277,15 @@ class Lane(Generic[J, R]):
         if connection is not None:
             with suppress(sqlite3.Error):
                 connection.close()
+
+
+@contextmanager
+def _locked(turn: IO[bytes]) -> Iterator[None]:
+    fcntl.flock(turn, fcntl.LOCK_EX)
+    try:
+        yield
+    finally:
+        fcntl.flock(turn, fcntl.LOCK_UN)
 
 
 class _Job(NamedTuple, Generic[J, R]):

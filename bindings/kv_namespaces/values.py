@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from ...runtime.core.body import Body
+from ...runtime.core.edge_only import EdgeOnly
 from ...runtime.core.errors import BindingError
 from ...runtime.core.js_dict import JsDict
 from ...runtime.core.js_values import js_string, jsnull, utf8
@@ -31,6 +32,7 @@ async def value_bytes(value: Any) -> bytes:
     Raises:
         TypeError: a tuple or bytearray.
         BindingError: anything else KV does not take, or a value over the limit.
+        UnsupportedError: an async iterator that is no ReadableStream, under `--compat strict`.
     """
     if isinstance(value, str):
         data = utf8(value)
@@ -39,6 +41,8 @@ async def value_bytes(value: Any) -> bytes:
     elif value is None or value is jsnull or isinstance(value, (bool, int, float)):
         data = js_string(value).encode()
     elif hasattr(value, "__aiter__"):
+        if not isinstance(value, ReadableStream):
+            EdgeOnly.ASYNC_ITERATOR.use()
         return await _read_limited(value)
     else:
         raise _refused(value)

@@ -57,6 +57,14 @@ class PipelinesAdmin:
         with closing(DeliveryStatus(self.state_dir, self.folders)) as status:
             return status.of_pipeline(pipeline_id)
 
+    def left_behind_count(self, sink_id: str) -> int:
+        """Records that pipelines which were moved elsewhere wait to see in a sink: it may have some of them."""
+        from .delivery.status import DeliveryStatus  # noqa: PLC0415 - as above
+
+        users = {one.id for one in self.catalogue.pipelines_using(sink_id)}
+        with closing(DeliveryStatus(self.state_dir, self.folders)) as status:
+            return status.half_out_count(sink_id, except_of=users)
+
     def create_stream(
         self, name: str, now: float, *, schema: Schema | None = None, http: HttpIngest | None = None, **more: Any
     ) -> StreamObject:

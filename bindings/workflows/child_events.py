@@ -51,7 +51,8 @@ class ChildEvents:
         return event if child is None else await self._ended(event, maker, child)
 
     async def _ended(self, event: HistoryEvent, maker: StepKey, child: Child) -> HistoryEvent | None:
-        wait = wait_of(maker, await self._journal.steps(*self._address))
+        named = await self._journal.steps_named(*self._address, maker.name, maker.occurrence)
+        wait = wait_of(maker, named)
         if wait is None or wait.state is StepState.PENDING:  # the instance was restarted or deleted meanwhile
             return None
         output, error = recorded_outcome(child, wait)

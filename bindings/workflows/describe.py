@@ -29,9 +29,21 @@ if TYPE_CHECKING:
     from .journal.records import Instance, StepKey, StepRecord
 
 
+COUNTER_DIGITS_MAX = 9
+"""More than an instance may have steps."""
+
+
 def step_name(key: StepKey) -> str:
     """With its counter, as `charge-1`. A rollback is named after the step that it undoes."""
     return key.name if key.kind is Kind.ROLLBACK else f"{key.name}-{key.occurrence}"
+
+
+def read_step_name(shown: str) -> tuple[str, int] | None:
+    """The name and the counter of a step that is no rollback; None when no step can be shown so."""
+    name, _, counter = shown.rpartition("-")
+    if len(counter) > COUNTER_DIGITS_MAX or not counter.isdecimal() or f"{name}-{int(counter)}" != shown:
+        return None
+    return name, int(counter)
 
 
 def steps_shown(

@@ -14,7 +14,7 @@ from ...runtime.core.errors import BackendError
 from . import values
 from .answers import InstanceDetail, StepDetail
 from .child_instances import is_child_wait
-from .describe import rollback_shown, step_name, steps_shown
+from .describe import read_step_name, rollback_shown, steps_shown
 from .errors import ErrorRecord, WorkflowError
 from .journal.records import ChunkKey, Kind, Status, StepKey
 
@@ -61,16 +61,15 @@ async def step_detail(instance: Instance, journal: Journal, name: str, kind: str
     Raises:
         WorkflowError: there is none, or it has no such attempt.
     """
-    records = await journal.steps(instance.workflow, instance.id)
-    asked = [record for record in records if step_name(record.key) == name]
-    steps = steps_shown(instance, asked, await _history(instance, journal))
+    steps: Sequence[Mapping[str, Any]] = ()
+    named = read_step_name(name)
+    if named is not None:
+        records = await journal.steps_named(instance.workflow, instance.id, *named)
+        steps = steps_shown(instance, records, await journal.history_named(instance.workflow, instance.id, *named))
     found = _found(steps, name, kind, attempt)
-    if not isinstance(found.output, values.StoredStream):
+    if named is None or not isinstance(found.output, values.StoredStream):
         return found
-    base, _, occurrence = name.rpartition("-")
-    return replace(
-        found, output=None, stream=_chunks(instance, StepKey(Kind.DO, base, int(occurrence)), found.output, journal)
-    )
+    return replace(found, output=None, stream=_chunks(instance, StepKey(Kind.DO, *named), found.output, journal))
 
 
 async def _history(instance: Instance, journal: Journal) -> Sequence[HistoryEvent]:

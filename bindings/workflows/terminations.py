@@ -42,20 +42,18 @@ class Terminations:
 
     async def begin(self, workflow: str, statuses: Sequence[Status] = UNFINISHED) -> Termination:
         """Terminate what has one of these statuses now; what is created meanwhile is let be."""
-        is_new = await self._tools.journal.begin_termination(workflow, statuses)
-        await self._resume(workflow, self._terminator)
+        is_new = await self._tools.journal.begin_termination(workflow, statuses, self._terminator)
+        await self._resume(workflow)
         return Termination.STARTED if is_new else Termination.ALREADY_RUNNING
 
     async def resume(self) -> None:
-        """Go on with what is ordered, whoever began it, and nobody knows any more who that was."""
-        await self._resume(None, None)
+        """Go on with what is ordered, whoever began it."""
+        await self._resume(None)
 
-    async def _resume(self, workflow: str | None, terminator: Terminator | None) -> None:
+    async def _resume(self, workflow: str | None) -> None:
         for order in await self._tools.journal.terminations():
             if order.number not in self._jobs and workflow in {None, order.workflow}:
-                job = self._tools.host.spawn(
-                    self._run(order, terminator), name=f"workflow_terminate_all:{order.workflow}"
-                )
+                job = self._tools.host.spawn(self._run(order), name=f"workflow_terminate_all:{order.workflow}")
                 self._jobs[order.number] = job
                 job.add_done_callback(partial(self._forget, order.number))
 
@@ -76,11 +74,11 @@ class Terminations:
     def _forget(self, number: int, _job: asyncio.Task[None]) -> None:
         del self._jobs[number]
 
-    async def _run(self, order: TerminationOrder, terminator: Terminator | None) -> None:
+    async def _run(self, order: TerminationOrder) -> None:
         tools, count = self._tools, 0
 
         def decide(instance: Instance, steps: Sequence[StepRecord]) -> Change:
-            return decide_terminate(instance, steps)._replace(terminator=terminator)
+            return decide_terminate(instance, steps)._replace(terminator=order.terminator)
 
         try:
             # Again and again from the top: one that waited may run by now.

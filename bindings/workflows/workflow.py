@@ -9,7 +9,9 @@ import re
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 from uuid import UUID
 
+from ...runtime.core.edge_only import is_strict
 from ...runtime.core.errors import BindingError
+from ...runtime.core.rpc_values import python_to_rpc
 from . import values
 from .admission import BATCH_COUNT_MAX
 from .call_options import asked, checked_batch, is_rolling_back, refuse_batch, restart_start, retention_ms
@@ -317,7 +319,7 @@ def _not_found() -> NoReturn:
 def _encoded(what: str, value: object) -> bytes:
     """`params` or a payload as the journal keeps it; refused here, where the caller sees it."""
     try:
-        return values.encode(value)
+        return values.encode(python_to_rpc(value) if is_strict() else value)
     except values.ValueTooLargeError as error:
         raise BindingError(f"{what} takes {error.size_bytes:,} bytes. The limit is 1 MiB.") from error
     except (values.UnserialisableError, values.CyclicValueError) as error:

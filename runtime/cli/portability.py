@@ -100,12 +100,12 @@ def _edge_only(node: ast.stmt | ast.expr, generators: set[str]) -> Iterator[Edge
             yield EdgeOnly.IMPORT
         case ast.Call(func=function, args=[ast.Call(func=body), *_]) if _last_name(function) == "Response":
             if _last_name(body) in generators:
-                yield EdgeOnly.STREAMED_BODY
+                yield EdgeOnly.ASYNC_ITERATOR
         case ast.Call() if _is_step_do(node.func):
             yield from _edge_only_parts(node)
         case ast.AsyncFunctionDef(decorator_list=decorators) if _yields(node):
             if any(isinstance(one, ast.Call) and _is_step_do(one.func) for one in decorators):
-                yield EdgeOnly.STREAM_RESULT
+                yield EdgeOnly.ASYNC_ITERATOR
         case ast.Subscript(value=value, slice=ast.Constant(value="idempotencyKey")) if _last_name(value) == "ctx":
             yield EdgeOnly.IDEMPOTENCY_KEY
         case ast.Attribute(attr="instance_version" | "recorded_state", value=value) if _last_name(value) == "step":

@@ -142,6 +142,11 @@ def delete(sink: str, *, is_sure: bool, **where: Any) -> None:
             " It is made again at the next start while edge.toml declares it; then all that the streams' logs still "
             "have goes there once more, and rows that are there already will be there twice."
         )
+    if count := admin.left_behind_count(found.id):
+        again += (
+            f" It may have some of {count:,} records that a pipeline which was moved elsewhere waits to see here. They "
+            "go where that writes now, and what this sink has is in both."
+        )
     confirm(f"Delete sink {found.name}{along}?{again}", is_sure=is_sure)
     admin.catalogue.delete_sink(found.id, force=True)
     click.echo(f"Deleted sink {found.name}. What it wrote stays where it is.", err=True)

@@ -62,7 +62,7 @@ def _other(value: Any, place: str) -> tuple[Body, None]:
     if not hasattr(value, "__aiter__"):
         msg = f"Unsupported type in {place}: {type(value).__name__}"
         raise TypeError(msg)
-    EdgeOnly.STREAMED_BODY.use()
+    EdgeOnly.ASYNC_ITERATOR.use()
     return Body(chunks=_encoded(value)), None
 
 

@@ -22,9 +22,9 @@ class EdgeOnly(Enum):
         "Write class Default(WorkerEntrypoint) with async def fetch(self, request).",
     )
     IMPORT = ("the module edge", "Import the same names from workers.")
-    STREAMED_BODY = (
-        "an async iterator as a body",
-        "Give the whole body, or hand on a ReadableStream, as the body of a fetched response.",
+    ASYNC_ITERATOR = (
+        "an async iterator in place of a ReadableStream",
+        "Give all of it at once, or hand on a ReadableStream, as the body of a fetched response.",
     )
     STEP_AS_CALL = (
         "step.do(name, function) as a call",
@@ -36,10 +36,6 @@ class EdgeOnly(Enum):
         'Leave it out, and send event["instanceId"] with what may happen once only, so that a repeat is known.',
     )
     IDEMPOTENCY_KEY = ('ctx["idempotencyKey"]', 'Make a key of event["instanceId"] and the name of the step.')
-    STREAM_RESULT = (
-        "an async iterator as a step's result",
-        "Return bytes, or a ReadableStream, as the body of a fetched response.",
-    )
     STORED_TYPES = ("stored_types", "Return dicts from steps, and make the objects of them in run().")
     STEP_RECORD = (
         "step.instance_version or step.recorded_state()",

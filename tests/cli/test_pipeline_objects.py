@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from edge.bindings.pipelines.delivery.intent import Intent, Tally
+from edge.bindings.pipelines.delivery.store import DeliveryStore, InsertKey
+from edge.bindings.pipelines.ids import id_of
+from edge.bindings.pipelines.sinks.sink import Roll
 from edge.runtime.cli.main import main
 
 if TYPE_CHECKING:
@@ -178,6 +183,24 @@ def test_deleting_asks_and_without_a_terminal_is_refused(
     assert json.loads(ok("pipelines", "list", "--json")) == json.loads(ok("streams", "list", "--json")) == []
     ok("sinks", "delete", "far", "--force")
     assert json.loads(ok("sinks", "list", "--json")) == []
+
+
+def test_deleting_a_sink_that_has_half_of_a_roll_tells_what_may_be_twice(
+    wired: Path, ok: Callable[..., str], refused: Callable[..., str]
+) -> None:
+    """The pipeline that waits for it goes on elsewhere; one that writes to it is deleted along."""
+    (sink,) = json.loads(ok("sinks", "list", "--json"))
+    with closing(DeliveryStore(wired / ".edge" / "state")) as store:
+        store.take_lease(store.lease(), "someone")
+        for position, (pipeline, count) in enumerate({"moved": 1_200, id_of("pipeline", "one"): 7}.items()):
+            key = InsertKey(f"{position}" * 32, pipeline, position, "3" * 32, sink["id"])
+            store.begin_insert(1, key, {0: 0})
+            roll = Roll(key.id, key.sink_id, key.stream_id, 1, 1, {0: 0}, {0: count}, ())
+            store.add_intent(1, Intent(roll, "1", {0: Tally(delivered=count)}), [])
+    assert (
+        "It may have some of 1,200 records that a pipeline which was moved elsewhere waits to see here. They go where "
+        "that writes now, and what this sink has is in both."
+    ) in refused("sinks", "delete", "far")
 
 
 def test_deleting_a_stream_tells_how_many_records_are_unprocessed(

@@ -31,7 +31,7 @@ CASES = {
     "Response(dict)": ("def f(): return Response({'a': 1})", "1:17 Response takes no dict"),
     "generator as body": (
         "async def rows():\n  yield b''\ndef f(): return Response(rows())",
-        "3:17 note: an async iterator as a body works on Edge only.",
+        "3:17 note: an async iterator in place of a ReadableStream works on Edge only.",
     ),
     "step as a call": (
         "async def f(step): await step.do('a', g)",
@@ -54,7 +54,7 @@ CASES = {
     ),
     "generator as a step": (
         "def f(step):\n  @step.do('a')\n  async def a(): yield b''",
-        "3:3 note: an async iterator as a step's result works on Edge only.",
+        "3:3 note: an async iterator in place of a ReadableStream works on Edge only.",
     ),
     "stored types": (
         "class Order(WorkflowEntrypoint):\n  stored_types = (Receipt,)",

@@ -84,10 +84,12 @@ class InsertRunner:
         disk: Disk,
         in_thread: Callable[..., Any],
         is_ending: bool = False,
+        moved_from: str | None = None,
     ) -> None:
         """`open_parts` is called in a thread, again after it failed; `name` is for logs.
 
-        One that `is_ending` publishes the roll that is half out, and nothing else.
+        One that `is_ending` publishes the roll that is half out, and nothing else. `moved_from` is its sink's name when
+        who waits for that writes elsewhere.
         """
         self._key = key
         self._name = name
@@ -99,12 +101,14 @@ class InsertRunner:
         self._disk = disk
         self._in_thread = in_thread
         self._is_ending = is_ending
+        self._moved_from = moved_from
         self._stop = asyncio.Event()
         self._first_at = 0.0
         self._last_at = 0.0
         self._is_first = True
         self._failure: str | None = None
         self._failure_count = 0
+        self._half_out_count = 0
 
     @property
     def _parts(self) -> InsertParts:
@@ -282,6 +286,7 @@ class InsertRunner:
         await self._thread(staging.drop)
         await self._thread(staging.remove_leftovers, intent.folder if intent else None)
         if intent is not None:
+            self._half_out_count = intent.record_count
             self._host.log.info("roll_continued", pipeline=self._name, epoch=intent.roll.epoch)
             await self._publish(intent)
             await self._thread(self._tidy, intent)
@@ -302,6 +307,8 @@ class InsertRunner:
     async def _fail(self, error: Exception) -> None:
         """Show why nothing is delivered, and wait before the next try."""
         reason = str(error) or type(error).__name__
+        if self._moved_from is not None:
+            reason = self._why_it_does_not_end(reason)
         if reason != self._failure:
             self._failure = reason
             await self._note(self._store.note_failure, reason)  # before it is told: who reads that asks for the status
@@ -314,6 +321,18 @@ class InsertRunner:
         self._failure_count += 1
         asked_s = getattr(error, "retry_after_s", None) or 0.0
         await self._pause(min(RETRY_S_MAX, max(delay_s, asked_s)))
+
+    def _why_it_does_not_end(self, reason: str) -> str:
+        """What this is to whoever waits for the roll."""
+        sink, some = (
+            self._moved_from,
+            f"some of {self._half_out_count:,} records" if self._half_out_count else "records",
+        )
+        return (
+            f"Sink {sink} may have {some} that were on their way when the pipeline was changed, so nothing goes on "
+            f"before it has them all, each once. To give up on it: edge sinks delete {sink}; then they go where the "
+            f"pipeline writes now, and what {sink} has is in both. It fails: {reason}"
+        )
 
     async def _note(self, write: Callable[..., None], what: object) -> None:
         """Write what may be missing: the disk that fails the sink may fail the store too."""

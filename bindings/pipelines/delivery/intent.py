@@ -49,6 +49,10 @@ class Intent:
     errors: Mapping[tuple[str, str], int] = field(default_factory=dict)
     """(family, kind) -> how many records."""
 
+    @property
+    def record_count(self) -> int:
+        return sum(tally.count for tally in self.tallies.values())
+
     def to_json(self) -> bytes:
         return msgspec.json.encode(
             {

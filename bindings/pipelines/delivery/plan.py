@@ -31,6 +31,8 @@ class InsertPlan:
     """Why it cannot run: its SQL makes no sense any more."""
     is_ending: bool = False
     """It is no more, but for a roll that is half out (succession.py)."""
+    is_moved: bool = False
+    """Who waits for its end writes to another sink."""
 
     @property
     def name(self) -> str:

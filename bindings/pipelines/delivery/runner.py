@@ -162,7 +162,13 @@ class PipelineRunner:
             [key for key, one in self._running.items() if not one.plan.is_ending and plans.get(key) != one.plan]
         )
         succession = Succession(
-            self._fence, self._catalogue, self._store, self._folders, staging=self._staging, disk=self._disk
+            self._fence,
+            self._catalogue,
+            self._store,
+            self._folders,
+            staging=self._staging,
+            disk=self._disk,
+            log=self._host.log,
         )
         due = await self._in_thread(succession.decide_due, plans)
         await self._stop([key for key, one in self._running.items() if due.get(key) != one.plan])
@@ -191,6 +197,7 @@ class PipelineRunner:
             disk=self._disk,
             in_thread=self._in_thread,
             is_ending=plan.is_ending,
+            moved_from=plan.sink.name if plan.is_moved and plan.sink else None,
         )
         task = self._host.spawn(runner.run(), name=f"pipeline-{plan.name}")
         self._running[plan.key.id] = _Running(plan, runner, task)

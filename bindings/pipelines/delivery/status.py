@@ -14,6 +14,7 @@ from ..stream_log.segments import base_offsets
 from .store import DeliveryStore
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from pathlib import Path
 
     from ..stream_log.stream_folders import StreamFolder, StreamFolders
@@ -91,6 +92,12 @@ class DeliveryStatus:
         """Failed while any of its INSERTs is. One that has not been started yet is running."""
         failures = [one.failure for one in self.inserts() if one.key.pipeline_id == pipeline_id and one.failure]
         return PipelineStatus("failed", failures[0]) if failures else PipelineStatus("running")
+
+    def half_out_count(self, sink_id: str, *, except_of: Collection[str] = ()) -> int:
+        """Records on their way to a sink, of which it may have some; those `except_of` pipelines with these ids."""
+        inserts = [one.key for one in self.inserts() if one.key.pipeline_id not in except_of]
+        intents = [self._store.intent(key.id) for key in inserts if key.sink_id == sink_id]
+        return sum(intent.record_count for intent in intents if intent is not None)
 
     def inserts(self) -> list[InsertState]:
         """Every INSERT with its counters; the names are those of the hosted metrics."""

@@ -154,12 +154,17 @@ class DeliveryStore:
             rows = [(key.id, partition, start, start) for partition, start in starts.items()]
             connection.executemany("INSERT OR IGNORE INTO progress VALUES (?, ?, ?, ?, 0, 0, 0, 0)", rows)
 
-    def remove_insert(self, fence: int, insert_id: str) -> None:
-        """Forget an INSERT but for where it ended and what it was publishing. Raises FencedError."""
+    def remove_insert(self, fence: int, insert_id: str, *, has_given_up: bool = False) -> None:
+        """Forget an INSERT but for where it ended and what it was publishing; that too when it `has_given_up`.
+
+        Raises FencedError.
+        """
         with self._facts.write() as connection:
             _require(connection, fence)
             for statement in _REMOVALS:
                 connection.execute(statement, (insert_id,))
+            if has_given_up:
+                connection.execute("DELETE FROM intents WHERE insert_id = ?", (insert_id,))
 
     def retired_ends(self, insert_id: str) -> dict[int, int]:
         """Partition -> offset up to which an INSERT that was removed has delivered."""

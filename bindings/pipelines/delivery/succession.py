@@ -4,14 +4,16 @@ An INSERT keeps its id while SQL is edited and names change (plan.py). One that 
 is a new one: it goes on where the old ones of its pipeline are committed.
 
 A roll whose intent stands is half out: its records may be in the sink and are not committed. So an INSERT that leaves
-behind such a roll is ending: it still publishes and commits it, and whoever goes on from its place waits. While the
-sink fails, only a new INSERT of the same sink waits, which alone could put the records there twice. The roll of a
-failing sink that nobody waits for stays as it is: should its INSERT come back, it is finished then.
+behind such a roll is ending: it still publishes and commits it, and whoever goes on from its place waits, also while
+the sink fails: the status says for what, and that to delete the sink is to give up on it. Then the records go where the
+pipeline writes now, and those that were out are in both. The roll of a failing sink that nobody waits for stays as it
+is: should its INSERT come back, it is finished then.
 """
 
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from ..stream_log.stream_folders import FILES_READER
@@ -20,10 +22,12 @@ from .plan import InsertPlan
 from .replay import place_of
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping, Sequence
     from pathlib import Path
 
+    from ....runtime.core.host import Logger
     from ..catalogue import Catalogue
+    from ..objects import SinkObject
     from ..stream_log.disk import Disk
     from ..stream_log.stream_folders import StreamFolders
     from .store import DeliveryStore, InsertKey, InsertState
@@ -41,6 +45,7 @@ class Succession:
         *,
         staging: Path,
         disk: Disk,
+        log: Logger,
     ) -> None:
         """`staging` has a folder of each INSERT."""
         self._fence = fence
@@ -49,6 +54,7 @@ class Succession:
         self._folders = folders
         self._staging = staging
         self._disk = disk
+        self._log = log
 
     def decide_due(self, plans: Mapping[str, InsertPlan]) -> dict[str, InsertPlan]:
         """What runs now: the plans, but for those that wait, and what is ending."""
@@ -57,9 +63,7 @@ class Succession:
         for insert_id in (self._store.intents() & known.keys()) - plans.keys():
             state = known[insert_id]
             heirs = [plan.key for key, plan in plans.items() if key not in known and _goes_on_from(plan.key, state.key)]
-            if state.failure:
-                heirs = [key for key in heirs if _is_same_sink(key, state.key)]
-            ending = self._ending(state)
+            ending = self._ending(state, heirs)
             if ending is not None and (heirs or not state.failure):
                 due[insert_id] = ending
                 for heir in heirs:
@@ -87,13 +91,25 @@ class Succession:
             if state.key.id not in due:
                 self._forget(state, plans)
 
-    def _ending(self, state: InsertState) -> InsertPlan | None:
-        """A plan to publish the roll that is half out; None: where it went is gone."""
-        key = state.key
-        stream, sink = self._catalogue.stream(key.stream_id), self._catalogue.sink(key.sink_id)
-        if stream is None or sink is None or sink.created_at != key.sink_made_at or not self._is_of_this_log(state):
+    def _ending(self, state: InsertState, heirs: Sequence[InsertKey]) -> InsertPlan | None:
+        """A plan to publish the roll that is half out; None: where it went is gone.
+
+        Its failure shows in the pipeline that waits for it, which may have another id by now.
+        """
+        stream, sink = self._catalogue.stream(state.key.stream_id), self._sink_of(state.key)
+        if stream is None or sink is None or not self._is_of_this_log(state):
             return None
-        return InsertPlan(key, stream, sink=sink, is_ending=True)
+        key = replace(state.key, pipeline_id=heirs[0].pipeline_id) if heirs else state.key
+        is_moved = any(heir.sink_id != key.sink_id for heir in heirs)
+        return InsertPlan(key, stream, sink=sink, is_ending=True, is_moved=is_moved)
+
+    def _sink_of(self, key: InsertKey) -> SinkObject | None:
+        """The very sink that an INSERT wrote to; None: it is gone, and one that was made anew is another.
+
+        Before format 17 the store did not say when it was made: 0. Then it is the one that is there.
+        """
+        sink = self._catalogue.sink(key.sink_id)
+        return sink if sink is not None and key.sink_made_at in {0.0, sink.created_at} else None
 
     def _is_of_this_log(self, state: InsertState) -> bool:
         """Whether an INSERT's offsets are those of the log that is there now: its cursors go with a deleted one."""
@@ -132,6 +148,7 @@ class Succession:
     def _forget(self, state: InsertState, plans: Mapping[str, InsertPlan]) -> None:
         """Let go of the log for an INSERT that is no more."""
         key, folder = state.key, self._folders.folder(state.key.stream_id) if state.key.stream_id else None
+        may_come_back, intent = self._sink_of(key) is not None, self._store.intent(key.id)
         is_read = any(plan.pipeline and plan.key.stream_id == key.stream_id for plan in plans.values())
         if folder is not None and self._is_of_this_log(state):
             if key.pipeline_id and not is_read:  # records go out as files again, but not those delivered here
@@ -139,15 +156,15 @@ class Succession:
                     delivered = max(one.committed, folder.delivered_until(partition))
                     folder.save_cursor(FILES_READER, partition, delivered, self._disk)
             folder.remove_cursors(reader_of(key), self._disk)
-        self._store.remove_insert(self._fence, key.id)
-        if self._store.intent(key.id) is None:  # else its files may be half there: should it come back, it finishes
-            shutil.rmtree(self._staging / key.id, ignore_errors=True)
+        self._store.remove_insert(self._fence, key.id, has_given_up=not may_come_back)
+        if intent is not None and may_come_back:  # its files may be half there, and are finished then
+            return
+        shutil.rmtree(self._staging / key.id, ignore_errors=True)
+        if intent is not None:
+            counts = {"record_count": intent.record_count, "since": dict(intent.roll.since)}
+            self._log.warning("half_roll_given_up", insert_id=key.id, sink_id=key.sink_id, **counts)
 
 
 def _goes_on_from(new: InsertKey, old: InsertKey) -> bool:
     is_of_pipeline = (new.pipeline_id, new.stream_id) == (old.pipeline_id, old.stream_id)
     return is_of_pipeline or (new.account != "" and new.account == old.account)
-
-
-def _is_same_sink(new: InsertKey, old: InsertKey) -> bool:
-    return (new.sink_id, new.sink_made_at) == (old.sink_id, old.sink_made_at)

@@ -25,15 +25,18 @@ from .callables import CONTEXT, parameter_names
 from .results import StepStream
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Generator, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping, Sequence
 
 
 class DecoratedSteps:
     """The decorated functions of one pass."""
 
-    def __init__(self, run_step: Callable[..., Awaitable[Any]], *, has_implicit_dependencies: bool) -> None:
-        """`run_step(name, callback, **options)` runs one step."""
+    def __init__(
+        self, run_step: Callable[..., Awaitable[Any]], *, has_implicit_dependencies: bool, is_strict: bool = False
+    ) -> None:
+        """`run_step(name, callback, **options)` runs one step; `is_strict`: each call of a function is one, too."""
         self._run_step = run_step
+        self.is_strict = is_strict
         self._is_implicit = has_implicit_dependencies
         self._by_name: dict[str, DecoratedStep] = {}
 
@@ -93,9 +96,9 @@ class DecoratedSteps:
         self._refuse_circle(step, (), set())
         dependencies = self.dependencies(step)
         if step.is_concurrent:
-            found = await asyncio.gather(*(one() for one in dependencies.values()))
+            found = await asyncio.gather(*(one.result() for one in dependencies.values()))
         else:
-            found = [await one() for one in dependencies.values()]
+            found = [await one.result() for one in dependencies.values()]
         arguments = dict(zip(dependencies, found, strict=True))
 
         def call() -> Any:
@@ -141,7 +144,10 @@ class StepDecorator:
 
 
 class DecoratedStep:
-    """A decorated function: call it without arguments. Its step runs once in a pass, however often it is called."""
+    """A decorated function: call it without arguments. Its step runs once in a pass, however often it is called.
+
+    On Cloudflare, and with `--compat strict`, only those that depend on it share a result: each call is a step anew.
+    """
 
     depends: Sequence[DecoratedStep] | None = None
 
@@ -161,7 +167,13 @@ class DecoratedStep:
         self.options = options
         self._outcome: asyncio.Future[Any] | None = None
 
-    async def __call__(self) -> Any:
+    def __call__(self) -> Coroutine[Any, Any, Any]:
+        return self.result(anew=self._steps.is_strict)
+
+    async def result(self, *, anew: bool = False) -> Any:
+        """What it gives to those that depend on it, which share it until it is called `anew`."""
+        if anew:
+            self._outcome = None
         while (running := self._outcome) is not None:
             await asyncio.wait({running})
             if not running.cancelled():  # else who ran it was cancelled, and nobody else is
@@ -175,7 +187,8 @@ class DecoratedStep:
             outcome.exception()  # nobody else may ask for it
             raise
         except BaseException:
-            self._outcome = None
+            if self._outcome is outcome:
+                self._outcome = None
             outcome.cancel()
             raise
         outcome.set_result(result)

@@ -78,6 +78,8 @@ class InstancePass:
         self._is_over = False
         self._counts: dict[tuple[Kind, str], int] = {}
         self._step_count = 0
+        self._limit_error: WorkflowFatalError | None = None
+        """Once it called more steps than it may."""
         self.callback_count = 0
         """Functions of steps that run."""
         self._branches = Branches(self._rest_when_quiet)
@@ -169,11 +171,7 @@ class InstancePass:
         if kind is Kind.DO:
             self._step_count += 1
             if self._step_count > self.definition.steps_max and not self.instance.is_undoing:
-                limit = self.definition.steps_max
-                message = (
-                    f"The limit of {limit} steps has been reached. Raise limits.steps of the workflow, or loop less."
-                )
-                self.fail(WorkflowFatalError(message))
+                self._exceed_limit()
         record = self.steps.find(key)
         if self._replay.is_behind and not depth.get():
             self._replay.visit(key, is_new=record is None)
@@ -275,20 +273,11 @@ class InstancePass:
 
     async def _call(self) -> bytes:
         logged_about.set(self.named)
-        event: dict[str, Any] = {
-            "payload": values.decode(self.instance.params),
-            "timestamp": datetime.fromtimestamp(self.instance.created_ms / 1000, UTC),
-            "instanceId": self.instance.id,
-            "workflowName": self.instance.workflow,
-        }
-        if self.instance.fire is not None:
-            cron, at_ms = self.instance.fire
-            event["schedule"] = {"cron": cron, "scheduledTime": at_ms}
         step = WorkflowStep(self)
         error = self._undoing_error
         try:
-            returned = await self._run(event, step)
-            if error is None:
+            returned = await self._run(self.results.given(self._event()), step)
+            if (error or self._limit_error) is None:
                 return self._encoded(returned)
         except SystemExit as failure:  # asyncio would end the loop with it
             message = f"run() called sys.exit({failure.code!r}), which ends this instance only."
@@ -298,13 +287,29 @@ class InstancePass:
                 raise
             if not self._was_cut():  # nor by anybody else but its own code
                 error = error or BindingError("run() awaited something that was cancelled.", name="CancelledError")
-        except (Interrupted, KeyboardInterrupt, GeneratorExit):
+        except Interrupted:
+            if self._limit_error is None or self._end is not None:
+                raise
+        except (KeyboardInterrupt, GeneratorExit):
             raise
         except BaseException as failure:  # noqa: BLE001 - the border of the user's code
             error = error or as_exception(failure)
+        error = self._limit_error or error
         assert error is not None, "only a pass that rolls back is cut"
         await step.roll_back(error)
         raise error
+
+    def _event(self) -> dict[str, Any]:
+        event: dict[str, Any] = {
+            "payload": values.decode(self.instance.params),
+            "timestamp": datetime.fromtimestamp(self.instance.created_ms / 1000, UTC),
+            "instanceId": self.instance.id,
+            "workflowName": self.instance.workflow,
+        }
+        if self.instance.fire is not None:
+            cron, at_ms = self.instance.fire
+            event["schedule"] = {"cron": cron, "scheduledTime": at_ms}
+        return event
 
     @property
     def _undoing_error(self) -> Exception | None:
@@ -328,8 +333,17 @@ class InstancePass:
             )
             raise WorkflowFatalError(message) from error
 
+    def _exceed_limit(self) -> NoReturn:
+        """Roll back; user code cannot catch it, and what does not wait for this branch is cut."""
+        if self._limit_error is None:
+            limit = self.definition.steps_max
+            message = f"The limit of {limit} steps has been reached. Raise limits.steps of the workflow, or loop less."
+            self._limit_error = WorkflowFatalError(message)
+            self._cutting = self.work_beside(self._cut_run, "cut")
+        raise Interrupted
+
     async def _cut_run(self) -> None:
-        """A rollback that an earlier pass began goes on: end `run`, once it called again what is recorded."""
+        """What is left is a rollback: end `run`, once it called again what is recorded."""
         await self._replay.caught_up(self.host, self._tools.timers)
         await self._branches.quiet()
         if self._end is None and not self._is_over and self._branches.main is not None:
@@ -408,7 +422,7 @@ class InstancePass:
     async def _rest(self) -> None:
         """Once everything waits: hibernate, or say `waiting` and stay."""
         await self._branches.quiet()
-        if self._end is not None or not self._branches.is_waiting:
+        if self._end is not None or self._limit_error is not None or not self._branches.is_waiting:
             return
         due_ms = min(self._branches.waits_until_ms)
         is_short = due_ms - self.now_ms() <= RESIDENT_WAIT_MS

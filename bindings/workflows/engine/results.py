@@ -78,7 +78,11 @@ class Results:
         found = values.decode(record.result, types=self._types)
         if isinstance(found, values.StoredStream):
             return StepStream(lambda: Body(chunks=self._chunks(record, found), size_bytes=found.size_bytes))
-        return python_from_rpc(found) if self._definition.is_strict else found
+        return self.given(found)
+
+    def given(self, value: Any) -> Any:
+        """A value as it reaches user code: on Cloudflare its way from the engine leads through JavaScript."""
+        return python_from_rpc(value) if self._definition.is_strict else value
 
     def returned(self, output: object) -> bytes:
         """What `run` returned, for the instance's row; raises what `values.encode` does."""
@@ -87,7 +91,7 @@ class Results:
     async def stored_stream(self, record: StepRecord, stream: Any) -> bytes:
         """A step's stream for its row; its pieces are durable when this returns. Raises what `stored` does."""
         if not isinstance(stream, ReadableStream):
-            EdgeOnly.STREAM_RESULT.use()
+            EdgeOnly.ASYNC_ITERATOR.use()
         waiting = bytearray()
         count = size_bytes = 0
 
@@ -112,7 +116,7 @@ class Results:
         return values.encode(values.StoredStream(record.attempt, count, size_bytes))
 
     def _sent(self, value: object) -> object:
-        """A value as it leaves user code: on Cloudflare its way to the engine leads through JavaScript."""
+        """A value as it leaves user code; the same way back."""
         return python_to_rpc(value) if self._definition.is_strict else value
 
     async def _chunks(self, record: StepRecord, stream: values.StoredStream) -> AsyncIterator[bytes]:

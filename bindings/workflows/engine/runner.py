@@ -16,6 +16,7 @@ from ..journal.records import Pause, Status
 from ..versions import Versions
 from .doorbell import Heard
 from .instance_pass import InstancePass, PassTools
+from .lease_thread import BLOCKED_SECONDS_MAX, LeaseThread
 from .loaded_code import LoadedCode, Readiness, missing_class
 from .timers import Timers, now_ms
 
@@ -61,11 +62,13 @@ class WorkflowRunner:
         *,
         crash_count_max: int = CRASH_COUNT_MAX,
         lease_s: float = LEASE_SECONDS,
+        blocked_s_max: float = BLOCKED_SECONDS_MAX,
         resident_count_max: int = RESIDENT_COUNT_MAX,
     ) -> None:
         """`doorbells` are those of all runners that share the journal."""
         self._crash_count_max = crash_count_max
         self._lease_s = lease_s
+        self._blocked_s_max = blocked_s_max
         self._resident_count_max = resident_count_max
         self._journal = journal
         self.definitions = {definition.name: definition for definition in definitions}
@@ -89,15 +92,18 @@ class WorkflowRunner:
         owner = self._owner = f"{os.getpid()}-{self._host.new_id()}"
         timers = Timers(self._host)
         beside: list[asyncio.Task[None]] = []
+        thread = self._lease_thread(owner)
         try:
             with self._doorbells.listen(owner, self._rung) as mend_doorbell:
                 await self._renew(owner)
                 await self._take_over_dead(owner)
-                beside = [self._spawn(self._keep_alive(owner, mend_doorbell)), self._spawn(self._purge())]
+                thread.start()
+                beside = [self._spawn(self._keep_alive(owner, thread, mend_doorbell)), self._spawn(self._purge())]
                 tools = PassTools(self._host, self._journal, timers, self._worker, self.introspect)
                 while True:
                     await self._turn(owner, tools)
         finally:
+            thread.stop()
             for task in beside:
                 task.cancel()
             await asyncio.gather(*beside, return_exceptions=True)
@@ -241,9 +247,16 @@ class WorkflowRunner:
                 for parent in await self._journal.held_parent(number):
                     self.tell(parent)
 
-    async def _keep_alive(self, owner: str, mend_doorbell: Callable[[], None]) -> None:
+    def _lease_thread(self, owner: str) -> LeaseThread:
+        def renew() -> None:
+            self._journal.renew_aside(owner, self._lease_until_ms())
+
+        return LeaseThread(renew, self._host, lease_s=self._lease_s, blocked_s_max=self._blocked_s_max)
+
+    async def _keep_alive(self, owner: str, thread: LeaseThread, mend_doorbell: Callable[[], None]) -> None:
         while True:
             await self._host.sleep(self._lease_s / RENEWALS_PER_LEASE)
+            thread.beat()
             try:
                 await self._renew(owner)
                 await self._take_over_dead(owner)
@@ -255,7 +268,10 @@ class WorkflowRunner:
                 self._host.log.error("workflow_doorbell_not_made", exc_info=error)
 
     async def _renew(self, owner: str) -> None:
-        await self._journal.renew(owner, self._now_ms() + int(self._lease_s * 1000))
+        await self._journal.renew(owner, self._lease_until_ms())
+
+    def _lease_until_ms(self) -> int:
+        return self._now_ms() + int(self._lease_s * 1000)
 
     async def _take_over_dead(self, owner: str) -> None:
         """What a dead process held is ready again: at once when that is certain, else when its lease is over."""

@@ -99,13 +99,15 @@ class StepLog:
             self._time_flush(self._pass.host.now())
 
     async def take_event(self, record: StepRecord, *, otherwise: StepRecord) -> StepRecord:
-        """Complete a wait with the oldest event of its type, or record `otherwise`."""
+        """Complete a wait with the oldest event of its type, or record `otherwise`; and what is not saved yet."""
         self._pass.check_open()
-        now_ms = self._pass.now_ms()
-        taken = await self._held(self._journal.take_event(self._lease, record, otherwise=otherwise, now_ms=now_ms))
+        begun, self._unsaved = tuple(self._unsaved.values()), {}
+        taken = await self._held(
+            self._journal.take_event(self._lease, record, otherwise=otherwise, now_ms=self._pass.now_ms(), begun=begun)
+        )
         self._pass.check_open()
         self._records[taken.key] = taken
-        if taken.state is not StepState.PENDING:
+        if begun or taken.state is not StepState.PENDING:
             self.is_shown_waiting = False
         return taken
 

@@ -65,9 +65,12 @@ class WorkflowStep:
 
     def __init__(self, pass_: InstancePass) -> None:
         self._pass = pass_
+        self._is_strict = pass_.definition.is_strict
         self._rollbacks: dict[StepKey, Rollback] = {}
         self._decorated = DecoratedSteps(
-            self._run_step, has_implicit_dependencies=pass_.definition.has_implicit_dependencies
+            self._run_step,
+            has_implicit_dependencies=pass_.definition.has_implicit_dependencies,
+            is_strict=self._is_strict,
         )
 
     def do(self, name: str | None = None, *arguments: Any, **options: Any) -> Any:
@@ -76,7 +79,8 @@ class WorkflowStep:
         The call form takes `config`, `rollback` and `rollback_config`, and is Edge only.
         """
         if len(arguments) == 1 and callable(arguments[0]):
-            EdgeOnly.STEP_AS_CALL.use()
+            if self._is_strict:
+                EdgeOnly.STEP_AS_CALL.use()
             return self._run_step(name, *arguments, **options)
         if callable(name) or any(map(callable, arguments)):
             raise WorkflowFatalError(
@@ -329,7 +333,7 @@ class WorkflowStep:
             "attempt": record.attempt,
             "config": {**config.shown, "retries": dict(config.shown["retries"])},
         }
-        if not self._pass.definition.is_strict:
+        if not self._is_strict:
             names = (instance.workflow, instance.id, str(instance.generation), key.name, str(key.occurrence))
             digest = hashlib.sha256("\0".join(names).encode("utf-8", "surrogatepass")).hexdigest()
             context["idempotencyKey"] = digest[:32]

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 PAGE_BYTES_MAX = 256 * 1024
 """Of a page of events, as they are kept; one event may be larger. Each subscriber that is slow holds a page."""
+_ENTRY = "number, types, at_ms, started_ms, kind, name, count, attempt, told"
 _OF_STEP = (
     "INSERT INTO history (instance, number, types, at_ms, started_ms, kind, name, count, attempt, told)"
     " VALUES (?, ? + ifnull((SELECT max(number) FROM history WHERE instance = ?), 0), ?, ?, ?, ?, ?, ?, ?, ?)"
@@ -72,6 +73,17 @@ def history(
     return [event for event, _ in _history_of(connection, found[0], after, count_max, with_values=with_values)]
 
 
+def history_named(
+    connection: Connection, workflow: str, instance_id: str, name: str, occurrence: int
+) -> list[HistoryEvent]:
+    rows = connection.execute(
+        f"SELECT {_ENTRY} FROM history WHERE instance = (SELECT number FROM instance WHERE workflow = ? AND id = ?)"  # noqa: S608 - column names
+        " AND (kind IS NULL OR (kind <> 'rollback' AND name = ? AND count = ?)) ORDER BY number",
+        (workflow, instance_id, name, occurrence),
+    )
+    return [event for row in rows.fetchall() for event in events_of(_read_entry(row), row[0])]
+
+
 def history_page(connection: Connection, number: int, after: int, count_max: int) -> HistoryPage | None:
     """The status is read first: when it is final, the last event is among those that are read then."""
     row = connection.execute("SELECT status FROM instance WHERE number = ?", (number,)).fetchone()
@@ -93,18 +105,23 @@ def _history_of(
 ) -> Iterator[tuple[HistoryEvent, int]]:
     """Each event with how many bytes it takes."""
     rows = connection.execute(
-        "SELECT number, types, at_ms, started_ms, kind, name, count, attempt, told FROM history"
-        " WHERE instance = ? AND number > ? ORDER BY number LIMIT ?",
+        f"SELECT {_ENTRY} FROM history WHERE instance = ? AND number > ? ORDER BY number LIMIT ?",  # noqa: S608 - column names
         (number, after, count_max),
     )
-    for last_number, types, at_ms, started_ms, kind, name, count, attempt, told in rows.fetchall():
-        step = None if kind is None else StepKey(Kind(kind), name, count)
-        entry = Entry(types, at_ms, started_ms, step, attempt, told)
-        for event in events_of(entry, last_number):
+    for row in rows.fetchall():
+        entry = _read_entry(row)
+        for event in events_of(entry, row[0]):
             if event.number > after and count_max > 0:
                 count_max -= 1
                 added_bytes = _add_content(connection, number, event) if with_values else 0
-                yield event, len(told or "") + added_bytes
+                yield event, len(entry.told or "") + added_bytes
+
+
+def _read_entry(row: Sequence[Any]) -> Entry:
+    """Of the columns _ENTRY."""
+    _, types, at_ms, started_ms, kind, name, count, attempt, told = row
+    step = None if kind is None else StepKey(Kind(kind), name, count)
+    return Entry(types, at_ms, started_ms, step, attempt, told)
 
 
 def _add_content(connection: Connection, number: int, event: HistoryEvent) -> int:

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
         StepRecord,
         TakenOver,
         TerminationOrder,
+        Terminator,
         Version,
         WorkflowRow,
     )
@@ -59,6 +60,9 @@ class Journal(Protocol):
     async def steps(self, workflow: str, instance_id: str) -> Sequence[StepRecord]:
         """What is recorded, in order of first call."""
 
+    async def steps_named(self, workflow: str, instance_id: str, name: str, occurrence: int) -> Sequence[StepRecord]:
+        """What is recorded under one name, of each kind that has it: a child is a step and a wait. No rollback."""
+
     async def act(
         self,
         workflow: str,
@@ -71,7 +75,7 @@ class Journal(Protocol):
         What `decide` raises is raised, and nothing was changed. It may be called more than once.
         """
 
-    async def begin_termination(self, workflow: str, statuses: Sequence[Status]) -> bool:
+    async def begin_termination(self, workflow: str, statuses: Sequence[Status], terminator: Terminator) -> bool:
         """Order that all instances there are end that have one of the statuses. False: that is ordered already."""
 
     async def terminations(self) -> Sequence[TerminationOrder]:
@@ -126,10 +130,17 @@ class Journal(Protocol):
         """Record steps; the instance's status then, which tells of a pause that was asked for. None: lease lost."""
 
     async def take_event(
-        self, lease: Lease, step: StepRecord, *, otherwise: StepRecord, now_ms: int
+        self,
+        lease: Lease,
+        step: StepRecord,
+        *,
+        otherwise: StepRecord,
+        now_ms: int,
+        begun: Sequence[StepRecord] = (),
     ) -> StepRecord | None:
         """Complete a wait with the oldest event of its type, or record `otherwise` when there is none.
 
+        `begun`: attempts that began before, to be recorded before it.
         The result of a completed wait is the encoded event, made by `decisions.event_result`. None: lease lost.
         """
 
@@ -154,6 +165,9 @@ class Journal(Protocol):
 
     async def renew(self, owner: str, until_ms: int) -> None:
         """Say that an owner is alive until then."""
+
+    def renew_aside(self, owner: str, until_ms: int) -> None:
+        """The same of an owner that is listed, from any thread, which it blocks; no other owner is made by it."""
 
     async def owners(self) -> Sequence[tuple[str, int]]:
         """Every owner and until when it is said to be alive."""
@@ -191,6 +205,11 @@ class Journal(Protocol):
 
         `with_values`: with its params, its output and those of its steps.
         """
+
+    async def history_named(
+        self, workflow: str, instance_id: str, name: str, occurrence: int
+    ) -> Sequence[HistoryEvent]:
+        """What happened to the instance as a whole and to what has that name, without values."""
 
     async def history_of(self, number: int, *, after: int, count_max: int) -> HistoryPage | None:
         """The same of the instance with this number: fewer than `count_max` where they are large."""

@@ -172,7 +172,13 @@ _ATTEMPTED = frozenset({Kind.DO, Kind.ROLLBACK})
 
 
 def take_event(
-    connection: Connection, lease: Lease, step: StepRecord, otherwise: StepRecord, now_ms: int
+    connection: Connection,
+    lease: Lease,
+    step: StepRecord,
+    otherwise: StepRecord,
+    now_ms: int,
+    *,
+    begun: Sequence[StepRecord],
 ) -> StepRecord | None:
     status = status_of(connection, lease)
     if status is None:
@@ -184,13 +190,14 @@ def take_event(
         connection.execute("DELETE FROM inbox WHERE number = ?", (number,))
         result = event_result(step.event_type or "", payload, sent_ms)
         taken = step._replace(state=StepState.DONE, due_ms=None, result=result)
-    if taken.state is not StepState.PENDING and status is Status.WAITING:
+    if status is Status.WAITING and (begun or taken.state is not StepState.PENDING):
         connection.execute(
             "UPDATE instance SET status = 'running', ready_ms = NULL, modified_ms = ? WHERE number = ?",
             (now_ms, lease.number),
         )
-        append(connection, lease.number, [instance_entry(status, Status.RUNNING, now_ms)])
-    put_steps(connection, [(lease.number, taken, now_ms)])
+        began_ms = min((one.started_ms for one in begun if one.started_ms), default=now_ms)
+        append(connection, lease.number, [instance_entry(status, Status.RUNNING, began_ms)])
+    put_steps(connection, [(lease.number, one, now_ms) for one in (*begun, taken)])
     return taken
 
 
@@ -251,6 +258,10 @@ def _has_open_rollback(connection: Connection, number: int) -> bool:
 
 def renew(connection: Connection, owner: str, until_ms: int) -> None:
     connection.execute("REPLACE INTO owner (name, alive_until_ms) VALUES (?, ?)", (owner, until_ms))
+
+
+def renew_listed(connection: Connection, owner: str, until_ms: int) -> None:
+    connection.execute("UPDATE owner SET alive_until_ms = ? WHERE name = ?", (until_ms, owner))
 
 
 def owners(connection: Connection) -> list[tuple[str, int]]:

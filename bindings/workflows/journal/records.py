@@ -262,6 +262,8 @@ class TerminationOrder(NamedTuple):
     workflow: str
     statuses: tuple[Status, ...]
     newest: int
+    terminator: Terminator | None
+    """Who ordered it; None: an earlier Edge did not keep that."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -157,4 +157,6 @@ MIGRATIONS = (
     # Why an instance is rolled back: kept from then on, until it is restarted.
     "ALTER TABLE instance ADD COLUMN undoing_name TEXT",
     "ALTER TABLE instance ADD COLUMN undoing_message TEXT",
+    # Who ordered it.
+    "ALTER TABLE termination ADD COLUMN terminator TEXT",
 )

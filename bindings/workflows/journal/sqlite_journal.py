@@ -20,6 +20,7 @@ from . import (
     history_statements,
     instance_statements,
     owner_statements,
+    step_statements,
     termination_statements,
 )
 from .inbox import held_parent
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
         StepRecord,
         TakenOver,
         TerminationOrder,
+        Terminator,
         Version,
         WorkflowRow,
     )
@@ -138,6 +140,9 @@ class SqliteJournal:
     async def steps(self, workflow: str, instance_id: str) -> Sequence[StepRecord]:
         return await self._read(instance_statements.steps_of, workflow, instance_id)
 
+    async def steps_named(self, workflow: str, instance_id: str, name: str, occurrence: int) -> Sequence[StepRecord]:
+        return await self._read(step_statements.steps_named, workflow, instance_id, name, occurrence)
+
     async def act(
         self,
         workflow: str,
@@ -151,8 +156,8 @@ class SqliteJournal:
         self._tell(outcome)
         return outcome
 
-    async def begin_termination(self, workflow: str, statuses: Sequence[Status]) -> bool:
-        return await self._write(termination_statements.begin_termination, workflow, statuses)
+    async def begin_termination(self, workflow: str, statuses: Sequence[Status], terminator: Terminator) -> bool:
+        return await self._write(termination_statements.begin_termination, workflow, statuses, terminator)
 
     async def terminations(self) -> Sequence[TerminationOrder]:
         return await self._read(termination_statements.terminations)
@@ -214,9 +219,16 @@ class SqliteJournal:
         return status
 
     async def take_event(
-        self, lease: Lease, step: StepRecord, *, otherwise: StepRecord, now_ms: int
+        self,
+        lease: Lease,
+        step: StepRecord,
+        *,
+        otherwise: StepRecord,
+        now_ms: int,
+        begun: Sequence[StepRecord] = (),
     ) -> StepRecord | None:
-        return await self._write_as(lease, owner_statements.take_event, step, otherwise, now_ms)
+        take = partial(owner_statements.take_event, begun=begun)
+        return await self._write_as(lease, take, step, otherwise, now_ms)
 
     async def put_chunk(self, lease: Lease, key: ChunkKey, content: bytes) -> Status | None:
         return await self._write(chunk_statements.put_chunk, lease, key, content, size_bytes=len(content))
@@ -238,6 +250,9 @@ class SqliteJournal:
 
     async def renew(self, owner: str, until_ms: int) -> None:
         await self._write(owner_statements.renew, owner, until_ms)
+
+    def renew_aside(self, owner: str, until_ms: int) -> None:
+        self._writes.write_aside(Call(owner_statements.renew_listed, (owner, until_ms)))
 
     async def owners(self) -> Sequence[tuple[str, int]]:
         return await self._read(owner_statements.owners)
@@ -273,6 +288,11 @@ class SqliteJournal:
     ) -> Sequence[HistoryEvent] | None:
         read = partial(history_statements.history, with_values=with_values)
         return await self._read(read, workflow, instance_id, after, count_max)
+
+    async def history_named(
+        self, workflow: str, instance_id: str, name: str, occurrence: int
+    ) -> Sequence[HistoryEvent]:
+        return await self._read(history_statements.history_named, workflow, instance_id, name, occurrence)
 
     async def history_of(self, number: int, *, after: int, count_max: int) -> HistoryPage | None:
         return await self._read(history_statements.history_page, number, after, count_max)

@@ -27,6 +27,17 @@ def steps_with(connection: Connection, number: int) -> list[StepRecord]:
     return [read_step(row) for row in rows.fetchall()]
 
 
+def steps_named(
+    connection: Connection, workflow: str, instance_id: str, name: str, occurrence: int
+) -> list[StepRecord]:
+    rows = connection.execute(
+        f"SELECT {STEP} FROM step WHERE instance = (SELECT number FROM instance WHERE workflow = ? AND id = ?)"  # noqa: S608 - column names
+        " AND kind IN ('do', 'sleep', 'wait') AND name = ? AND count = ? ORDER BY place",
+        (workflow, instance_id, name, occurrence),
+    )
+    return [read_step(row) for row in rows.fetchall()]
+
+
 def put_steps(connection: Connection, steps: Sequence[tuple[int, StepRecord, int]]) -> None:
     """Keep steps with their histories; each: its instance's number, the step, the time."""
     newest: dict[tuple[int, StepKey], StepRecord] = {}

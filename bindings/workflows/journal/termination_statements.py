@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING
 
 from .instance_statements import act
-from .records import Acted, Status, TerminationOrder
+from .records import Acted, Status, TerminationOrder, Terminator
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -15,21 +15,29 @@ if TYPE_CHECKING:
     from .records import Change, Instance, StepRecord
 
 
-def begin_termination(connection: Connection, workflow: str, statuses: Sequence[Status]) -> bool:
+def begin_termination(
+    connection: Connection, workflow: str, statuses: Sequence[Status], terminator: Terminator
+) -> bool:
     """False: one of that workflow is there already."""
     (newest,) = connection.execute("SELECT max(number) FROM instance").fetchone()
     made = connection.execute(
-        "INSERT OR IGNORE INTO termination (workflow, statuses, newest) VALUES (?, ?, ?)",
-        (workflow, json.dumps(statuses), newest or 0),
+        "INSERT OR IGNORE INTO termination (workflow, statuses, newest, terminator) VALUES (?, ?, ?, ?)",
+        (workflow, json.dumps(statuses), newest or 0, terminator),
     )
     return made.rowcount == 1
 
 
 def terminations(connection: Connection) -> list[TerminationOrder]:
-    rows = connection.execute("SELECT number, workflow, statuses, newest FROM termination ORDER BY number").fetchall()
+    rows = connection.execute("SELECT number, workflow, statuses, newest, terminator FROM termination ORDER BY number")
     return [
-        TerminationOrder(number, workflow, tuple(Status(one) for one in json.loads(statuses)), newest)
-        for number, workflow, statuses, newest in rows
+        TerminationOrder(
+            number,
+            workflow,
+            tuple(Status(one) for one in json.loads(statuses)),
+            newest,
+            None if terminator is None else Terminator(terminator),
+        )
+        for number, workflow, statuses, newest, terminator in rows.fetchall()
     ]
 
 

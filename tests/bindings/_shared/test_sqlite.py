@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+from threading import Thread
 from typing import TYPE_CHECKING
 
 import pytest
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 FIRST = ("CREATE TABLE numbers (number INTEGER PRIMARY KEY)",)
+PATIENCE_S = 60.0
 SECOND = (*FIRST, "ALTER TABLE numbers ADD COLUMN name TEXT")
 
 
@@ -123,6 +125,21 @@ async def test_closing_finishes_what_was_submitted(database: Database) -> None:
     await lane.aclose()
     assert all(job.done() for job in jobs)
     assert len(stored(database)) == BATCH_COUNT_MAX * 2
+
+
+async def test_a_job_is_written_aside_while_the_loop_is_blocked(database: Database) -> None:
+    writer = Lane(database, insert, is_writer=True)
+    waiting = writer.submit(1)
+    thread = Thread(target=writer.write_aside, args=(2,))
+    thread.start()
+    thread.join(PATIENCE_S)
+    assert stored(database) == [2]
+    await waiting
+    assert stored(database) == [1, 2]
+    with pytest.raises(BackendError, match="SQLITE_CONSTRAINT"):
+        await asyncio.to_thread(writer.write_aside, 2)
+    await writer.submit(3)
+    await writer.aclose()
 
 
 async def test_a_job_that_fails_fails_alone(database: Database) -> None:

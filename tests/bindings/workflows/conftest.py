@@ -24,7 +24,7 @@ from edge.runtime.plain_answer import plain_answer
 from edge.runtime.testing.fake_host import FakeHost
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Mapping
     from pathlib import Path
 
     from edge.bindings.workflows.journal.records import StepRecord
@@ -37,12 +37,13 @@ PATIENCE_S = 60.0
 class Site:
     """One process: a runner over a journal, with a Worker whose `run` a test may change."""
 
-    def __init__(self, host: FakeHost, journal: SqliteJournal, definition: Definition) -> None:
+    def __init__(self, host: FakeHost, journal: SqliteJournal, definition: Definition, **limits: Any) -> None:
         self.host = host
         self.journal = journal
         self.definition = definition
         self.live = LiveWorker(host, plain_answer)
-        self.runner = WorkflowRunner(journal, [definition], self.live, host, Doorbells(host.state_dir / "runners"))
+        doorbells = Doorbells(host.state_dir / "runners")
+        self.runner = WorkflowRunner(journal, [definition], self.live, host, doorbells, **limits)
         admission = Admission(journal, host)
         self._tools = WorkflowTools(journal, host, self.runner.tell, self.runner.versions.current, admission)
         self.workflow = Workflow(definition, self._tools)
@@ -121,10 +122,13 @@ async def _tell_nobody(*_: Any) -> list[Any]:
 
 
 @asynccontextmanager
-async def open_site(host: FakeHost, run: Callable[..., Any], **options: Any) -> AsyncIterator[Site]:
+async def open_site(
+    host: FakeHost, run: Callable[..., Any], *, limits: Mapping[str, Any] | None = None, **options: Any
+) -> AsyncIterator[Site]:
+    """`limits` are the runner's, `options` those of the workflow."""
     definition = Definition("orders", "Order", **options)
     async with open_journal(host.state_dir / "workflows.sqlite") as journal:
-        site = Site(host, journal, definition)
+        site = Site(host, journal, definition, **(limits or {}))
         site.load(run)
         site.start()
         try:

@@ -95,11 +95,11 @@ class LosingEvents(SimulatedJournal):
     """A wait times out although its event came."""
 
     async def take_event(
-        self, lease: Lease, step: StepRecord, *, otherwise: StepRecord, now_ms: int
+        self, lease: Lease, step: StepRecord, *, otherwise: StepRecord, **options: Any
     ) -> StepRecord | None:
         if otherwise.state is StepState.FAILED:
             step = step._replace(event_type="nothing of that type")
-        return await super().take_event(lease, step, otherwise=otherwise, now_ms=now_ms)
+        return await super().take_event(lease, step, otherwise=otherwise, **options)
 
 
 class CreatingAgain(SimulatedJournal):

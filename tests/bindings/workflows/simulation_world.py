@@ -270,7 +270,13 @@ class Site:
         )
         doorbells: Any = SimulatedDoorbells(world, self.process)
         self._runner = WorkflowRunner(
-            journal, [definition], self._live, self._host, doorbells, crash_count_max=CRASHES_MAX
+            journal,
+            [definition],
+            self._live,
+            self._host,
+            doorbells,
+            crash_count_max=CRASHES_MAX,
+            blocked_s_max=0,  # a thread would look at the real clock
         )
         self.workflow = Workflow(
             definition, WorkflowTools(journal, self._host, self._runner.tell, self._runner.versions.current)

@@ -35,7 +35,7 @@ async def told(site: Any, instance: WorkflowInstance) -> list[str]:
 
 
 async def until_told(site: Any, instance: WorkflowInstance, what: str, count: int = 1) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while (await told(site, instance)).count(what) < count:
             pass
 
@@ -265,6 +265,35 @@ async def test_a_sleep_an_event_and_a_pause(start: Callable[..., Any], host: Fak
     }
     assert (approval["type"], approval["event_type"], approval["finished"]) == ("waitForEvent", "go", True)
     assert approval["output"]["payload"] == "yes"
+
+
+async def test_times_do_not_go_back_when_a_wait_ends_beside_an_attempt_that_just_began(
+    start: Callable[..., Any], host: FakeHost
+) -> None:
+    is_begun, is_over = asyncio.Event(), asyncio.Event()
+
+    async def work() -> None:
+        is_begun.set()
+        await is_over.wait()
+
+    async def news(step: Any) -> None:
+        await is_begun.wait()
+        await host.sleep(0.005)  # the attempt is too young to be recorded
+        await step.wait_for_event("news", "go")
+
+    async def run(self: Any, event: Any, step: Any) -> None:
+        await asyncio.gather(step.do("work", work), news(step))
+
+    site = await start(run)
+    instance = await site.create()
+    await instance.send_event(type="go")
+    await site.until(is_begun.is_set)
+    await host.advance(0.005)
+    await until_told(site, instance, "wait_completed news-1")
+    is_over.set()
+    await site.output(instance)
+    times = [event.at_ms for event in await history_of(site, instance)]
+    assert times == sorted(times)
 
 
 async def test_an_event_that_does_not_come(start: Callable[..., Any], host: FakeHost) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from edge.bindings.workflows.errors import WorkflowError
 from edge.bindings.workflows.inspection import OUTPUTS_BYTES_MAX, instance_detail, step_detail
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ async def begun(site: Any, busy: Busy) -> Any:
     """An instance whose steps have all begun."""
     instance = await site.create()
 
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while len(await site.steps(instance)) < 4 or not busy.begun:  # noqa: ASYNC110 - the journal tells nobody
             await asyncio.sleep(0)
     return instance
@@ -132,7 +133,7 @@ async def test_an_attempt_that_a_kill_cut_off_has_failed_and_the_step_has_not(si
     busy.is_let_go = True
     site.start()
     await site.until(lambda: busy.begun == 2)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while (await shown.alone("work-1"))[0] == "running":  # noqa: ASYNC110 - the journal tells nobody
             await asyncio.sleep(0)
     assert await shown.alone("work-1") == ("complete", None)
@@ -241,7 +242,7 @@ async def test_who_asked_for_a_rollback_has_terminated_what_it_undid(start: Call
     instance = await site.create()
     await site.reach(instance, "waiting")
     await instance.terminate({"rollback": True})
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while (await instance.status())["status"] != "terminated":  # noqa: ASYNC110 - the journal tells nobody
             await asyncio.sleep(0)
     detail = await instance_detail(await site.journal.find("orders", instance.id), site.journal)
@@ -266,3 +267,24 @@ async def test_the_outputs_of_many_steps_are_cut_shorter(start: Callable[..., An
     assert (await step_detail(found, site.journal, "s0-1", "step", None)).output == "x" * 200_000
     whole = await instance_detail(found, site.journal)
     assert {one["output"] for one in whole.steps} == {"x" * 200_000}
+
+
+async def test_one_step_is_read_without_the_others(start: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    async def run(_: Any, event: Any, step: Any) -> None:
+        for name in ("a", "a", "a-1"):
+            await step.do(name, lambda name=name: name, rollback=_undo)
+
+    site = await start(run)
+    instance = await site.create()
+    await site.output(instance)
+    for whole in ("steps", "history"):
+        monkeypatch.delattr(type(site.journal), whole)
+    found = await site.journal.find("orders", instance.id)
+    for name, output in (("a-1", "a"), ("a-2", "a"), ("a-1-1", "a-1")):
+        assert (await step_detail(found, site.journal, name, "step", None)).output == output
+    for nothing in ("a", "a-3", "a-01", "a-1 ", "a-\u0661", "-1", "1", f"a-{10**40}", "a-1-2"):
+        with pytest.raises(WorkflowError, match=r"step\.not_found"):
+            await step_detail(found, site.journal, nothing, "step", None)
+
+
+async def _undo() -> None: ...

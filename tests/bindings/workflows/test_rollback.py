@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -355,3 +356,34 @@ async def test_what_a_handler_returns_need_not_be_storable(start: Callable[..., 
     site = await start(run)
     assert await site.error(await site.create()) == ORIGINAL
     assert shop.undone == ["undid a-1"]
+
+
+async def in_a_row(step: Any, names: str, shop: Shop) -> None:
+    for name in names:
+        with suppress(Exception):
+            await step.do(name, lambda name=name: shop.step(name), rollback=shop.undo)
+
+
+async def nested(step: Any, names: str, shop: Shop) -> None:
+    await step.do("outer", lambda: in_a_row(step, names[:-1], shop), config=ONCE, rollback=shop.undo)
+
+
+async def in_a_branch(step: Any, names: str, shop: Shop) -> None:
+    branch = asyncio.create_task(in_a_row(step, names, shop))
+    await step.wait_for_event("something else", "never", timeout="1 year")
+    await branch
+
+
+@pytest.mark.parametrize("calls", [in_a_row, nested, in_a_branch])
+async def test_an_instance_that_calls_more_steps_than_it_may_is_rolled_back(
+    start: Callable[..., Any], shop: Shop, calls: Callable[..., Any]
+) -> None:
+    async def run(self: Any, event: Any, step: Any) -> None:
+        await calls(step, "abc", shop)
+
+    site = await start(run, steps_max=2)
+    error = await site.error(await site.create())
+    assert error["message"].startswith("The limit of 2 steps has been reached.")
+    undone = ["undid a-1", "undid outer-1"] if calls is nested else ["undid b-1", "undid a-1"]
+    assert shop.undone == undone
+    assert "c" not in shop.done

@@ -12,7 +12,7 @@ from edge.bindings.spec import Site
 from edge.bindings.workflows import WorkflowEntry
 from edge.bindings.workflows.answers import Action, Termination
 from edge.bindings.workflows.errors import WorkflowError
-from edge.bindings.workflows.journal.records import InstanceFilter, Status, Trigger
+from edge.bindings.workflows.journal.records import InstanceFilter, Status, Terminator, Trigger
 from edge.bindings.workflows.local import open_binding
 from edge.bindings.workflows.registry import LOOK_SECONDS
 from edge.bindings.workflows.terminations import UNFINISHED
@@ -51,7 +51,7 @@ class Opened:
         self.host = host
 
     async def reach(self, instance_id: str, *statuses: str, workflow: str = "orders") -> Any:
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while True:
                 found = await self.service.instance(workflow, instance_id, with_steps=False)
                 if found.instance.status in statuses:
@@ -153,7 +153,7 @@ async def test_a_server_ends_what_a_command_that_was_killed_began_to_terminate(
     """The command gets no further than its order."""
     await server.service.create("orders", {"id": "a"})
     journal = (await command(ENTRY)).service._tools.journal
-    assert await journal.begin_termination("orders", UNFINISHED)
+    assert await journal.begin_termination("orders", UNFINISHED, Terminator.CLI)
     while (await server.service.workflow("orders")).counts != {Status.TERMINATED: 1}:
         await host.advance(LOOK_SECONDS)
     await server.service.terminated_all()
@@ -174,7 +174,7 @@ async def test_what_another_process_puts_runs_at_once_and_what_it_deletes_is_gon
             await server.env["ORDERS"].create()
 
     with pytest.raises(WorkflowError, match=r"workflow\.not_found"):
-        await asyncio.wait_for(create_for_ever(), 20)
+        await asyncio.wait_for(create_for_ever(), 60)
 
 
 async def test_a_change_that_nobody_rang_for_is_seen_in_time(server: Opened, command: Callable[..., Any]) -> None:

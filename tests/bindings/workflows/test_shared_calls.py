@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from functools import partial
 from random import Random
 from typing import TYPE_CHECKING, Any
 
@@ -86,7 +87,8 @@ def some_call(chance: Random) -> Call:
             return Call(instance_statements.send_event, ("orders", f"i{chance.randint(1, 8)}", "paid", event))
         case 4:
             wait = StepRecord(StepKey(Kind.WAIT, "paid", 1), 9, StepState.PENDING, due_ms=5, event_type="paid")
-            return Call(owner_statements.take_event, (lease, wait, wait, now_ms))
+            begun = [some_step(chance) for _ in range(chance.randint(0, 1))]
+            return Call(partial(owner_statements.take_event, begun=begun), (lease, wait, wait, now_ms))
         case _:
             status = chance.choice((None, None, None, Status.WAITING, Status.RUNNING, Status.ROLLING_BACK))
             progress = Progress([some_step(chance) for _ in range(chance.randint(0, 3))], status)

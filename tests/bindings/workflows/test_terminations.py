@@ -43,9 +43,9 @@ async def journal(host: FakeHost) -> AsyncIterator[SqliteJournal]:
         yield journal
 
 
-def terminations_of(journal: Any, host: FakeHost) -> Terminations:
+def terminations_of(journal: Any, host: FakeHost, terminator: Terminator = Terminator.API) -> Terminations:
     """Those of a process."""
-    return Terminations(WorkflowTools(journal, host, lambda _: None), Terminator.API)
+    return Terminations(WorkflowTools(journal, host, lambda _: None), terminator)
 
 
 async def create(journal: SqliteJournal, *instance_ids: str) -> None:
@@ -116,7 +116,7 @@ async def test_a_termination_whose_process_died_is_carried_out_by_the_next(
     await create(journal, "a")
     with monkeypatch.context() as broken:
         broken.setattr(journal, "terminate_some", failing)
-        first = terminations_of(journal, host)
+        first = terminations_of(journal, host, Terminator.CLI)
         await first.begin("orders")
         await first.wait()
     assert host.log.events("error") == ["workflows_not_terminated"]
@@ -127,20 +127,21 @@ async def test_a_termination_whose_process_died_is_carried_out_by_the_next(
     await second.resume()
     await second.wait()
     assert await journal.counts("orders") == {Status.TERMINATED: 1}
-    assert await terminator_of(journal, "a") is None, "who ordered it died, and was not kept"
+    assert await terminator_of(journal, "a") == "cli"
     assert not await first.is_running("orders")
 
 
 async def test_asking_again_goes_on_with_what_a_dead_process_began(journal: SqliteJournal, host: FakeHost) -> None:
     await create(journal, "a")
-    assert await journal.begin_termination("orders", terminations.UNFINISHED)
+    assert await journal.begin_termination("orders", terminations.UNFINISHED, Terminator.CLI)
     one = terminations_of(journal, host)
     assert await one.begin("orders") is Termination.ALREADY_RUNNING
     await one.wait()
     assert await journal.counts("orders") == {Status.TERMINATED: 1}
+    assert await terminator_of(journal, "a") == "cli", "who began it"
 
 
 async def test_a_workflow_that_is_forgotten_leaves_no_termination(journal: SqliteJournal, host: FakeHost) -> None:
-    assert await journal.begin_termination("orders", terminations.UNFINISHED)
+    assert await journal.begin_termination("orders", terminations.UNFINISHED, Terminator.CLI)
     await journal.forget_workflow("orders", 2)
     assert not await terminations_of(journal, host).is_running("orders")

@@ -19,10 +19,11 @@ import pytest
 from pyiceberg.catalog.sql import SqlCatalog
 
 from edge.bindings.pipelines.dead_letters import DeadLetters
-from edge.bindings.pipelines.delivery import insert_runner, runner
+from edge.bindings.pipelines.delivery import insert_runner, opening, runner
 from edge.bindings.pipelines.delivery.store import DeliveryStore
 from edge.bindings.pipelines.ids import id_of
 
+from .half_way import HalfWay
 from .place import open_place
 
 if TYPE_CHECKING:
@@ -90,8 +91,9 @@ class Deliveries:
     async def stopped(self, folder: Path, point: str, **job: Any) -> int:
         """Start a process in slot 0 that stops at `point` of its first roll; returns its id."""
         pid = await self.start(folder, 1, 200, slot=0, fault=point, stop=True, **job)
-        while state_of(pid) != "T":  # noqa: ASYNC110 - there is no event across processes
-            await asyncio.sleep(0.01)
+        async with asyncio.timeout(60):
+            while state_of(pid) != "T":  # noqa: ASYNC110 - there is no event across processes
+                await asyncio.sleep(0.01)
         return pid
 
     async def ended(self) -> int:
@@ -225,6 +227,14 @@ def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(insert_runner, "RETRY_S_MAX", 0.05)
     monkeypatch.setattr(insert_runner, "MISCONFIGURED_RETRY_S", 0.05)
     monkeypatch.setattr(runner, "FOLLOW_S", 0.01)
+
+
+@pytest.fixture
+def half_way(monkeypatch: pytest.MonkeyPatch) -> HalfWay:
+    """Every sink is of this type."""
+    kind = HalfWay()
+    monkeypatch.setattr(opening, "find_sink_type", lambda _: kind)
+    return kind
 
 
 @pytest.fixture

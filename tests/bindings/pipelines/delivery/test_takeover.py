@@ -19,10 +19,15 @@ if TYPE_CHECKING:
     Servers = tuple[Any, Any]
 
 
+STALLED_S = 0.6
+"""After which a process in these tests takes over from a leader that is stopped."""
+
+
 async def until(is_so: Callable[[], object]) -> None:
     """Wait for what another process does."""
-    while not is_so():  # noqa: ASYNC110 - there is no event across processes
-        await asyncio.sleep(0.01)
+    async with asyncio.timeout(60):
+        while not is_so():  # noqa: ASYNC110 - there is no event across processes
+            await asyncio.sleep(0.01)
 
 
 async def test_another_process_takes_over_from_one_that_is_killed(tmp_path: Path, two_servers: Servers) -> None:
@@ -52,7 +57,7 @@ async def test_a_leader_that_was_stopped_and_wakes_changes_nothing(
 ) -> None:
     first, second = two_servers
     pid = await first.stopped(tmp_path, point)
-    assert await second.run(tmp_path, 10_000, 60, slot=1) == 0
+    assert await second.run(tmp_path, 10_000, 60, slot=1, stall_s=STALLED_S) == 0
     before = second.hashes(tmp_path)
     os.kill(pid, signal.SIGCONT)
     assert await first.ended() == 0
@@ -89,12 +94,12 @@ async def test_every_roll_that_was_cut_short_is_finished_by_another_process(
 
 async def test_control_without_a_fence_the_old_leader_goes_on(tmp_path: Path, two_servers: Servers) -> None:
     first, second = two_servers
-    pid = await first.stopped(tmp_path, "intent:before", control="no fence", patience_s=3.0)
-    await second.run(tmp_path, 10_000, 60, slot=1)
+    pid = await first.stopped(tmp_path, "intent:before", control="no fence")
+    assert await second.run(tmp_path, 10_000, 60, slot=1, stall_s=STALLED_S) == 0
     before = second.hashes(tmp_path)
+    assert second.problems(tmp_path, before) == []
     os.kill(pid, signal.SIGCONT)
-    await first.ended()
-    assert first.problems(tmp_path, before)
+    await until(lambda: first.problems(tmp_path, before))
 
 
 def test_a_stall_is_seen_in_time() -> None:
