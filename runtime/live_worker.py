@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from .core.body import Body
 from .core.context import Context, Invocation, PendingWork, current_invocation
-from .core.errors import BackendError, EdgeError, HandlerError
+from .core.errors import BackendError, HandlerError, RefusedError
 from .core.response import replace_wire_body, wire_body
 
 if TYPE_CHECKING:
@@ -109,7 +109,7 @@ class LiveWorker:
             # What a client did wrong is no error of ours; what a backend could not do is no fault of the handler.
             if isinstance(error, BackendError):
                 self._log_backend(error)
-            elif not isinstance(error, EdgeError) or error.http_status >= 500:
+            elif not isinstance(error, RefusedError):
                 self._host.log.error("handler_failed", exc_info=error)
             return self._answer_error(request, error)
         else:

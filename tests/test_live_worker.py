@@ -107,7 +107,9 @@ async def test_a_failure_outside_dev_never_tells_its_reason() -> None:
     assert host.log.events("error") == ["handler_failed"]
 
 
-@pytest.mark.parametrize(("status", "text"), [(503, "Service Unavailable"), (507, "Insufficient Storage")])
+@pytest.mark.parametrize(
+    ("status", "text"), [(429, "Too Many Requests"), (503, "Service Unavailable"), (507, "Insufficient Storage")]
+)
 async def test_storage_that_failed_may_be_tried_again(status: int, text: str) -> None:
     error = BackendError("state/kv.sqlite: no space left")
     error.http_status = status

@@ -265,3 +265,17 @@ async def fetch(request):
     return response
 """
     assert (await answer(source))[0] == 500
+
+
+async def test_binding_error_that_nobody_catches_is_500_and_logged(answer, worker_from):
+    live = worker_from("""
+from edge.runtime.core.errors import BindingError
+
+async def fetch(request):
+    raise BindingError("the batch is over 5 MB", name="RangeError", http_status=413)
+""")
+    status, _, body = await answer(live)
+    assert status == 500
+    assert re.fullmatch(rb"Internal Server Error( \(request [\w-]+\))?\n", body)
+    [(_, event, values)] = live._host.log.lines
+    assert (event, str(values["exc_info"])) == ("handler_failed", "RangeError: the batch is over 5 MB")
