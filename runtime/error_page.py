@@ -14,13 +14,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from .core.context import request_id
-from .core.errors import EdgeError, RefusedError
+from .core.errors import RefusedError
 from .core.request import wire_headers, wire_method
 from .core.response import Response
 from .error_trace import cause_of, is_syntax_error, is_users, name_of, text_of, trace_of
 from .hosts.logs import printable
 from .hosts.redaction import Redactor
-from .plain_answer import retry_headers
+from .plain_answer import failure_status, retry_headers
 from .request_log import path_of
 
 if TYPE_CHECKING:
@@ -41,7 +41,7 @@ def error_response(
     """The answer of `edge dev` to a request that failed, in the form its Accept header asks for."""
     if isinstance(error, RefusedError):
         return Response(f"{error}\n", status=error.http_status)
-    status = error.http_status if isinstance(error, EdgeError) else 500
+    status = failure_status(error)
     redactor = Redactor(secrets)
     trace = trace_of(error, show_locals=show_locals)
     accepted = _accepted(request)

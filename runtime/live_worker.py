@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from .core.body import Body
 from .core.context import Context, Invocation, PendingWork, current_invocation
-from .core.errors import BackendError, EdgeError, HandlerError
+from .core.errors import BackendError, HandlerError, RefusedError
+from .core.own_failure import is_from_outside, own_failure
 from .core.response import replace_wire_body, wire_body
 
 if TYPE_CHECKING:
@@ -105,11 +106,13 @@ class LiveWorker:
             if body is not None and body.whole is None:
                 replace_wire_body(response, Body(chunks=_HeldChunks(body, generation), size_bytes=body.size_bytes))
                 is_body_held = True
-        except (Exception, SystemExit) as error:  # the border of the user's code: sys.exit() there ends a request only
+        except BaseException as error:  # the border of the user's code: whatever it raises ends this request only
+            if is_from_outside(error):
+                raise
             # What a client did wrong is no error of ours; what a backend could not do is no fault of the handler.
             if isinstance(error, BackendError):
                 self._log_backend(error)
-            elif not isinstance(error, EdgeError) or error.http_status >= 500:
+            elif not isinstance(error, RefusedError):
                 self._host.log.error("handler_failed", exc_info=error)
             return self._answer_error(request, error)
         else:
@@ -129,7 +132,12 @@ class LiveWorker:
 
     async def call(self, handler: str, event: object) -> Any:
         """Deliver an event; its `waitUntil` work is done when this returns. Raises what the handler raised."""
-        return await self.invoke(lambda worker, env, ctx: worker.call(handler, event, env, ctx))
+        try:
+            return await self.invoke(lambda worker, env, ctx: worker.call(handler, event, env, ctx))
+        except BaseException as error:
+            if failure := own_failure(error, f"The handler {handler}"):
+                raise failure from error
+            raise
 
     async def invoke(self, work: Callable[[Worker, Env, Context], Awaitable[Any]]) -> Any:
         """Run something as an event of the current generation, which is kept until that and its `waitUntil` is done."""
@@ -163,8 +171,10 @@ class _HeldChunks:
     async def __anext__(self) -> bytes:
         try:
             return await anext(self._chunks)
-        except BaseException:
+        except BaseException as error:
             self._leave()
+            if failure := own_failure(error, "The body of an answer"):
+                raise failure from error
             raise
 
     def __del__(self) -> None:

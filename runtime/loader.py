@@ -12,7 +12,6 @@ generation keeps working.
 from __future__ import annotations
 
 import importlib
-import signal
 import sys
 from importlib.machinery import EXTENSION_SUFFIXES, ExtensionFileLoader, FileFinder, SourceFileLoader
 from pathlib import Path
@@ -20,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from .core import workers_shim
 from .core.errors import HandlerError
+from .core.own_failure import is_from_outside
 from .core.worker import worker_of
 
 if TYPE_CHECKING:
@@ -163,7 +163,7 @@ def _import(main: Path) -> ModuleType:
         module = importlib.import_module(main.stem)
     except BaseException as error:
         # Whatever a module raises is the module's failure; only a Ctrl-C that nobody handles is a person's.
-        if isinstance(error, KeyboardInterrupt) and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        if isinstance(error, KeyboardInterrupt) and is_from_outside(error):
             raise
         msg = f"{main} failed while it was imported: {type(error).__name__}: {error}"
         raise HandlerError(msg) from error

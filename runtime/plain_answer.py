@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from .core.request import Request
 
 RETRY_AFTER_SECONDS = 1
-_FAILURES = {500: "Internal Server Error", 507: "Insufficient Storage"}
+_FAILURES = {429: "Too Many Requests", 500: "Internal Server Error", 507: "Insufficient Storage"}
 
 
 def plain_answer(_request: Request, error: BaseException) -> Response:
@@ -22,7 +22,7 @@ def plain_answer(_request: Request, error: BaseException) -> Response:
     """
     if isinstance(error, RefusedError):
         return Response(f"{error}\n", status=error.http_status)
-    status = error.http_status if isinstance(error, BackendError) else 500
+    status = failure_status(error)
     text = _FAILURES.get(status, "Service Unavailable")
     current = request_id.get()
     return Response(
@@ -30,6 +30,11 @@ def plain_answer(_request: Request, error: BaseException) -> Response:
         status=status,
         headers=retry_headers(error),
     )
+
+
+def failure_status(error: BaseException) -> int:
+    """500, whatever a handler let through, a binding's refusal too; only what storage could not do says so."""
+    return error.http_status if isinstance(error, BackendError) else 500
 
 
 def retry_headers(error: BaseException) -> dict[str, str]:

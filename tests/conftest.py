@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import sqlite3
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -42,6 +43,14 @@ def _connections_are_closed() -> Iterator[None]:
     for one in left:
         one.close()
     assert not left, f"The test left SQLite connections open: {', '.join(map(str, left.values()))}"
+
+
+@pytest.fixture
+def handled_ctrl_c() -> Iterator[None]:
+    """SIGINT is handled, as in a server: a KeyboardInterrupt is then what code raised itself."""
+    before = signal.signal(signal.SIGINT, lambda *_: None)
+    yield
+    signal.signal(signal.SIGINT, before)
 
 
 @pytest.fixture(scope="session")

@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from edge.runtime.core.context import request_id
-from edge.runtime.core.errors import BackendError, HandlerError, RefusedError
+from edge.runtime.core.errors import BackendError, BindingError, HandlerError, RefusedError, UnsupportedError
 from edge.runtime.core.request import incoming_request
 from edge.runtime.core.response import wire_body, wire_head
 from edge.runtime.error_page import error_response
+from edge.runtime.plain_answer import plain_answer
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -194,6 +195,14 @@ async def test_what_a_client_sent_cannot_drive_a_terminal(accept: str) -> None:
     _, _, page = await answer(ValueError("clear \x1b[2J screen"), accept)
     assert "\x1b" not in page
     assert "clear \\x1b[2J screen" in page
+
+
+@pytest.mark.parametrize(
+    "error", [BindingError("over 5 MB", http_status=413), UnsupportedError("not on this platform")]
+)
+async def test_what_a_binding_refused_is_500_as_in_edge_serve(error: Exception) -> None:
+    request = incoming_request("GET", "http://localhost/", [])
+    assert (await answer(error))[0] == plain_answer(request, error).status == 500
 
 
 async def test_the_status_of_an_error_is_kept() -> None:

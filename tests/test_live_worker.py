@@ -107,7 +107,9 @@ async def test_a_failure_outside_dev_never_tells_its_reason() -> None:
     assert host.log.events("error") == ["handler_failed"]
 
 
-@pytest.mark.parametrize(("status", "text"), [(503, "Service Unavailable"), (507, "Insufficient Storage")])
+@pytest.mark.parametrize(
+    ("status", "text"), [(429, "Too Many Requests"), (503, "Service Unavailable"), (507, "Insufficient Storage")]
+)
 async def test_storage_that_failed_may_be_tried_again(status: int, text: str) -> None:
     error = BackendError("state/kv.sqlite: no space left")
     error.http_status = status
@@ -152,6 +154,56 @@ async def test_sys_exit_in_a_handler_ends_that_request_only() -> None:
     live.swap(generation(host, leave))
     assert (await live.fetch(get())).status == 500
     assert host.log.events("error") == ["handler_failed"]
+
+
+ENDING_MORE = [SystemExit(3), KeyboardInterrupt(), asyncio.CancelledError()]
+
+
+@pytest.mark.parametrize("error", ENDING_MORE, ids=type)
+@pytest.mark.usefixtures("handled_ctrl_c")
+async def test_a_streamed_body_fails_alone(error: BaseException) -> None:
+    host = FakeHost()
+
+    async def chunks() -> AsyncIterator[bytes]:
+        yield b"one"
+        raise error
+
+    live = LiveWorker(host, plain_answer)
+    current = generation(host, lambda *_: Response(chunks()))
+    live.swap(current)
+    body = wire_body(await live.fetch(get()))
+    assert body is not None
+    with pytest.raises(HandlerError) as raised:
+        await body.read()
+    assert str(raised.value) == f"The body of an answer raised {error!r}, which ends it alone."
+    assert current.in_flight_count == 0
+
+
+@pytest.mark.parametrize("error", ENDING_MORE, ids=type)
+@pytest.mark.usefixtures("handled_ctrl_c")
+async def test_an_event_fails_alone(error: BaseException) -> None:
+    host = FakeHost()
+
+    def scheduled(*_: object) -> None:
+        raise error
+
+    live = LiveWorker(host, plain_answer)
+    live.swap(generation(host, lambda *_: Response(), scheduled=scheduled))
+    with pytest.raises(HandlerError) as raised:
+        await live.call("scheduled", "tick")
+    assert str(raised.value) == f"The handler scheduled raised {error!r}, which ends it alone."
+
+
+async def test_a_request_that_is_cancelled_is_not_answered() -> None:
+    host = FakeHost()
+    live = LiveWorker(host, plain_answer)
+    live.swap(generation(host, lambda *_: asyncio.get_running_loop().create_future()))
+    asking = asyncio.ensure_future(live.fetch(get()))
+    await host.settle()
+    asking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asking
+    assert host.log.events("error") == []
 
 
 async def test_a_refusal_is_the_clients_to_read_and_no_error_of_ours() -> None:

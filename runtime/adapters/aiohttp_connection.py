@@ -31,6 +31,7 @@ from aiohttp.streams import EMPTY_PAYLOAD
 
 from ..core.body import Body
 from ..core.errors import RefusedError
+from ..core.own_failure import is_from_outside
 from ..core.request import incoming_request
 from ..core.response import Response, wire_body
 from ..core.web_socket import WebSocketAnswer
@@ -367,9 +368,8 @@ class Connection(BaseProtocol):
             return await server.fetcher.fetch(request)
         except RefusedError as error:
             return _refusal(error)
-        except (Exception, SystemExit, asyncio.CancelledError) as error:
-            # The border: a client always gets an answer, and sys.exit() in a handler does not stop the server.
-            if _is_being_cancelled():
+        except BaseException as error:  # the border: a client always gets an answer
+            if is_from_outside(error):
                 raise
             server.host.log.error("request_failed", exc_info=error)
             return Response("Internal Server Error\n", status=500)
@@ -447,9 +447,3 @@ def _announced(message: RawRequestMessage) -> int:
 
 def _refusal(error: RefusedError) -> Response:
     return Response(f"{error}\n", status=error.http_status)
-
-
-def _is_being_cancelled() -> bool:
-    """True when this task was cancelled from outside, and not by a future its handler awaited."""
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0

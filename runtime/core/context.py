@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
-from .errors import HandlerError, UnsupportedNameError
+from .errors import UnsupportedNameError
 
 if TYPE_CHECKING:
     import asyncio
@@ -54,9 +54,12 @@ class PendingWork:
 async def _settle(work: Awaitable[Any]) -> Any:
     try:
         return await work
-    except SystemExit as error:  # asyncio would end the loop, and every other request with it
-        msg = f"Work given to waitUntil() called sys.exit({error.code!r}), which ends that work only."
-        raise HandlerError(msg) from error
+    except (SystemExit, KeyboardInterrupt) as error:  # that a task it was given is cancelled is no failure
+        from .own_failure import own_failure  # noqa: PLC0415 - loads asyncio
+
+        if failure := own_failure(error, "Work given to waitUntil()"):
+            raise failure from error
+        raise
 
 
 class Context:

@@ -10,7 +10,8 @@
     +-- UnsupportedError       Cloudflare has it, Edge does not (yet, or on this platform)
         +-- UnsupportedNameError   the same of an attribute; an AttributeError too, so `hasattr` answers False
 
-`http_status` is the answer a client sees when nobody catches the error.
+`http_status` is what a doorway of Edge's own answers. A Worker that lets an error through is answered 500, but for
+RefusedError, which its client caused, and BackendError, which may be tried again.
 """
 
 

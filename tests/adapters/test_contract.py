@@ -265,3 +265,37 @@ async def fetch(request):
     return response
 """
     assert (await answer(source))[0] == 500
+
+
+async def test_binding_error_that_nobody_catches_is_500_and_logged(answer, worker_from):
+    live = worker_from("""
+from edge.runtime.core.errors import BindingError
+
+async def fetch(request):
+    raise BindingError("the batch is over 5 MB", name="RangeError", http_status=413)
+""")
+    status, _, body = await answer(live)
+    assert status == 500
+    assert re.fullmatch(rb"Internal Server Error( \(request [\w-]+\))?\n", body)
+    [(_, event, values)] = live._host.log.lines
+    assert (event, str(values["exc_info"])) == ("handler_failed", "RangeError: the batch is over 5 MB")
+
+
+CANCELLED = """
+    task = asyncio.ensure_future(asyncio.sleep(60))
+    task.cancel()
+    await task"""
+
+
+@pytest.mark.parametrize(
+    "code",
+    [CANCELLED, "raise asyncio.CancelledError", "raise KeyboardInterrupt", "sys.exit(3)"],
+    ids=["a cancelled task", "CancelledError", "KeyboardInterrupt", "sys.exit"],
+)
+async def test_what_would_end_more_than_the_handler_is_500_and_logged(answer, worker_from, handled_ctrl_c, code):
+    live = worker_from(f"import asyncio, sys\n\nasync def fetch(request):\n    {code.strip()}\n")
+    status, _, body = await answer(live)
+    assert status == 500
+    assert re.fullmatch(rb"Internal Server Error( \(request [\w-]+\))?\n", body)
+    assert live._host.log.events("error") == ["handler_failed"]
+    assert live.current.in_flight_count == 0

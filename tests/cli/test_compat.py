@@ -80,7 +80,7 @@ def test_dev_shows_what_to_write_and_stays_strict_through_saves(start: Start, pr
     worker.config(project, ', "vars": {"MODE": "x"}')
     server.wait_for("reloaded files=.*wrangler.jsonc")
     status, page = server.ask()
-    assert status == 501
+    assert status == 500
     assert f"UnsupportedError: {EdgeOnly.ASYNC_ITERATOR.refusal}" in page
     worker.entry(project, FUNCTION)
     server.wait_for("reload_failed serving='the last good version'")

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from .conftest import save
+
 if TYPE_CHECKING:
     import subprocess
     from collections.abc import Callable
@@ -39,7 +41,7 @@ class Dev:
         self.server = start(folder, "dev")
 
     def declare(self, text: str) -> None:
-        (self.folder / "edge.toml").write_text(text)
+        save(self.folder / "edge.toml", text)
 
     def reload(self, text: str) -> None:
         self.declare(text)

@@ -43,12 +43,14 @@ async def test_failed_work_is_logged_and_does_not_stop_the_drain() -> None:
     assert host.log.events("error") == ["wait_until_failed"]
 
 
-async def test_sys_exit_in_pending_work_ends_that_work_only() -> None:
+@pytest.mark.parametrize("error", [SystemExit(3), KeyboardInterrupt()], ids=type)
+@pytest.mark.usefixtures("handled_ctrl_c")
+async def test_pending_work_that_wants_to_end_the_process_ends_alone(error: BaseException) -> None:
     host = FakeHost()
     pending = PendingWork(host)
 
     async def leave() -> None:
-        raise SystemExit(3)
+        raise error
 
     Context(pending).waitUntil(leave())
     await pending.drain()

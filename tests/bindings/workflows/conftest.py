@@ -32,6 +32,11 @@ if TYPE_CHECKING:
     from edge.bindings.workflows.workflow import WorkflowInstance
 
 PATIENCE_S = 60.0
+POLL_S = 0.001
+"""Between two looks at the journal: who looks without a pause takes the interpreter from the journal's threads, and on
+a busy machine a second becomes a minute."""
+SPIN_COUNT = 100
+"""So many turns of the loop are waited for without a pause."""
 
 
 class Site:
@@ -98,6 +103,7 @@ class Site:
         async with asyncio.timeout(PATIENCE_S):
             while (found := await instance.status())["status"] not in statuses:
                 assert found["status"] not in {"errored", "complete", "terminated"}, found
+                await asyncio.sleep(POLL_S)
         return found
 
     async def output(self, instance: WorkflowInstance) -> Any:
@@ -113,8 +119,10 @@ class Site:
     async def until(self, is_so: Callable[[], object]) -> None:
         """Let everything run until something is so."""
         async with asyncio.timeout(PATIENCE_S):
-            while not is_so():  # noqa: ASYNC110 - the parts under test tell nobody
-                await asyncio.sleep(0)
+            spin_count = 0
+            while not is_so():  # the parts under test tell nobody
+                await asyncio.sleep(0 if spin_count < SPIN_COUNT else POLL_S)
+                spin_count += 1
 
 
 async def _tell_nobody(*_: Any) -> list[Any]:

@@ -89,7 +89,7 @@ async def ask(app: App, path: str) -> Any:
 
 
 async def reach(app: App, instance_id: str, status: str) -> Any:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while (found := await ask(app, f"status/{instance_id}"))["status"] != status:
             assert found["status"] != "errored", found
     return found.get("output")

@@ -86,7 +86,7 @@ async def begun(site: Any, busy: Busy) -> Any:
 
     async with asyncio.timeout(60):
         while len(await site.steps(instance)) < 4 or not busy.begun:  # noqa: ASYNC110 - the journal tells nobody
-            await asyncio.sleep(0)
+            await asyncio.sleep(0.001)
     return instance
 
 
@@ -135,7 +135,7 @@ async def test_an_attempt_that_a_kill_cut_off_has_failed_and_the_step_has_not(si
     await site.until(lambda: busy.begun == 2)
     async with asyncio.timeout(60):
         while (await shown.alone("work-1"))[0] == "running":  # noqa: ASYNC110 - the journal tells nobody
-            await asyncio.sleep(0)
+            await asyncio.sleep(0.001)
     assert await shown.alone("work-1") == ("complete", None)
     assert await shown.alone("work-1", attempt=1) == ("errored", INTERRUPTED)
     assert await shown.alone("work-1", attempt=2) == ("complete", None)
@@ -244,7 +244,7 @@ async def test_who_asked_for_a_rollback_has_terminated_what_it_undid(start: Call
     await instance.terminate({"rollback": True})
     async with asyncio.timeout(60):
         while (await instance.status())["status"] != "terminated":  # noqa: ASYNC110 - the journal tells nobody
-            await asyncio.sleep(0)
+            await asyncio.sleep(0.001)
     detail = await instance_detail(await site.journal.find("orders", instance.id), site.journal)
     assert detail.steps[-1] == {"type": "termination", "trigger": {"source": "binding"}}
 

@@ -22,7 +22,7 @@ def run_child(folder: Path, count: int, *options: str, kill_after: tuple[int, in
     command = [sys.executable, str(CHILD), str(folder / "state"), str(ledger), str(count), *options]
     with subprocess.Popen(command) as child:
         if kill_after is None:
-            assert child.wait(timeout=60) == 0
+            assert child.wait(timeout=300) == 0
             return
         line_count, spin_count = kill_after
         with ledger.open("rb") as written:

@@ -75,7 +75,7 @@ async def open_app(project: Path) -> AsyncIterator[Any]:
 
 
 async def output_of(service: Any, workflow: str, instance_id: str) -> Any:
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(60):
         async for event in await service.subscribe(workflow, instance_id):
             last = event
     assert last["type"] == "workflow_completed", last

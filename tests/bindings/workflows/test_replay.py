@@ -24,7 +24,7 @@ async def run_twice(site: Any, host: FakeHost, params: Any) -> dict[str, Any]:
     await site.reach(instance, "waiting")
     await site.until(lambda: not site.runner._passes)
     await host.advance(HOUR_S)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while (found := await instance.status())["status"] not in {"complete", "errored"}:
             await host.advance(1)
     status: dict[str, Any] = found
@@ -183,7 +183,7 @@ async def finish(folder: Path, run: Any, open_site: Any, **options: Any) -> tupl
     host = FakeHost(folder)
     async with open_site(host, run, **options) as site:
         instance = await site.create()
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while (found := await instance.status())["status"] not in {"complete", "errored"}:
                 await host.advance(3600 if found["status"] == "waiting" else 1)
     await host.aclose()

@@ -114,7 +114,7 @@ class Site:
     async def until(self, is_so: Any) -> None:
         async with asyncio.timeout(PATIENCE_S):
             while not is_so():  # noqa: ASYNC110 - the parts under test tell nobody
-                await asyncio.sleep(0)
+                await asyncio.sleep(0.001)
         await self.host.settle()
 
     async def fired(self, name: str = "orders") -> list[int]:

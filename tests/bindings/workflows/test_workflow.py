@@ -563,7 +563,7 @@ async def test_work_outside_of_steps_goes_on_while_another_branch_waits(
     answered.set()
     await site.until(lambda: calls)
     await site.reach(instance, "waiting")
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while site.runner.passes:
             await host.advance(1)
     await host.advance(3600)

@@ -100,7 +100,7 @@ async def ask(app: App, path: str) -> Any:
 
 
 async def reach(app: App, instance_id: str, status: str) -> Any:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while (found := await ask(app, f"status/{instance_id}"))["status"] != status:
             assert found["status"] != "errored", found
     return found.get("output")
@@ -127,7 +127,7 @@ async def test_what_another_process_applies_is_live_here(folder: Path) -> None:
         await service.apply_manifest(None, "kind: Workflow/v1\nname: new\nsteps: {a: {sleep: 0}}\noutput: done")
         here = app.environment.admins["workflows"]
         made = await here.create("new", {})
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while (await here.instance("new", made.id)).instance.status != "complete":  # noqa: ASYNC110 - a user has nothing else
                 await asyncio.sleep(0.01)
 

@@ -48,9 +48,9 @@ async def family(serve: Callable[..., Any]) -> Family:
     site = await serve(PARENT, {"resting": REST})
     parent = await site.create(id="mine")
     await site.reach(parent, "waiting")
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not (await site.journal.counts("resting")).get(Status.WAITING):  # noqa: ASYNC110 - the journal tells nobody
-            await asyncio.sleep(0)
+            await asyncio.sleep(0.001)
     page = await site.journal.list("resting", InstanceFilter(), after=None, offset=0, count_max=1)
     child = await type(site.workflow)(site.runner.definitions["resting"], site.workflow._tools).get(page.items[0].id)
     return Family(site, parent, child)
@@ -58,7 +58,7 @@ async def family(serve: Callable[..., Any]) -> Family:
 
 async def events_of(family: Family, **options: Any) -> list[dict[str, Any]]:
     """What is told of the child."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         events = [event async for event in family.parent.subscribe(**options)]
     assert "$ended" not in str(events)
     return [event for event in events if "stepName" in event]

@@ -83,9 +83,9 @@ async def served(tmp_path: Path) -> AsyncIterator[Any]:
     host = LocalMachine(prepare_state_folder(tmp_path / ".edge"), log)
     store = tokens.TokenStore(host.state_dir)
     async with open_local_app(choice, host, load_config(choice)):
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while "grpc_listening" not in log.events("info"):  # noqa: ASYNC110 - the log tells nobody
-                await asyncio.sleep(0)
+                await asyncio.sleep(0.001)
         (port,) = [values["port"] for _, event, values in log.lines if event == "grpc_listening"]
         async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
 
@@ -106,7 +106,7 @@ async def refused(code: grpc.StatusCode, details: str) -> AsyncIterator[None]:
 
 
 async def reach(client: Client, instance_id: str, status: str) -> Any:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while (found := await client.Get(workflow="waiter", id=instance_id)).status != status:
             pass
     return found
@@ -267,7 +267,7 @@ async def test_subscriptions_leave_room_for_other_calls(served: Any, monkeypatch
 
 async def subscribe_soon(client: Client) -> Any:
     """A subscription, once there is a place: the server hears a little later of who left."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while True:
             subscription = client.Subscribe(workflow="waiter", id="a")
             with suppress(grpc.aio.AioRpcError):
@@ -291,7 +291,7 @@ async def test_a_subscription_ends_with_its_token(
         store.revoke(next(token.id for token in store.list() if not token.permits("Workers Scripts Write")))
     if says_more:
         await other.SendEvent(workflow="waiter", id="a", type="go")
-    async with asyncio.timeout(20), refused(grpc.StatusCode.UNAUTHENTICATED, HOW):
+    async with asyncio.timeout(60), refused(grpc.StatusCode.UNAUTHENTICATED, HOW):
         while await subscription.read() is not grpc.aio.EOF:  # what was on its way already
             pass
 
