@@ -90,8 +90,8 @@ def some_call(chance: Random) -> Call:
             begun = [some_step(chance) for _ in range(chance.randint(0, 1))]
             return Call(partial(owner_statements.take_event, begun=begun), (lease, wait, wait, now_ms))
         case _:
-            status = chance.choice((None, None, None, Status.WAITING, Status.RUNNING, Status.ROLLING_BACK))
-            progress = Progress([some_step(chance) for _ in range(chance.randint(0, 3))], status)
+            becomes = chance.choice((None, None, None, Status.WAITING, Status.RUNNING, Status.ROLLING_BACK))
+            progress = Progress([some_step(chance) for _ in range(chance.randint(0, 3))], becomes)
             return Call(owner_statements.save, (lease, progress, now_ms), is_shared=True)
 
 
