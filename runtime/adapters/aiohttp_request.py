@@ -85,8 +85,10 @@ def too_large(body_bytes_max: int) -> RefusedError:
 def refusal_of(error: HttpProcessingError, url_bytes_max: int) -> RefusedError:
     """What the parser found wrong, as the answer to give."""
     if isinstance(error, LineTooLong):
-        if error.args[1] == str(url_bytes_max):
-            return RefusedError(414, f"The request target is longer than {url_bytes_max} bytes.")
+        if error.args[1] == url_bytes_max:
+            return RefusedError(
+                414, f"The request target is longer than {url_bytes_max} bytes (url_bytes under [limits] in edge.toml)."
+            )
         return RefusedError(431, "A request header is too long.")
     if error.message == "Too many headers received":
         return RefusedError(431, "The request has too many headers.")

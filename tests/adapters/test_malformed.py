@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from edge.runtime.core.response import Response
+from edge.wrangler_config.worker_config import Limits
 
 NEXT = b"GET /next HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
 SMUGGLED = b"GET /smuggled HTTP/1.1\r\nHost: localhost\r\n\r\n"
@@ -299,6 +300,24 @@ async def test_malformed_message_is_refused_and_nothing_after_it_is_read(serving
     assert "/smuggled" not in paths
     assert all(400 <= status < 500 for status in statuses), statuses
     assert len(statuses) == 1
+
+
+@pytest.mark.parametrize("limits", [Limits(), Limits(url_bytes=8190), Limits(header_bytes=8190)], ids=str)
+@pytest.mark.parametrize(
+    ("name", "answer"),
+    [
+        ("long target", "HTTP/1.1 414 "),
+        ("one long header", "HTTP/1.1 431 "),
+        ("one long name", "HTTP/1.1 431 "),
+        ("many large headers", "HTTP/1.1 431 "),
+    ],
+)
+async def test_what_is_too_long_is_told(serving, exchange, limits, name, answer):
+    async with serving(Recorder(), limits=limits) as server:
+        raw = (await exchange(server, REFUSED[name])).decode()
+    assert raw.startswith(answer)
+    if name == "long target":
+        assert f"longer than {limits.url_bytes} bytes (url_bytes under [limits] in edge.toml)." in raw
 
 
 @pytest.mark.parametrize("message", UNDERSTOOD.values(), ids=UNDERSTOOD)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 BINDINGS = ', "kv_namespaces": [{"binding": "KV"}], "pipelines": [{"binding": "STREAM", "stream": "ledger"}]'
 CLIENTS = 8
-SECONDS_MAX = 20
+SECONDS_MAX = 60
 """After which a wait has failed."""
 
 ENTRY = """

@@ -19,7 +19,7 @@ BACKLOG_BYTES = 64 * 1024
 PADDING = "x" * 4096
 POSTS_MAX = 4 * BACKLOG_BYTES // len(PADDING)
 INGEST = "/cdn-cgi/ingest/events"
-SECONDS_MAX = 20
+SECONDS_MAX = 60
 EDGE_TOML = """
 [streams.events]
 http = {{ enabled = true, authentication = false }}
@@ -49,7 +49,7 @@ class Receiver:
         class Handler(BaseHTTPRequestHandler):
             def do_POST(self) -> None:
                 lines = self.rfile.read(int(self.headers["content-length"])).splitlines()
-                outer.is_open.wait(SECONDS_MAX)
+                outer.is_open.wait()  # `close` opens it
                 with outer._changed:
                     outer.numbers |= {int(json.loads(line)["value"]["n"]) for line in lines}
                     outer._changed.notify()

@@ -103,6 +103,7 @@ async def reach(app: App, instance_id: str, status: str) -> Any:
     async with asyncio.timeout(60):
         while (found := await ask(app, f"status/{instance_id}"))["status"] != status:
             assert found["status"] != "errored", found
+            await asyncio.sleep(0.001)  # its threads want the interpreter
     return found.get("output")
 
 

@@ -324,7 +324,7 @@ def test_a_terminal_shows_how_far_a_long_query_is(monkeypatch: pytest.MonkeyPatc
     with cli._Progress() as progress:
         progress.count_files("my_sink", 12_000)
         progress.query = long_query
-        assert long_query.was_asked.wait(10)
+        assert long_query.was_asked.wait(60)
     assert "42 % read" in terminal.getvalue()
     assert terminal.getvalue().endswith("\r\033[K"), "the line is gone before the result comes"
 
