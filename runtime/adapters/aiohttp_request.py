@@ -15,6 +15,7 @@ from aiohttp.streams import EMPTY_PAYLOAD
 
 from ..core.errors import RefusedError
 from ..core.reserved import API_HOST, RESERVED_PATH, is_control
+from ..core.wire_url import is_normal_target, normal_target
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,7 +30,7 @@ _REFUSED_METHODS = frozenset({"CONNECT", "TRACE"})
 
 
 def require_url(message: RawRequestMessage, guard: HostGuard) -> str:
-    """The absolute URL asked for, its path and query exactly as received.
+    """The absolute URL asked for, normalised.
 
     Raises:
         RefusedError: the message is not one that a Worker may see.
@@ -40,10 +41,10 @@ def require_url(message: RawRequestMessage, guard: HostGuard) -> str:
     if message.method in _REFUSED_METHODS:
         raise RefusedError(405, f"{message.method} is not answered here.")
     origin = guard.require_origin(headers.get(hdrs.HOST))
-    if target[:1] != "/":
-        origin, target = _split_absolute(target, guard)
-    if "#" in target:
-        raise RefusedError(400, "The request target contains a fragment (#), which is never sent.")
+    if not is_normal_target(target):
+        if "://" in target and not target.startswith("/"):
+            origin, target = _split_absolute(target, guard)
+        target = normal_target(target, message.method)
     if (target.startswith(RESERVED_PATH) or origin.startswith(_API_ORIGIN)) and is_control(origin[7:], target):
         guard.check_control(origin, headers.get(hdrs.ORIGIN), headers.get("Sec-Fetch-Site"))
     elif asks_for_web_socket(message):
@@ -102,7 +103,7 @@ def _split_absolute(target: str, guard: HostGuard) -> tuple[str, str]:
     """Origin and path of an absolute-form target, as clients of a proxy send it; its host overrides the Host header."""
     scheme, _, rest = target.partition("://")
     if scheme.lower() != "http":
-        raise RefusedError(400, "The request target is no path. Send the path, for example GET /index.html HTTP/1.1.")
+        raise RefusedError(400, "The request target is no path, and no URL of this server: it speaks http only.")
     end = min((at for mark in "/?" if (at := rest.find(mark)) >= 0), default=len(rest))
     path = rest[end:]
     return guard.require_origin(rest[:end]), path if path.startswith("/") else f"/{path}"

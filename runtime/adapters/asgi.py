@@ -19,10 +19,11 @@ from ..core.request import incoming_request
 from ..core.reserved import is_control
 from ..core.response import Response, wire_body, wire_head
 from ..core.web_socket import WebSocketAnswer
+from ..core.wire_url import normal_origin, normal_target
 from .response_head import EMPTY_STATUSES, body_length, require_sendable, sendable_headers
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Callable, MutableMapping
     from contextlib import AbstractAsyncContextManager
 
     from ...wrangler_config.worker_config import Limits
@@ -152,16 +153,20 @@ class _Exchange:
         target = quote(path.partition(b"?")[0], safe=_PRINTABLE)
         if scope["query_string"]:
             target += "?" + quote(scope["query_string"], safe=_PRINTABLE)
-        named = headers.get(b"host") or _server_name(scope)
-        if self._guard is None:
-            return f"{scope.get('scheme', 'http')}://{named.lower()}{target}"
-        origin = self._guard.require_origin(headers.get(b"host"))
-        if is_control(origin.removeprefix("http://"), target):
-            self._guard.check_control(origin, headers.get(b"origin"), headers.get(b"sec-fetch-site"))
-        if scope["method"] == "OPTIONS":
+        target = normal_target(target, scope["method"])
+        origin = normal_origin(scope.get("scheme", "http"), headers.get(b"host") or _server_name(scope))
+        if self._guard is not None:
+            self._check_access(self._guard, scope["method"], origin, target, headers)
+        return origin + target
+
+    @staticmethod
+    def _check_access(guard: HostGuard, method: str, origin: str, target: str, headers: dict[bytes, str]) -> None:
+        guard.require_origin(headers.get(b"host"))
+        if is_control(origin.partition("://")[2], target):
+            guard.check_control(origin, headers.get(b"origin"), headers.get(b"sec-fetch-site"))
+        if method == "OPTIONS":
             private_network = headers.get(b"access-control-request-private-network")
-            self._guard.check_preflight(origin, headers.get(b"origin"), private_network)
-        return f"{scope.get('scheme', 'http')}{origin.removeprefix('http')}{target}"
+            guard.check_preflight(origin, headers.get(b"origin"), private_network)
 
     async def _chunks(self, receive: Receive) -> AsyncIterator[bytes]:
         bytes_left = self._body_bytes_max
@@ -237,5 +242,7 @@ async def _live(lifespan: AbstractAsyncContextManager[object] | None, receive: R
 
 
 def _server_name(scope: Scope) -> str:
-    server: Sequence[Any] = scope.get("server") or ("localhost", None)
-    return str(server[0]) if server[1] is None else f"{server[0]}:{server[1]}"
+    name, port = scope.get("server") or ("localhost", None)
+    if port is None:  # a Unix socket's name is its path
+        return "localhost"
+    return f"[{name}]:{port}" if ":" in name else f"{name}:{port}"

@@ -17,13 +17,13 @@ from __future__ import annotations
 
 import base64
 import binascii
-import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote
 
 from ..core.body import Body
 from ..core.errors import RefusedError
-from ..core.request import AUTHORITY, incoming_request
+from ..core.request import incoming_request
+from ..core.wire_url import normal_origin, normal_target
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -50,7 +50,6 @@ _KINDS: dict[str, type] = {
 }
 """What the parts of an HTTP event are, where they are there at all."""
 _Nothing = type(None)
-_PRINTABLE = "".join(map(chr, range(0x21, 0x7F)))
 
 
 class FrontDoor(NamedTuple):
@@ -93,12 +92,11 @@ def request_of(front_door: FrontDoor, event: Event) -> Request:
     method, target, headers = front_door.read(event)
     named = dict(headers)
     host = named.get("host") or event["requestContext"].get("domainName") or "localhost"
-    if not re.fullmatch(AUTHORITY, host, re.ASCII | re.IGNORECASE):
-        raise RefusedError(400, "The Host header is malformed. Send a name or an address, and at most a port.")
     scheme = "http" if named.get("x-forwarded-proto") == "http" else "https"
     pairs = [(name.encode("utf-8", "replace"), value.encode("utf-8", "replace")) for name, value in headers]
     body = _body_of(event, front_door.payload_bytes_max)
-    return incoming_request(method, f"{scheme}://{host}{_legal(target)}", pairs, Body(body) if body else None)
+    url = normal_origin(scheme, host) + normal_target(target, method)
+    return incoming_request(method, url, pairs, Body(body) if body else None)
 
 
 def _body_of(event: Event, bytes_max: int) -> bytes:
@@ -111,11 +109,6 @@ def _body_of(event: Event, bytes_max: int) -> bytes:
         return base64.b64decode(text, validate=True)
     except (binascii.Error, ValueError) as error:
         raise RefusedError(400, f"The event says that its body is base64, but it is not: {error}.") from error
-
-
-def _legal(target: str) -> str:
-    """A target whose characters may stand in a URL; what is encoded stays as it is."""
-    return target if target.isascii() and target.isprintable() and " " not in target else quote(target, safe=_PRINTABLE)
 
 
 def _read_payload_2(event: Event) -> tuple[str, str, list[tuple[str, str]]]:

@@ -7,20 +7,17 @@ Source: spec "Reliability", section 3; decisions 9h, 22.
 
 from __future__ import annotations
 
-import re
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
 from ..core.errors import RefusedError
-from ..core.request import AUTHORITY
+from ..core.wire_url import AUTHORITY, normal_origin
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 KNOWN_HOSTS_MAX = 1024
 """Spellings of allowed hosts that are remembered; `*.localhost` has no end."""
-
-_HOST = re.compile(AUTHORITY, re.ASCII | re.IGNORECASE)
 
 
 class HostGuard:
@@ -39,7 +36,7 @@ class HostGuard:
         self._known: dict[str, str] = {}
 
     def require_origin(self, host: str | None) -> str:
-        """`http://<host, lower case>` of an allowed Host header.
+        """The origin, as a URL shows it, of an allowed Host header.
 
         Raises:
             RefusedError: 400 for a Host that is missing or malformed, 403 for one that is not allowed.
@@ -49,9 +46,8 @@ class HostGuard:
             return origin
         if host is None:
             raise RefusedError(400, "The request has no Host header. Send one, for example Host: localhost.")
-        if not self._is_allowed(host):
-            if not _HOST.fullmatch(host):
-                raise RefusedError(400, "The Host header is malformed. Send a name or an address, and at most a port.")
+        origin = normal_origin("http", host)
+        if not self._is_allowed(origin.removeprefix("http://")):
             msg = (
                 f"Host {host} is not allowed here. Edge answers localhost and loopback addresses; add other names "
                 f"with --host-allow, or allowed_hosts under [server] in edge.toml."
@@ -59,7 +55,7 @@ class HostGuard:
             raise RefusedError(403, msg)
         if len(self._known) >= KNOWN_HOSTS_MAX:
             self._known.clear()
-        self._known[host] = origin = f"http://{host.lower()}"
+        self._known[host] = origin
         return origin
 
     def check_control(self, own_origin: str, origin: str | None, fetch_site: str | None) -> None:
@@ -82,11 +78,10 @@ class HostGuard:
         if private_network is not None and origin is not None and origin.lower() != own_origin:
             raise RefusedError(403, "A page of another network may not call this server.")
 
-    def _is_allowed(self, host: str) -> bool:
-        match = _HOST.fullmatch(host)
-        if match is None:
-            return False
-        name = match[1].lower().rstrip(".").strip("[]")
+    def _is_allowed(self, authority: str) -> bool:
+        match = AUTHORITY.fullmatch(authority)
+        assert match is not None, "it has become an origin"
+        name = match[1].rstrip(".").strip("[]")
         if name in self._names or name == "localhost" or name.endswith(".localhost"):
             return True
         try:

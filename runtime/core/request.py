@@ -23,9 +23,6 @@ if TYPE_CHECKING:
     from .js_fetch import JsRequest
     from .streams import ReadableStream
 
-AUTHORITY = r"(\[[0-9a-f:.]+\]|[a-z0-9._-]+)(:[0-9]{1,5})?"
-"""What may stand as the host of a URL a Worker is asked: a pattern, ASCII, any case; groups: name, port."""
-
 _TOKEN = frozenset("!#$%&'*+-.^_`|~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ")
 
 
@@ -235,7 +232,7 @@ def incoming_request(
 
     Args:
         method: as on the request line.
-        url: absolute, the path exactly as received (`%2F` survives).
+        url: absolute and normalised; what is percent-encoded stays so (`%2F` survives).
         header_pairs: raw names and values in wire order, repeated names kept.
         body: None when the message has no body.
         decode_json: what `request.json()` without arguments calls with the text (str); must decode, and fail, as

@@ -1,6 +1,6 @@
 """URLs as the URL Standard reads them, as far as http and https need: `Request("...")`, `js.URL`, `js.URLSearchParams`.
 
-A request from the wire keeps its target exactly as received; only what Python code writes is normalised here.
+A request from the wire comes here only when its URL is not normal as it is (`wire_url.py`).
 Source: URL Standard, "URL parsing"; spec "Handler-side contract", 2.1.
 """
 
@@ -85,8 +85,8 @@ def parse_url(text: Any, base: UrlParts | None = None) -> UrlParts:
         host,
         port,
         _quoted(_without_dots(slash + path), _PATH_SAFE),
-        "" if query == "?" else query,
-        "" if fragment == "#" else fragment,
+        query,
+        fragment,
     )
 
 
@@ -260,8 +260,8 @@ class URL:
     host = property(lambda self: self._parts.host + (f":{self._parts.port}" if self._parts.port else ""))
     origin = property(lambda self: f"{self.protocol}//{self.host}" if self._parts.host else "null")
     pathname = property(lambda self: self._parts.path)
-    search = property(lambda self: self._parts.query)
-    hash = property(lambda self: self._parts.fragment)
+    search = property(lambda self: self._parts.query if len(self._parts.query) > 1 else "")
+    hash = property(lambda self: self._parts.fragment if len(self._parts.fragment) > 1 else "")
     username = property(lambda self: self._parts.userinfo.partition(":")[0])
     password = property(lambda self: self._parts.userinfo.partition(":")[2])
 

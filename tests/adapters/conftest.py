@@ -182,6 +182,9 @@ DOORWAYS: dict[str, Callable[[], AbstractAsyncContextManager[Ask]]] = {
 EXACT_QUERY_DOORWAYS = ("aiohttp", "asgi", "lambda-2.0")
 """The others get the query in a dict: which characters were encoded, and a name without `=`, are lost before us."""
 
+SERVER_DOORWAYS = ("aiohttp", "asgi")
+"""Lambda's front doors know no target but paths."""
+
 
 @pytest.fixture(params=DOORWAYS)
 async def answer(
@@ -197,6 +200,15 @@ async def exact_query_answer(
     request: pytest.FixtureRequest, worker_from: Callable[[str], LiveWorker]
 ) -> AsyncIterator[Callable[..., Awaitable[Reply]]]:
     """As `answer`, through the doorways that are given the query as it was sent."""
+    async with open_doorway(request.param, worker_from) as answer_of:
+        yield answer_of
+
+
+@pytest.fixture(params=SERVER_DOORWAYS)
+async def server_answer(
+    request: pytest.FixtureRequest, worker_from: Callable[[str], LiveWorker]
+) -> AsyncIterator[Callable[..., Awaitable[Reply]]]:
+    """As `answer`, through the doorways that are asked over HTTP/1.1 itself."""
     async with open_doorway(request.param, worker_from) as answer_of:
         yield answer_of
 

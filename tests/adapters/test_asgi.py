@@ -72,9 +72,11 @@ async def test_url_has_scheme_host_raw_path_and_query():
         ({"raw_path": b"/a%2Fb?q=%2F"}, b"https://example.com/a%2Fb?q=%2F"),
         ({"raw_path": b"/\xc3\xa9", "query_string": b""}, b"https://example.com/%C3%A9"),
         ({"headers": [], "server": ("10.0.0.1", 8000)}, b"https://10.0.0.1:8000/a%20b?q=%2F"),
+        ({"headers": [], "server": ("::1", 8000)}, b"https://[::1]:8000/a%20b?q=%2F"),
+        ({"headers": [], "server": ("/run/edge.sock", None)}, b"https://localhost/a%20b?q=%2F"),
         ({"headers": []}, b"https://localhost/a%20b?q=%2F"),
     ],
-    ids=["no raw path", "raw path with query", "raw bytes", "no host", "no host nor server"],
+    ids=["no raw path", "raw path with query", "raw bytes", "no host", "IPv6", "Unix socket", "no host nor server"],
 )
 async def test_url_when_the_server_tells_less(changes, url):
     _, body = await call(echo_url, EMPTY, **changes)
@@ -88,6 +90,8 @@ async def test_guard_refuses_foreign_hosts_and_origins():
     foreign = [(b"host", b"example.com"), (b"origin", b"https://evil.example")]
     assert (await call(echo_url, EMPTY, guard=guard, headers=foreign, raw_path=b"/cdn-cgi/x"))[0]["status"] == 403
     assert (await call(echo_url, EMPTY, guard=guard, headers=foreign))[0]["status"] == 200
+    own = [(b"host", b"example.com:443"), (b"origin", b"https://example.com")]
+    assert (await call(echo_url, EMPTY, guard=guard, headers=own, raw_path=b"/cdn-cgi/x"))[0]["status"] == 200
 
 
 async def collect(request):

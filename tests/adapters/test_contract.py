@@ -8,6 +8,9 @@ from urllib.parse import parse_qsl
 
 import pytest
 
+from edge import Request
+from edge.runtime.gateway import Gateway
+
 ECHO = """
 from workers import Response
 
@@ -34,7 +37,9 @@ def values(headers: list[tuple[str, str]], name: str) -> list[str]:
         "/",
         "/a/b%2Fc",
         "/%E2%82%AC/x%20y",
-        "/a//b/./c/../d",
+        "/a//b/",
+        "/.well-known/x",
+        "/...",
         "/a+b;v=1",
         "/%00",
         "/~user/(x)!*'",
@@ -43,6 +48,53 @@ def values(headers: list[tuple[str, str]], name: str) -> list[str]:
 async def test_path_is_exactly_as_sent(answer, target):
     _, _, body = await answer(ECHO, "GET", target)
     assert json.loads(body)["url"] == f"http://worker.localhost{target}"
+
+
+@pytest.mark.parametrize(
+    ("target", "url"),
+    [
+        ("/a/../b/./c", "/b/c"),
+        ("/a/%2e%2E/b/%2e", "/b/"),
+        ("/../..", "/"),
+        ("/a//b/./c/../d", "/a//b/d"),
+        ("/\\evil.example/a|b", "//evil.example/a|b"),
+        ('/a^b"<>`{}', "/a%5Eb%22%3C%3E%60%7B%7D"),
+    ],
+)
+async def test_path_is_normalised_as_in_a_request_of_its_own(answer, target, url):
+    _, _, body = await answer(ECHO, "GET", target)
+    seen = json.loads(body)["url"]
+    assert seen == f"http://worker.localhost{url}" == Request(seen).url
+
+
+@pytest.mark.parametrize(
+    ("host", "origin"),
+    [
+        ("LOCALHOST:80", "http://localhost"),
+        ("a.localhost:08080", "http://a.localhost:8080"),
+        ("localhost.", "http://localhost."),
+        ("[0:0::1]:81", "http://[::1]:81"),
+    ],
+)
+async def test_host_is_normalised(answer, host, origin):
+    _, _, body = await answer(ECHO, "GET", "/x", [("host", host)])
+    assert json.loads(body)["url"] == f"{origin}/x"
+
+
+@pytest.mark.parametrize(
+    "host",
+    ["127.0.0.1:99999", ".localhost", "x..localhost", "a b", "localhost/x", "u@localhost", "[::g]", "localhost:"],
+)
+async def test_host_that_is_none_is_refused(answer, host):
+    status, _, body = await answer(ECHO, "GET", "/", [("host", host)])
+    assert (status, body) == (400, b"The Host header is malformed. Send a name or an address, and at most a port.\n")
+
+
+async def test_dots_do_not_hide_a_reserved_path(answer, worker_from):
+    """The path that is asked for is the one that is looked at."""
+    fetcher = Gateway(worker_from(worker('Response("from the Worker")')))
+    assert (await answer(fetcher, "GET", "/x/..%2fcdn-cgi/x"))[2] == b"from the Worker"
+    assert (await answer(fetcher, "GET", "/x/%2e./cdn-cgi/x"))[0] == 404
 
 
 QUERIES = ["q=1&q=2&empty=&flag", "path=%2Fa%2Fb&plus=a+b&pct=%25"]
@@ -65,6 +117,13 @@ async def test_query_is_exactly_as_sent(exact_query_answer, query):
 async def test_method_arrives_as_sent(answer, method):
     status, _, body = await answer(ECHO, method, "/")
     assert (status, json.loads(body)["method"]) == (200, method)
+
+
+async def test_options_of_the_whole_server_reach_the_worker(server_answer):
+    """Source: RFC 9112, 3.2.4."""
+    status, _, body = await server_answer(ECHO, "OPTIONS", "*")
+    assert (status, json.loads(body)["url"]) == (200, "http://worker.localhost/")
+    assert (await server_answer(ECHO, "GET", "*"))[0] == 400
 
 
 @pytest.mark.parametrize("method", ["PROPFIND", "PURGE", "REPORT"])

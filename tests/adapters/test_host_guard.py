@@ -36,6 +36,9 @@ ODD = [
     "a@localhost",
     "localhost:",
     "localhost:99999999",
+    "127.0.0.1:65536",
+    ".localhost",
+    "x..localhost",
     "http://localhost",
     "localhost/x",
     "[::1",
@@ -69,7 +72,7 @@ def test_missing_or_odd_host_is_400(guard, host):
 
 def test_wildcard_address_allows_addresses_but_no_names():
     guard = HostGuard((), ["0.0.0.0"])
-    assert guard.require_origin("192.168.0.8:80") == "http://192.168.0.8:80"
+    assert guard.require_origin("192.168.0.8:80") == "http://192.168.0.8"
     with pytest.raises(RefusedError):
         guard.require_origin("evil.example")
 

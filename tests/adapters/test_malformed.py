@@ -92,7 +92,6 @@ REFUSED = {
     "CONNECT with a path": head(b"CONNECT / HTTP/1.1"),
     "TRACE": head(b"TRACE / HTTP/1.1"),
     # Target.
-    "asterisk": head(b"OPTIONS * HTTP/1.1"),
     "asterisk on GET": head(b"GET * HTTP/1.1"),
     "relative target": head(b"GET index.html HTTP/1.1"),
     "query only": head(b"GET ?a=1 HTTP/1.1"),
@@ -265,6 +264,7 @@ UNDERSTOOD = {
     "two spaces before the version": head(b"GET /  HTTP/1.1"),
     "empty lines before": b"\r\n\r\n" + head(),
     "1.0 keeps alive when asked": head(b"GET / HTTP/1.0", b"Connection: keep-alive"),
+    "OPTIONS of the server": head(b"OPTIONS * HTTP/1.1"),
     "absolute to an allowed host": head(b"GET http://localhost/ HTTP/1.1"),
     "value with spaces around": head(b"GET / HTTP/1.1", b"X-A:  b\t "),
     "empty value": head(b"GET / HTTP/1.1", b"X-A:"),
