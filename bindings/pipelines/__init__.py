@@ -40,7 +40,7 @@ class PipelineEntry:
 
     def problems(self, name: str, got: str) -> Iterator[Problem]:
         if not (self.stream or self.pipeline):
-            yield Problem(f'"{name}" bindings must have a string "pipeline" field but got {got}.')
+            yield Problem(f'"{name}" bindings must have a string "stream" field but got {got}.')
         elif self.pipeline is not None:
             text = f'The "pipeline" field in "{name}" bindings is deprecated. Use "stream" instead.'
             yield Problem(text, field="pipeline", is_error=False)
