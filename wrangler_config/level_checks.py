@@ -84,6 +84,9 @@ def _special_problems(bare: Located, level: Located) -> Iterator[tuple[str, str]
             "legacy_env",
             'The "legacy_env" field is no longer supported, so please remove it from your configuration.',
         )
+    environments = level.member("env")
+    if not level.at and environments.value is not None and not isinstance(environments.value, dict):
+        yield "env", f'The field "env" should be an object but got {environments.echo}.'
     if "migrations" in bare and "exports" in bare:
         yield "exports", 'The "migrations" and "exports" fields are mutually exclusive. Use one of them.'
     if "define" in level and not isinstance(level.member("define").value, dict | list):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 DEFAULT_NAME = "worker"
 """Of a Worker whose file gives none, as in `wrangler dev`."""
 PORT_MAX = 65535
+EDGES_MODULES = frozenset({"edge", "js", "pyodide", "workers"})
+"""Modules that Edge puts before the user's."""
 
 
 def load(
@@ -129,8 +132,8 @@ def _check_entry_point(document: Document, levels: Levels, report: Diagnostics) 
         return
     if not isinstance(main.value, str):
         return
-    if not _is_file(document.path.parent / main.value):
-        report.error(f'The entry-point file at "{main.value}" was not found.', main.at)
+    if problem := _main_problem(document.path.parent / main.value, main):
+        report.error(problem, main.at)
     if main.value.endswith(".py") and "python_workers" not in (flags if isinstance(flags, list) else []):
         report.note(
             "The `python_workers` compatibility flag is required to use Python. "
@@ -139,10 +142,24 @@ def _check_entry_point(document: Document, levels: Levels, report: Diagnostics) 
         )
 
 
+def _main_problem(file: Path, main: Located) -> str | None:
+    """Why `main` cannot be imported, as far as its name tells."""
+    if not _is_file(file):
+        return f'The entry-point file at "{main.value}" was not found.'
+    if file.suffix != ".py":
+        return f'"main" must name a Python file, one that ends in .py, but got {main.echo}.'
+    if "." in file.stem:
+        return f'"main" names {file.name}, which Python cannot import: a dot parts packages. Give it another name.'
+    if file.stem in sys.stdlib_module_names | EDGES_MODULES:
+        whose = "Edge" if file.stem in EDGES_MODULES else "Python's standard library"
+        return f'"main" names {file.name}, but "import {file.stem}" is a module of {whose}. Give it another name.'
+    return None
+
+
 def _is_file(path: Path) -> bool:
     try:
         return path.is_file()
-    except ValueError:  # a zero byte in the name
+    except (OSError, ValueError):  # a name that is too long, or holds a zero byte
         return False
 
 
@@ -208,7 +225,7 @@ def _dev_settings(levels: Levels, report: Diagnostics) -> DevSettings:
     settings = {key: dev.value[key] for key in ("ip", "port") if key in dev}
     default = DevSettings().port
     port = settings.get("port", default)
-    if not (port == int(port) and 0 <= port <= PORT_MAX):
+    if not (0 <= port <= PORT_MAX and port == int(port)):  # in this order: infinity is no int
         report.warning(
             f'"dev.port" must be a whole number from 0 to {PORT_MAX} but got {port}; {default} is used.',
             dev.member("port").at,

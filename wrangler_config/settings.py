@@ -7,6 +7,7 @@ secret. pydantic is imported only where such a file exists: it costs 110 ms at s
 
 from __future__ import annotations
 
+import math
 from dataclasses import field, make_dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -97,13 +98,13 @@ def checked_type(cls: type[Any]) -> type[Any]:
 
 
 def _in_range(section: Any, value: Located, report: Diagnostics) -> Any:
-    """The section with its default for every number that is not above zero, each of which is warned about."""
+    """The section with its default for every number that is not above zero, or no end: each of them is warned about."""
     default = type(section)()
     for name in section._fields:
         number = getattr(section, name)
-        if isinstance(number, int | float) and not isinstance(number, bool) and not number > 0:
+        if isinstance(number, int | float) and not isinstance(number, bool) and not 0 < number < math.inf:
             standard = getattr(default, name)
-            text = f'"{value.name}.{name}" must be above 0 but got {number}; the default {standard} is used.'
-            report.warning(text, (*value.at, name))
+            wanted = f'"{value.name}.{name}" must be a finite number above 0'
+            report.warning(f"{wanted} but got {number}; the default {standard} is used.", (*value.at, name))
             section = section._replace(**{name: standard})
     return section

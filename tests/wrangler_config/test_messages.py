@@ -13,6 +13,8 @@ from edge.wrangler_config.diagnostics import warning_block
 if TYPE_CHECKING:
     from conftest import Project
 
+LONG = "a" * 5000
+"""No file system takes such a name."""
 ERRORS: list[tuple[dict[str, Any], str]] = [
     ({"compatibility_flags": "x"}, 'Expected "compatibility_flags" to be of type string array but got "x".'),
     ({"compatibility_flags": ["a", 1]}, 'Expected "compatibility_flags" to be of type string array but got ["a",1].'),
@@ -27,6 +29,7 @@ ERRORS: list[tuple[dict[str, Any], str]] = [
     ({"main": "src/nope.py"}, 'The entry-point file at "src/nope.py" was not found.'),
     ({"main": 5}, 'Expected "main" to be of type string but got 5.'),
     ({"main": "a\0b"}, 'The entry-point file at "a\0b" was not found.'),
+    ({"main": LONG}, f'The entry-point file at "{LONG}" was not found.'),
     ({"main": None}, "Missing entry-point to Worker script or to assets directory"),
     (
         {"compatibility_date": "2026-13-45"},
@@ -115,7 +118,11 @@ ERRORS: list[tuple[dict[str, Any], str]] = [
     ({"kv_namespaces": ["A"]}, '"kv_namespaces" bindings should be objects, but got "A"'),
     (
         {"pipelines": [{"binding": "P"}]},
-        '"pipelines[0]" bindings must have a string "pipeline" field but got {"binding":"P"}.',
+        '"pipelines[0]" bindings must have a string "stream" field but got {"binding":"P"}.',
+    ),
+    (
+        {"pipelines": [{"binding": "P", "stream": ""}]},
+        '"pipelines[0]" bindings must have a string "stream" field but got {"binding":"P","stream":""}.',
     ),
     (
         {"pipelines": [{"binding": "P", "stream": 5}]},
@@ -144,6 +151,25 @@ ERRORS: list[tuple[dict[str, Any], str]] = [
         "X assigned to Environment Variable and Secret bindings.",
     ),
 ]
+
+EDGES_ERRORS: list[tuple[dict[str, Any], str]] = [
+    (
+        {"main": "wrangler.jsonc"},
+        'wrangler.jsonc:3:2: "main" must name a Python file, one that ends in .py, but got "wrangler.jsonc".',
+    ),
+    (
+        {"main": "my.entry.py"},
+        '"main" names my.entry.py, which Python cannot import: a dot parts packages. Give it another name.',
+    ),
+    (
+        {"main": "json.py"},
+        '"main" names json.py, but "import json" is a module of Python\'s standard library. Give it another name.',
+    ),
+    ({"main": "js.py"}, '"main" names js.py, but "import js" is a module of Edge. Give it another name.'),
+    ({"env": [1]}, 'wrangler.jsonc:7:2: The field "env" should be an object but got [1].'),
+    ({"env": "s"}, 'wrangler.jsonc:7:2: The field "env" should be an object but got "s".'),
+]
+"""What wrangler has no text for."""
 
 WRANGLER = "wrangler@4.86.0"
 NEWER_THAN_WRANGLER = ("exports", "legacy_env", '"stream" field')
@@ -215,6 +241,25 @@ def test_error_text_is_wranglers(project: Project, keys: dict[str, Any], text: s
     report = project.refusal()
     assert report.startswith("✘ [ERROR] Processing wrangler.jsonc configuration:\n    - wrangler.jsonc:")
     assert text in report
+
+
+@pytest.mark.parametrize(("keys", "text"), EDGES_ERRORS, ids=[text[:60] for _, text in EDGES_ERRORS])
+def test_error_text_is_edges(project: Project, keys: dict[str, Any], text: str) -> None:
+    for name in ("my.entry.py", "json.py", "js.py"):
+        project.write(name, "")
+    project.config(**keys)
+    assert text in project.refusal()
+
+
+@pytest.mark.parametrize("number", ["nan", "inf", "-inf", "1e999"])
+def test_a_port_that_is_no_number_is_warned_of(project: Project, number: str) -> None:
+    project.write("wrangler.toml", f'main = "entry.py"\n[dev]\nport = {number}\n')
+    config = project.load()
+    text = (
+        f'wrangler.toml:3:1: "dev.port" must be a whole number from 0 to 65535 but got {float(number)}; 8787 is used.'
+    )
+    assert text in config.warnings
+    assert config.dev.port == 8787
 
 
 @pytest.mark.parametrize(("keys", "text"), WARNINGS, ids=[text[:60] for _, text in WARNINGS])

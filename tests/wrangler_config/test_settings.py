@@ -113,8 +113,17 @@ WARNINGS = [
         "[limits]\ncpu_ms = 1",
         'Unexpected fields found in limits field: "cpu_ms"\n"cpu_ms" in line 2 belongs in wrangler.jsonc.',
     ),
-    ("[limits]\nbody_bytes = -1", '"limits.body_bytes" must be above 0 but got -1; the default 104857600 is used.'),
-    ("[limits]\ndrain_seconds = nan", '"limits.drain_seconds" must be above 0 but got nan; the default 10.0 is used.'),
+    (
+        "[limits]\nbody_bytes = -1",
+        '"limits.body_bytes" must be a finite number above 0 but got -1; the default 104857600 is used.',
+    ),
+    *(
+        (
+            f"[limits]\ndrain_seconds = {number}",
+            f'"limits.drain_seconds" must be a finite number above 0 but got {number}; the default 10.0 is used.',
+        )
+        for number in ("nan", "inf")
+    ),
 ]
 
 
