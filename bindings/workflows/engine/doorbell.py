@@ -92,7 +92,8 @@ def _listen(path: Path, on_ring: Callable[[], None]) -> Iterator[Callable[[], No
 
 def _made_pipe(path: Path) -> int:
     """It gets its name when it is read: else who rings meanwhile takes its process for dead."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    for folder in (path.parent.parent, path.parent):  # one call would give its mode to the last folder alone
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     unread = path.with_name(f"{path.name}.new")
     unread.unlink(missing_ok=True)
     os.mkfifo(unread, 0o600)
