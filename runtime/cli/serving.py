@@ -92,6 +92,7 @@ async def serve_until_stopped(
             await _drain(app, server)
     finally:
         await host.aclose()
+        start.logs.flush()
 
 
 def _keep_what_is_there() -> None:

@@ -78,23 +78,24 @@ class Logs:
         with self._lock:
             self._waiting.append(line)
         if not (is_request and self._is_written_later()):
-            self._flush()
+            self.flush()
+
+    def flush(self) -> None:
+        """Write the lines that wait. Whoever ends a loop calls it: nothing else writes what came last."""
+        with self._lock, suppress(OSError, ValueError):  # nobody reads any more, as after `... 2>&1 | head`
+            if self._waiting:
+                text = "\n".join(self._waiting)
+                self._waiting.clear()
+                self._stream.write(f"{text}\n")
 
     def _is_written_later(self) -> bool:
         """Request lines are written some at a time: under load, one write each costs as much as the request."""
         if len(self._waiting) == 1:
             try:
-                asyncio.get_running_loop().call_later(REQUESTS_WAIT_SECONDS, self._flush)
+                asyncio.get_running_loop().call_later(REQUESTS_WAIT_SECONDS, self.flush)
             except RuntimeError:  # no loop runs here
                 return False
         return len(self._waiting) < REQUESTS_WAITING_MAX
-
-    def _flush(self) -> None:
-        with self._lock, suppress(BrokenPipeError, ValueError):  # nobody reads any more, as after `... 2>&1 | head`
-            if self._waiting:
-                text = "\n".join(self._waiting)
-                self._waiting.clear()
-                self._stream.write(f"{text}\n")
 
     def _json(self, level: str, event: str, values: dict[str, Any]) -> str:
         record = {"timestamp": f"{self._clock('%Y-%m-%dT%H:%M:%S', time.gmtime)}Z", "level": level}

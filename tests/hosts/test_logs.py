@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import json
 import logging
@@ -275,3 +276,23 @@ def test_a_line_says_what_its_code_works_for(output: Output, log_format: LogForm
     else:
         assert "card_charged instance=b amount=5 step=charge-1" in output.lines[0]
         assert "slow bank logger=shop instance=a step=charge-1" in output.lines[1]
+
+
+async def test_request_lines_that_wait_are_written_by_a_flush(output: Output) -> None:
+    """Which is the last thing a server does: the loop that would write them has ended."""
+    logs = output.configure()
+    logs.logger.info("request_answered", method="GET", path="/last", status=200, duration_ms=1.0)
+    assert output.lines == []
+    logs.flush()
+    assert "GET /last 200 OK" in output.lines[0]
+
+
+def test_a_log_that_cannot_be_written_fails_nobody(output: Output) -> None:
+    """A terminal that was closed answers EIO."""
+
+    class Closed(io.StringIO):
+        def write(self, _text: str) -> int:
+            raise OSError(errno.EIO, "Input/output error")
+
+    log = configure("pretty", "info", stream=Closed()).logger
+    log.info("seen")
