@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import signal
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -16,7 +15,7 @@ from .served_url import tell_served_url
 from .serving import Serving, run_in_loop, serve_until_stopped
 from .startup import prepare, say, say_bindings, say_state, url_of
 from .stop_signals import GRACE_SECONDS, StopSignals
-from .supervisor import Process, supervise
+from .supervisor import FOR_ALL, Process, supervise
 
 if TYPE_CHECKING:
     from ..core.request import Request
@@ -100,7 +99,7 @@ async def _serve_slot(serving: Serving, process: Process) -> None:
         loop.remove_reader(process.parent_fd)
         stop.ask()
 
-    with StopSignals(serving.start.drain_seconds, ignored=(signal.SIGINT,)) as stop:
+    with StopSignals(serving.start.drain_seconds, ignored=FOR_ALL) as stop:
         loop.add_reader(process.parent_fd, on_parent_gone)
         await serve_until_stopped(serving, stop=stop, on_ready=on_ready)
 

@@ -114,11 +114,11 @@ def say_bindings(rows: Sequence[BindingRow], unsupported: Mapping[str, str]) -> 
 
 
 def say(text: str) -> None:
-    """A line for the person who started the command; a closed pipe is nobody's loss."""
+    """A line for the person who started the command; a closed pipe or terminal is nobody's loss."""
     try:
         sys.stdout.write(f"{text}\n")
         sys.stdout.flush()
-    except BrokenPipeError:
+    except OSError:
         sys.stdout = open("/dev/null", "w")  # noqa: SIM115, PTH123 - stays open in place of the terminal
 
 

@@ -5,7 +5,8 @@ replaced at once. The parent only waits.
 
 - start: a child writes one byte when it answers requests; the parent announces the server when all have.
 - a child dies: replaced, at most RESTARTS_MAX times in RESTART_WINDOW_SECONDS, then everything stops with exit 1.
-- SIGTERM or SIGINT to the parent: passed on as SIGTERM, the children drain; who is late, or a second signal, is killed.
+- SIGTERM, SIGINT or SIGHUP to the parent: passed on as SIGTERM, the children drain; who is late, or at a second signal
+  all, are killed.
 - the parent dies: its end of a pipe closes, the children see that and drain.
 """
 
@@ -21,6 +22,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ..core.errors import EdgeError
+from .stop_signals import STOPPING, is_under_nohup
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,6 +32,8 @@ if TYPE_CHECKING:
 
 RESTARTS_MAX = 10
 RESTART_WINDOW_SECONDS = 60.0
+FOR_ALL = (signal.SIGINT, signal.SIGHUP)
+"""A terminal sends these to every process; the parent passes them on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,8 +81,9 @@ class _Supervisor:
         self._lifeline = os.pipe()
 
     def supervise(self, count: int, on_ready: Callable[[], None]) -> None:
-        for number in (signal.SIGTERM, signal.SIGINT):
-            signal.signal(number, self._on_stop)
+        for number in STOPPING:
+            if not is_under_nohup(number):
+                signal.signal(number, self._on_stop)
         signal.signal(signal.SIGALRM, self._on_late)
         ready = [self._start(slot) for slot in range(count)]
         failure = None
@@ -96,16 +101,15 @@ class _Supervisor:
     def _start(self, slot: int, *, is_replacement: bool = False) -> int:
         """Fork a child; returns where it says that it is ready."""
         ready, told = os.pipe()
-        blocked = signal.pthread_sigmask(
-            signal.SIG_BLOCK, (signal.SIGTERM, signal.SIGINT)
-        )  # none between fork and note
+        blocked = signal.pthread_sigmask(signal.SIG_BLOCK, STOPPING)  # none between fork and note
         child = os.fork()
         if child == 0:
             os.close(ready)
             os.close(self._lifeline[1])
             signal.signal(signal.SIGALRM, signal.SIG_DFL)
             signal.signal(signal.SIGTERM, signal.SIG_DFL)
-            signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches every process; the parent passes it on
+            for number in FOR_ALL:
+                signal.signal(number, signal.SIG_IGN)
             signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
             self._be_child(Process(slot, told, self._lifeline[0], is_replacement))
         self._slots[child] = slot
@@ -158,11 +162,11 @@ class _Supervisor:
         self._send(signal.SIGTERM)
         signal.setitimer(signal.ITIMER_REAL, self._stop_within_s)
 
-    def _on_stop(self, _number: int, _frame: FrameType | None) -> None:
-        if self._is_stopping:
-            self._send(signal.SIGKILL)
-        else:
+    def _on_stop(self, number: int, _frame: FrameType | None) -> None:
+        if not self._is_stopping:
             self._stop()
+        elif number != signal.SIGHUP:  # a terminal that is closed sends it, and so does its shell
+            self._send(signal.SIGKILL)
 
     def _on_late(self, _number: int, _frame: FrameType | None) -> None:
         self._log.warning("processes_killed", after_s=self._stop_within_s)

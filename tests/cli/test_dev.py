@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
+import stat
+import subprocess
 import threading
+import urllib.request
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from .conftest import EDGE, SECONDS_MAX
+
 if TYPE_CHECKING:
-    import subprocess
     from collections.abc import Callable
     from pathlib import Path
 
@@ -33,6 +38,8 @@ def test_it_answers_and_says_what_it_has(start: Start, project: Path, worker: An
     assert "env.KV (one)  KV Namespace" in " ".join(shown.split()).replace("(one) KV", "(one)  KV")
     assert "env.EXTRA" in shown
     assert f"State is in {project / '.edge'}" in shown
+    folders = [project / ".edge", *(path for path in project.glob(".edge/**/*") if path.is_dir())]
+    assert {stat.S_IMODE(folder.stat().st_mode) for folder in folders} == {0o700}
     assert server.stop() == 0
 
 
@@ -213,6 +220,46 @@ async def fetch(request, env, ctx):
 async def later():
     await asyncio.sleep(0.1)
     print("pending done", flush=True)
+"""
+
+
+def test_the_last_request_is_logged_before_the_end(start: Start, project: Path) -> None:
+    server = start(project, "dev")
+    assert server.ask("/last") == (200, "one")
+    assert server.stop() == 0
+    assert any("GET /last 200 OK" in line for line in server.lines)
+
+
+@pytest.mark.parametrize("arguments", [["dev"], ["serve", "--workers", "2"]], ids=["dev", "serve"])
+def test_a_closed_terminal_lets_pending_work_finish(project: Path, worker: Any, arguments: list[str]) -> None:
+    worker.entry(project, LATER)
+    here, there = os.openpty()
+    # A shell that leads a session and opens a terminal is controlled by it.
+    run = ["sh", "-c", 'exec "$@" <"$0" >"$0" 2>&1', os.ttyname(there), EDGE, *arguments, "--port", "0"]
+    with subprocess.Popen(run, cwd=project, start_new_session=True) as child:
+        shown = b""
+        while not (ready := re.search(rb"Ready on (\S+)\s", shown)):
+            shown += os.read(here, 4096)
+        with urllib.request.urlopen(ready[1].decode(), timeout=SECONDS_MAX) as answer:
+            assert answer.status == 200
+        os.close(there)
+        os.close(here)
+        assert child.wait(SECONDS_MAX) == 0
+    assert (project / "done").exists()
+
+
+LATER = """
+import asyncio, pathlib
+from workers import Response
+
+async def fetch(request, env, ctx):
+    ctx.waitUntil(later())
+    return Response("now")
+
+async def later():
+    await asyncio.sleep(0.3)
+    print("pending done", flush=True)
+    pathlib.Path("done").touch()
 """
 
 
