@@ -353,7 +353,7 @@ class Connection(BaseProtocol):
         if payload is not EMPTY_PAYLOAD or hdrs.TRANSFER_ENCODING in message.headers:
             check_body(message, payload, server.limits.body_bytes)
             body = self._body_of(message, payload)
-        if asks_for_web_socket(message):
+        if message.upgrade and asks_for_web_socket(message):  # most messages save the call
             keys = message.headers.getall(hdrs.SEC_WEBSOCKET_KEY, ())
             versions = message.headers.getall(hdrs.SEC_WEBSOCKET_VERSION, ())
             is_http_10 = message.version is HttpVersion10

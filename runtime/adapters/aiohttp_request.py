@@ -47,7 +47,7 @@ def require_url(message: RawRequestMessage, guard: HostGuard) -> str:
         target = normal_target(target, message.method)
     if (target.startswith(RESERVED_PATH) or origin.startswith(_API_ORIGIN)) and is_control(origin[7:], target):
         guard.check_control(origin, headers.get(hdrs.ORIGIN), headers.get("Sec-Fetch-Site"))
-    elif asks_for_web_socket(message):
+    elif message.upgrade and asks_for_web_socket(message):  # most messages save the call
         raise RefusedError(501, "A Worker cannot answer WebSockets yet; that comes with a later version of Edge.")
     if message.method == "OPTIONS":
         private_network = headers.get("Access-Control-Request-Private-Network")

@@ -18,9 +18,9 @@ AUTHORITY = re.compile(rf"(\[[0-9a-f:.]+\]|{_NAME}\.?)(:[0-9]{{1,5}})?", re.ASCI
 ORIGINS_MAX = 1024
 """Spellings that are remembered."""
 
-_SAFE = r"A-Za-z0-9_.~!$%&()*+,:;=@\[\]|\-"
-is_normal_target = re.compile(rf"(?:/(?!\.|%2[eE])[{_SAFE}]*)+(?:\?[{_SAFE}/?]*)?").fullmatch
-"""Whether a target is a path that `normal_target` would give back as it is; it may miss some."""
+is_normal_target = re.compile(r"(?!.*/(?:\.|%2[eE]))/[A-Za-z0-9_.~!$%&()*+,/:;=?@\[\]|-]*").fullmatch
+"""Whether a target is a path that `normal_target` would give back as it is; it may miss some, such as `/.well-known`.
+Every request pays for it: 0.1 us for a short path."""
 _is_normal_name = re.compile(_NAME).fullmatch
 _PRINTABLE = "".join(map(chr, range(0x21, 0x7F)))
 

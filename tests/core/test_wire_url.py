@@ -28,7 +28,7 @@ def test_a_target_that_looks_normal_is_what_a_request_makes_of_it(rest: str) -> 
         assert Request(f"http://localhost/{rest}").url == f"http://localhost/{rest}"
 
 
-@pytest.mark.parametrize("target", ["/", "/a/b?c=/d/../e", "/%41/x%2Fy;z=1", "/a,b:c@d[e]|f-g_h~i$j!k(l)*m+n&o"])
+@pytest.mark.parametrize("target", ["/", "/a/b.c/d..?e=/f", "/%41/x%2Fy;z=1", "/a,b:c@d[e]|f-g_h~i$j!k(l)*m+n&o"])
 def test_a_normal_target_costs_one_look(target: str) -> None:
     assert is_normal_target(target)
 
