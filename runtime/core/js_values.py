@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import isfinite, isnan
 from typing import Any, Final
 
 
@@ -57,16 +58,31 @@ class JsBuffer(bytes):
 
 
 def js_string(value: Any) -> str:
-    """`String(value)` for what Python code passes: true, null, 1 for 1.0."""
+    """`String(value)` for what Python code passes: true, null, 1 for 1.0, 1e+21 for 1e21."""
     if isinstance(value, str):
         return str(value)
     if value is None or value is jsnull:
         return "null"
     if isinstance(value, bool):
         return "true" if value else "false"
-    if isinstance(value, float) and value.is_integer():
-        return str(int(value))
-    return str(value)
+    return _number(value) if isinstance(value, float) else str(value)
+
+
+def _number(value: float) -> str:
+    """`Number.prototype.toString`: the digits are Python's, which are the fewest too; what differs is the exponent."""
+    if not isfinite(value):
+        return "NaN" if isnan(value) else "Infinity" if value > 0 else "-Infinity"
+    if value == 0:
+        return "0"  # also of -0.0
+    text = float.__repr__(value).removesuffix(".0")
+    digits, _, exponent = text.partition("e")
+    if not exponent:
+        return text
+    if not 1e-6 <= abs(value) < 1e21:
+        return f"{digits}e{int(exponent):+}"
+    from decimal import Decimal  # noqa: PLC0415 - few numbers are so small or so large
+
+    return f"{Decimal(text):f}"
 
 
 def utf8(text: str) -> bytes:
