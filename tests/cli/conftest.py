@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 EDGE = Path(sys.executable).parent / "edge"
-SECONDS_MAX = 60
+SECONDS_MAX = 180
 """After which a child that hangs is killed, so that the test fails instead of waiting."""
 
 
@@ -53,8 +53,11 @@ class Server:
                 return found[1] if found.groups() else found[0]
         raise AssertionError(f"{pattern} never came:\n" + "\n".join(self.lines))
 
-    def ask(self, path: str = "/", *, accept: str = "*/*", body: bytes | None = None) -> tuple[int, str]:
-        request = urllib.request.Request(self.url + path, data=body, headers={"Accept": accept})
+    def ask(
+        self, path: str = "/", *, accept: str = "*/*", body: bytes | None = None, host: str | None = None
+    ) -> tuple[int, str]:
+        headers = {"Accept": accept} | ({"Host": host} if host else {})
+        request = urllib.request.Request(self.url + path, data=body, headers=headers)
         try:
             with urllib.request.urlopen(request, timeout=SECONDS_MAX) as answer:
                 return answer.status, answer.read().decode()
