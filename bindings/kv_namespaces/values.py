@@ -22,7 +22,6 @@ INTEGER_MAX = 2**53 - 1
 """Number.MAX_SAFE_INTEGER: above it JavaScript's numbers skip integers, so one arrives as a float."""
 
 _NOT_SENDABLE = (tuple, bytearray)
-_CLONEABLE = (dict, list, set, datetime, BaseException)
 _JSON_CONTEXT_CHARACTERS = 10
 
 
@@ -136,14 +135,18 @@ def _too_large(size_bytes: int) -> BindingError:
 
 
 def _refused(value: object) -> Exception:
-    if isinstance(value, _NOT_SENDABLE):
-        return TypeError(f"{type(value)} cannot be sent over RPC.")
-    if isinstance(value, _CLONEABLE):
-        return BindingError(
-            "KV put() accepts only strings, ArrayBuffers, ArrayBufferViews, and ReadableStreams as values.",
-            name="TypeError",
-        )
-    return BindingError(f"{type(value)} could not be cloned.", name="DataCloneError")
+    from ...runtime.core.rpc_values import python_to_rpc  # noqa: PLC0415 - only to say what is wrong
+
+    try:
+        python_to_rpc(value)
+    except (TypeError, BindingError) as error:
+        return error
+    except RecursionError:
+        pass
+    return BindingError(
+        "KV put() accepts only strings, ArrayBuffers, ArrayBufferViews, and ReadableStreams as values.",
+        name="TypeError",
+    )
 
 
 def _plain(value: Any) -> Any:

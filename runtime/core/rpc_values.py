@@ -13,7 +13,7 @@ from typing import Any
 from .errors import BindingError
 from .js_dict import JsDict
 from .js_proxy import JsProxy
-from .js_values import jsnull
+from .js_values import JsConstructor, jsnull
 
 _ITSELF = (bool, int, float, str, bytes, memoryview, datetime, Exception)
 
@@ -33,10 +33,10 @@ def python_to_rpc(value: Any) -> Any:
     if hasattr(value, "__await__"):
         msg = f"Awaitable {type(value)} cannot be sent over RPC."
         raise TypeError(msg)
-    if isinstance(value, _ITSELF) or hasattr(value, "js_object"):
-        return value
     if isinstance(value, JsProxy):
         return python_to_rpc(value.to_py())
+    if isinstance(value, _ITSELF) or _is_js_object(value):
+        return value
     if isinstance(value, dict):
         return {str(key): python_to_rpc(item) for key, item in value.items()}
     if isinstance(value, list):
@@ -47,6 +47,11 @@ def python_to_rpc(value: Any) -> Any:
         return value
     msg = f"{type(value)} could not be cloned."
     raise BindingError(msg, name="DataCloneError")
+
+
+def _is_js_object(value: Any) -> bool:
+    """Whether it is one in JavaScript already: Response and Blob have theirs, URL and Headers are one."""
+    return hasattr(value, "js_object") or isinstance(getattr(value, "constructor", None), JsConstructor)
 
 
 def python_from_rpc(value: Any) -> Any:

@@ -9,11 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from edge import Blob, File, FormData, Request, Response
 from edge.runtime.core.body import Body
 from edge.runtime.core.errors import BindingError
 from edge.runtime.core.js_dict import JsDict
+from edge.runtime.core.js_proxy import js_value
 from edge.runtime.core.js_values import jsnull
 from edge.runtime.core.streams import ReadableStream
+from edge.runtime.core.url import URL
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -92,6 +95,35 @@ async def test_a_value_may_be_as_large_as_the_limit_and_no_larger(kv: KVNamespac
 
 @pytest.mark.parametrize("value", [{"a": 1}, [1], {1}, datetime(2026, 1, 1, tzinfo=UTC)], ids=repr)
 async def test_an_object_is_no_value(kv: KVNamespace, value: Any) -> None:
+    await refuses_as_no_value(kv, value)
+
+
+OF_JAVASCRIPT = [
+    Blob(["x"]),
+    File(["x"], "x.txt"),
+    Response("x"),
+    Request("http://localhost/"),
+    Request("http://localhost/").js_object,
+    FormData({"a": "b"}),
+    URL("http://localhost/"),
+    js_value({"a": [1]}),
+    len,
+]
+
+
+@pytest.mark.parametrize("value", OF_JAVASCRIPT, ids=type)
+async def test_an_object_of_javascript_is_no_value_either(kv: KVNamespace, value: Any) -> None:
+    await refuses_as_no_value(kv, value)
+    await refuses_as_no_value(kv, [value])
+
+
+async def test_an_object_that_contains_itself_is_no_value(kv: KVNamespace) -> None:
+    circle: list[Any] = []
+    circle.append(circle)
+    await refuses_as_no_value(kv, circle)
+
+
+async def refuses_as_no_value(kv: KVNamespace, value: Any) -> None:
     text = "KV put() accepts only strings, ArrayBuffers, ArrayBufferViews, and ReadableStreams as values."
     with refuses(f"TypeError: {text}"):
         await kv.put("key", value)
