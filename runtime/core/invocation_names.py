@@ -93,6 +93,7 @@ async def fetch(resource: Any, **options: Any) -> Response:
 
     Raises:
         AbortError: a bad URL, or no answer; the message says why. An OSError.
+        TypeError: a body of another type; Cloudflare sends a dict as "[object Object]", which nobody means.
     """
     fetcher = options.pop("fetcher", None)
     request = _request_of(resource, options)

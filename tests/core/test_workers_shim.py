@@ -181,6 +181,18 @@ async def test_fetch_errors(invocation: Invocation) -> None:
         await edge.fetch("https://t.com", {})  # type: ignore[call-arg]  # the mistake under test
 
 
+async def test_fetch_sends_no_object_as_the_text_that_javascript_has_for_it(invocation: Invocation) -> None:
+    """Where Cloudflare sends "[object Object]", or the repr of a FormData: docs/compat.md."""
+
+    async def echo(request: edge.Request) -> edge.Response:
+        return edge.Response(await request.text())
+
+    with pytest.raises(TypeError, match=r"^Unsupported type in Request: dict$"):
+        await edge.fetch("https://t.com", method="POST", body={"a": 1}, fetcher=echo)
+    sent = await edge.fetch("https://t.com", method="POST", body=edge.FormData({"a": "b"}), fetcher=echo)
+    assert 'form-data; name="a"' in await sent.text()
+
+
 def test_js_objects() -> None:
     import js
     from pyodide.ffi import create_proxy, run_sync, to_js
