@@ -44,13 +44,13 @@ def error_response(
     status = failure_status(error)
     redactor = Redactor(secrets)
     trace = trace_of(error, show_locals=show_locals)
-    accepted = _accepted(request)
+    form = _accepted_form(request)
     headers = {"cache-control": "no-store", "x-content-type-options": "nosniff", **retry_headers(error)}
-    if "text/html" in accepted:
+    if form == "html":
         page = _Page(redactor).render(request, trace)
         headers |= {"content-type": "text/html;charset=UTF-8", "content-security-policy": _POLICY}
         return Response(page, status=status, headers=headers)
-    if "json" in accepted:
+    if form == "json":
         text = json.dumps(_as_json(request, trace, redactor), indent=2)
         headers["content-type"] = "application/json"
         return Response(f"{text}\n", status=status, headers=headers)
@@ -59,10 +59,28 @@ def error_response(
     return Response(f"{text}\n\nRequest {request_id.get()}\n", status=status, headers=headers)
 
 
-def _accepted(request: Request) -> str:
-    return (
-        b",".join(value for name, value in wire_headers(request) if name.lower() == b"accept").decode("latin-1").lower()
-    )
+def _accepted_form(request: Request) -> str:
+    """What the Accept header likes best of html, json and plain, the first of several; plain where it names none.
+
+    Source: RFC 9110, 12.5.1.
+    """
+    accepted = b",".join(value for name, value in wire_headers(request) if name.lower() == b"accept")
+    best, best_quality = "plain", 0.0
+    for media_range in accepted.decode("latin-1").lower().split(","):
+        media_type, *parameters = (part.strip() for part in media_range.split(";"))
+        form = "json" if media_type.endswith(("/json", "+json")) else media_type.removeprefix("text/")
+        if form in {"html", "json", "plain"} and (quality := _quality(parameters)) > best_quality:
+            best, best_quality = form, quality
+    return best
+
+
+def _quality(parameters: list[str]) -> float:
+    """The weight of a media range; of one that is none, 0."""
+    weight = next((parameter[2:] for parameter in parameters if parameter.startswith("q=")), "1")
+    try:
+        return float(weight)
+    except ValueError:
+        return 0.0
 
 
 def _chain(trace: TracebackException) -> Iterator[tuple[str, TracebackException]]:

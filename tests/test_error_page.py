@@ -116,6 +116,28 @@ async def test_json_has_the_chain_and_the_request(failing: Failing) -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("accept", "content_type"),
+    [
+        ("application/json, text/html;q=0.1", "application/json"),
+        ("text/html;q=0, application/json", "application/json"),
+        ("text/html; q=0.9 , application/problem+json;q=0.95", "application/json"),
+        ("application/json, text/plain, */*", "application/json"),
+        ("text/html, application/json", "text/html;charset=UTF-8"),
+        ("TEXT/HTML;level=1;Q=1, application/json;q=0.999", "text/html;charset=UTF-8"),
+        ("application/json;q=0.1, */*;q=0.8", "application/json"),
+        ("text/plain, text/html;q=0.5", "text/plain;charset=UTF-8"),
+        ("application/json;q=0", "text/plain;charset=UTF-8"),
+        ("application/json;q=high, text/html;q=0.1", "text/html;charset=UTF-8"),
+        ("image/png", "text/plain;charset=UTF-8"),
+        ("", "text/plain;charset=UTF-8"),
+    ],
+)
+async def test_the_form_is_the_one_the_client_likes_best(accept: str, content_type: str) -> None:
+    _, headers, _ = await answer(ValueError("x"), accept)
+    assert headers["content-type"] == content_type
+
+
 async def test_text_is_a_traceback(failing: Failing) -> None:
     _, headers, text = await answer(failing.error("x"))
     assert headers["content-type"] == "text/plain;charset=UTF-8"
