@@ -55,12 +55,18 @@ PIPELINE_MAX = 32
 DISCARD_BYTES_MAX = 256 * 1024
 """So much of a body that its handler did not read is thrown away to keep the connection; beyond, closing is cheaper."""
 
+FRAMING_BYTES_MAX = 1024 * 1024
+"""Chunk sizes, extensions and trailers of a body that come to more than its bytes explain."""
+WIRE_BYTES_PER_BODY_BYTE_MAX = 16
+"""A chunk of one byte takes six. Source: RFC 9112, 7.1.1: a server ought to limit the length of chunk extensions."""
+
 
 class Connection(BaseProtocol):
     """An asyncio protocol; made by the server, forgotten by it when the socket and the last task are gone."""
 
     __slots__ = (
         "_body",
+        "_body_wire_bytes",
         "_head_bytes",
         "_is_answering",
         "_is_continue_due",
@@ -99,6 +105,7 @@ class Connection(BaseProtocol):
         self._task: asyncio.Task[None] | None = None
         self._socket: AiohttpWebSocket | None = None
         self._body: StreamReader = EMPTY_PAYLOAD
+        self._body_wire_bytes = 0
         self._is_answering = False
         self._is_continue_due = False
         self._is_input_over = False
@@ -128,6 +135,10 @@ class Connection(BaseProtocol):
             return
         if was_in_body:
             self._patience.count_body(len(data))
+            self._body_wire_bytes += len(data)
+            if not self._body.is_eof() and self._is_mostly_framing():
+                self._refuse(RefusedError(413, "The request's body is hidden in framing: send larger chunks."))
+                return
         elif data:
             self._head_bytes += len(data)
         if messages:
@@ -245,6 +256,7 @@ class Connection(BaseProtocol):
         self._patience.has_head_begun = False
         body = self._body = messages[-1][1]
         if not body.is_eof():
+            self._body_wire_bytes = 0
             self._patience.begin_body(self.server.now)
         self._queue.extend(messages)
         if len(self._queue) >= PIPELINE_MAX and not self._buffer_paused:
@@ -252,6 +264,10 @@ class Connection(BaseProtocol):
             self._pause_reading_for_buffer()
         if not self._is_answering:
             self._answer_next()
+
+    def _is_mostly_framing(self) -> bool:
+        allowed = FRAMING_BYTES_MAX + WIRE_BYTES_PER_BODY_BYTE_MAX * self._body.total_bytes
+        return self._body_wire_bytes > allowed
 
     def _answer_next(self) -> None:
         message, payload = self._queue.popleft()

@@ -15,6 +15,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from edge.runtime.adapters.aiohttp_connection import FRAMING_BYTES_MAX
 from edge.runtime.core.response import Response
 from edge.wrangler_config.worker_config import Limits
 
@@ -333,6 +334,29 @@ async def test_message_means_the_same_when_it_comes_byte_by_byte(serving, exchan
     async with serving(recorder) as server:
         await exchange(server, *(bytes([byte]) for byte in message + NEXT))
     assert [path.partition("a|")[0] for path in recorder.paths] == ["/", "/next"]
+
+
+FRAMED = head(b"POST / HTTP/1.1", CHUNKED, b"Connection: close")
+
+
+@pytest.mark.parametrize(
+    "framing",
+    [b"3;" + b"a" * 60_000 + b"\r\nabc\r\n", b"1;b\r\na\r\n" * 9 + b"1;" + b"x" * 9_000 + b"\r\na\r\n"],
+    ids=["long extensions", "extensions of some chunks"],
+)
+async def test_body_hidden_in_framing_is_413(serving, exchange, framing):
+    """Extensions are not part of the body, so its limit does not see them."""
+    pieces = [framing] * (2 * FRAMING_BYTES_MAX // len(framing))
+    async with serving(Recorder()) as server:
+        raw = await exchange(server, FRAMED, *pieces)
+    assert raw.startswith(b"HTTP/1.1 413 ")
+    assert raw.endswith(b"The request's body is hidden in framing: send larger chunks.\n")
+
+
+async def test_body_of_the_smallest_chunks_is_taken(serving, exchange):
+    async with serving(Recorder()) as server:
+        raw = await exchange(server, FRAMED, *[b"1\r\na\r\n" * 9_000] * 20, b"0\r\n\r\n")
+    assert raw.startswith(b"HTTP/1.1 200 ")
 
 
 async def test_upgrade_that_is_not_spoken_ends_the_connection(serving, exchange):
