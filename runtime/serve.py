@@ -46,6 +46,8 @@ class ConfigChoice(NamedTuple):
     env_files: Sequence[Path] = ()
     is_strict: bool = False
     """`--compat strict`: what works on Edge only is refused."""
+    hosts: Sequence[str] = ()
+    """`--host-allow`: added to the hosts that the config allows."""
 
 
 def load_config(
@@ -58,7 +60,7 @@ def load_config(
     """
     from ..wrangler_config.load import load  # noqa: PLC0415 - a Lambda with a frozen plan never needs it
 
-    return load(
+    config = load(
         choice.path,
         environment=choice.environment,
         sections=_entry_types(),
@@ -68,6 +70,9 @@ def load_config(
         env_files=choice.env_files,
         is_strict=choice.is_strict,
     )
+    server = config.settings.server
+    server = server._replace(allowed_hosts=(*server.allowed_hosts, *choice.hosts))
+    return config._replace(settings=config.settings._replace(server=server))
 
 
 class _Stage(NamedTuple):
@@ -105,6 +110,8 @@ class App:
         self.gateway = Gateway(self.live)
         self.on_api_used: Callable[[], None] = lambda: None
         """Called once, at the first call of the REST API."""
+        self.on_config_changed: Callable[[WorkerConfig], None] = lambda _config: None
+        """Called when a reload has taken in another config."""
         self._choice = choice
         self._platform = platform
         self._is_dev = is_dev
@@ -286,6 +293,7 @@ class App:
             raise
         self._retire(self.live.swap(generation), stage=old)
         self._enter(new)
+        self.on_config_changed(config)
 
     def _retire(self, generation: Generation | None, *, stage: _Stage | None = None) -> None:
         """Let an old generation finish, then close its environment, once every earlier one that shares it is done."""

@@ -78,12 +78,17 @@ class HttpServer:
         loop = asyncio.get_running_loop()
         self.fetcher = fetcher
         self._addresses = [opened.getsockname()[:2] for opened in sockets]
-        self.guard = HostGuard(self._settings.allowed_hosts, [ip for ip, _ in self._addresses])
+        self.apply(self.limits, self._settings)
         self.tick(loop.time())
         self._timer = loop.call_later(TICK_SECONDS, self._on_timer)
         for opened in sockets:
             listener = await loop.create_server(lambda: Connection(self, loop), sock=opened, backlog=BACKLOG)
             self._listeners.append(listener)
+
+    def apply(self, limits: Limits, settings: ServerSettings) -> None:
+        """Take other limits and hosts; a connection that is there keeps the limits of headers and of time it has."""
+        self.limits, self._settings = limits, settings
+        self.guard = HostGuard(settings.allowed_hosts, [ip for ip, _ in self._addresses])
 
     async def drain(self, seconds: float) -> bool:
         """Stop listening and let requests in flight finish, at most `seconds`; False when some did not.

@@ -138,9 +138,10 @@ def choice_of(
     env_files: tuple[Path, ...] = (),
     *,
     is_strict: bool = False,
+    hosts: tuple[str, ...] = (),
 ) -> ConfigChoice:
     files = tuple(file.absolute() for file in env_files)
-    return ConfigChoice(path and path.absolute(), environment, overrides or {}, files, is_strict)
+    return ConfigChoice(path and path.absolute(), environment, overrides or {}, files, is_strict, hosts)
 
 
 def state_folder_of(config: WorkerConfig, persist_to: Path | None) -> Path:

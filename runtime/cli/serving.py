@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Sequence
     from typing import Any
 
+    from ...wrangler_config.worker_config import WorkerConfig
     from ..adapters.aiohttp_server import HttpServer
     from ..core.request import Request
     from ..core.response import Response
@@ -82,6 +83,13 @@ async def serve_until_stopped(
             settings = start.config.settings
             server = HttpServer(host, settings.limits, settings.server, decode_json=loads)
             await server.start(RequestLog(app, host.log, is_shown=serving.shows_requests), serving.sockets)
+
+            def apply(config: WorkerConfig) -> None:
+                settings = config.settings
+                server.apply(settings.limits, settings.server)
+                stop.drain_seconds = settings.limits.drain_seconds
+
+            app.on_config_changed = apply
             if not serving.is_dev:  # where a reload leaves modules behind that must be found
                 _keep_what_is_there()
             running = host.spawn(beside(app), name="beside") if beside else None

@@ -65,8 +65,9 @@ def prepare(options: Mapping[str, Any]) -> Start:
         options["overrides"],
         options["env_files"],
         is_strict=options["is_strict"],
+        hosts=options["hosts"],
     )
-    config = _with_hosts(load_config(choice), options["hosts"])
+    config = load_config(choice)
     say_warnings(config)
     say_value_files(config)
     folder = state_folder_of(config, options["persist_to"])
@@ -168,10 +169,3 @@ def _unless_secret(row: BindingRow) -> str:
 
 def _bracketed(resource: str) -> str:
     return f" ({resource.removeprefix('(').removesuffix(')')})" if resource else ""
-
-
-def _with_hosts(config: WorkerConfig, hosts: tuple[str, ...]) -> WorkerConfig:
-    """The config with `--host-allow` added to the hosts it allows."""
-    server = config.settings.server
-    server = server._replace(allowed_hosts=(*server.allowed_hosts, *hosts))
-    return config._replace(settings=config.settings._replace(server=server))

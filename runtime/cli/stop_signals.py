@@ -29,7 +29,7 @@ class StopSignals:
     """
 
     def __init__(self, drain_seconds: float, *, ignored: tuple[signal.Signals, ...] = ()) -> None:
-        self._seconds = drain_seconds + GRACE_SECONDS
+        self.drain_seconds = drain_seconds
         self._ignored = ignored
         self._numbers = [number for number in STOPPING if not is_under_nohup(number)]
         self._asked = asyncio.Event()
@@ -54,7 +54,7 @@ class StopSignals:
         """As a first signal does."""
         self._is_asked = True
         _leave_closed_terminal()
-        signal.setitimer(signal.ITIMER_REAL, self._seconds)
+        signal.setitimer(signal.ITIMER_REAL, self.drain_seconds + GRACE_SECONDS)
         self._loop.call_soon_threadsafe(self._asked.set)
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
