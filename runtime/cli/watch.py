@@ -66,15 +66,20 @@ async def _when_whole(found: set[Path], watcher: Any, stop: threading.Event) -> 
     return found
 
 
+def as_told(files: Iterable[Path]) -> set[Path]:
+    """Files as the system tells of them, in folders without links: each by its name, and what it is a link to."""
+    return {told for file in files for told in (file.parent.resolve() / file.name, file.resolve())}
+
+
 def folders_with_modules(root: Path, others: Iterable[Path]) -> set[Path]:
-    """The import root, folders under it that may hold modules, and `others`, as far as they exist."""
+    """The import root, folders under it that may hold modules, and `others`, as far as they exist; without links."""
     found = {root} if root.is_dir() else set()
     for at, names, _ in os.walk(root):
         if len(found) >= FOLDERS_MAX:
             break
         names[:] = [name for name in names if may_hold_modules(Path(at, name))]
         found.update(Path(at, name) for name in names)
-    return found | {folder for folder in others if folder.is_dir()}
+    return {folder.resolve() for folder in (*found, *others) if folder.is_dir()}
 
 
 def may_hold_modules(folder: Path) -> bool:

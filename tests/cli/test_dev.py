@@ -101,6 +101,59 @@ def test_a_module_saved_by_renaming_and_one_that_was_missing_are_seen(start: Sta
     assert server.ask() == (200, "renamed")
 
 
+def test_limits_and_hosts_of_a_saved_edge_toml_hold_at_once(start: Start, project: Path, worker: Any) -> None:
+    server = start(project, "dev", "--host-allow", "flag.test")
+    assert server.ask(body=b"long", host="flag.test") == (200, "one")
+    assert server.ask(host="file.test")[0] == 403
+    worker.save(project / "edge.toml", "[limits]\nbody_bytes = 3\n[server]\nallowed_hosts = ['file.test']\n")
+    server.wait_for("reloaded files=edge.toml")
+    assert server.ask(body=b"long")[0] == 413
+    assert server.ask(host="file.test") == (200, "one")
+    assert server.ask(host="flag.test") == (200, "one")
+    (project / "edge.toml").unlink()
+    server.wait_for("reloaded files=edge.toml")
+    assert server.ask(body=b"long") == (200, "one")
+    assert server.ask(host="file.test")[0] == 403
+
+
+def test_a_saved_address_is_said_to_need_a_restart(start: Start, project: Path, worker: Any) -> None:
+    server = start(project, "dev")  # with --port 0, which wins over the file
+    worker.config(project, ', "dev": {"ip": "127.0.0.1", "port": 18777}')
+    server.wait_for("restart_needed to_apply=dev.ip$")
+    server.wait_for("reloaded files=wrangler.jsonc")
+    worker.config(project)
+    server.wait_for("reloaded files=wrangler.jsonc")
+    assert server.stop() == 0
+    assert sum("restart_needed" in line for line in server.lines) == 1
+
+
+def test_what_a_link_leads_to_is_watched_and_so_is_the_link(
+    start: Start, project: Path, worker: Any, tmp_path: Path
+) -> None:
+    shared = tmp_path / "shared"
+    (shared / "package").mkdir(parents=True)
+    worker.save(shared / "entry.py", "from package.words import WORD\n" + worker.answering("x").replace("'x'", "WORD"))
+    worker.save(shared / "package" / "words.py", "WORD = 'two'\n")
+    (project / "entry.py").unlink()
+    (project / "entry.py").symlink_to(shared / "entry.py")
+    (project / "package").symlink_to(shared / "package")
+    linked = tmp_path / "linked"
+    linked.symlink_to(project)
+    server = start(linked, "dev")
+    assert server.ask() == (200, "two")
+    worker.save(shared / "package" / "words.py", "WORD = 'three'\n")
+    server.wait_for("reloaded files=words.py")
+    assert server.ask() == (200, "three")
+    worker.entry(shared, worker.answering("four"))
+    server.wait_for("reloaded files=entry.py")
+    assert server.ask() == (200, "four")
+    worker.save(linked / ".dev.vars", "A=1\n")
+    server.wait_for("reloaded files=.dev.vars")
+    worker.entry(linked, worker.answering("five"))  # in place of the link
+    server.wait_for("reloaded files=entry.py")
+    assert server.ask() == (200, "five")
+
+
 @pytest.mark.parametrize("state", [".edge", "data"])
 def test_the_state_folder_is_no_part_of_what_mends_a_broken_worker(
     start: Start, project: Path, worker: Any, state: str
