@@ -232,7 +232,8 @@ async def test_client_that_leaves_ends_the_handlers_body(serving):
         await asyncio.wait_for(ended.wait(), 60)
 
 
-async def test_client_that_leaves_cancels_the_handler(serving):
+@pytest.mark.parametrize("leave", ["close", "write_eof"])
+async def test_client_that_leaves_cancels_the_handler(serving, leave):
     began, cancelled = asyncio.Event(), asyncio.Event()
 
     async def wait(_request):
@@ -247,7 +248,8 @@ async def test_client_that_leaves_cancels_the_handler(serving):
         async with await Client.to(server) as client:
             await client.send(GET)
             await began.wait()
-        await asyncio.wait_for(cancelled.wait(), 60)
+            getattr(client.writer, leave)()
+            await asyncio.wait_for(cancelled.wait(), 60)
         await reached(lambda: not server._connections)
 
 
