@@ -67,7 +67,7 @@ def test_a_whole_declaration_has_no_problems(check: Callable[..., tuple[Any, str
 def test_declaring_streams_and_sinks_loads_no_heavy_library(project: Path) -> None:
     (project / "edge.toml").write_text(DECLARED.partition("[[pipelines]]")[0])
     code = (
-        "import sys; from edge.runtime.cli.main import edge; edge(['check'], standalone_mode=False);"
+        "import sys; from edge.runtime.cli.command_line import edge; edge(['check'], standalone_mode=False);"
         f"print(*{HEAVY} & {{name.partition('.')[0] for name in sys.modules}}, file=sys.stderr)"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=project, capture_output=True, text=True, check=True)

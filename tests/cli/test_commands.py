@@ -22,7 +22,7 @@ def test_version_and_help_import_no_command(edge: Edge, tmp_path: Path) -> None:
     assert edge("--version").stdout.startswith("edge 0.")
     assert "streams" in edge("--help").stdout
     code = (
-        "import sys; from edge.runtime.cli.main import edge\n"
+        "import sys; from edge.runtime.cli.command_line import edge\n"
         "try: edge.main(['--help'], standalone_mode=False)\n"
         "finally: print([n for n in sys.modules if n.split('.')[0] in ('aiohttp', 'pydantic', 'structlog', 'asyncio')])"
     )
@@ -30,6 +30,18 @@ def test_version_and_help_import_no_command(edge: Edge, tmp_path: Path) -> None:
         [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True
     ).stdout
     assert shown.splitlines()[-1] == "[]"
+
+
+def test_ctrl_c_while_the_commands_are_loaded_is_no_traceback(tmp_path: Path) -> None:
+    code = (
+        "import os, signal, sys; from edge.runtime.cli.main import main\n"
+        "class Interrupting:\n"
+        "    def find_spec(self, name, path=None, target=None):\n"
+        "        if name == 'click': os.kill(os.getpid(), signal.SIGINT)\n"
+        "sys.meta_path.insert(0, Interrupting()); main(['--version'])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
 
 
 def test_starting_loads_no_rich(tmp_path: Path) -> None:
