@@ -6,6 +6,7 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 from .errors import UnsupportedNameError
+from .own_failure import own_failure
 
 if TYPE_CHECKING:
     import asyncio
@@ -55,8 +56,6 @@ async def _settle(work: Awaitable[Any]) -> Any:
     try:
         return await work
     except (SystemExit, KeyboardInterrupt) as error:  # that a task it was given is cancelled is no failure
-        from .own_failure import own_failure  # noqa: PLC0415 - loads asyncio
-
         if failure := own_failure(error, "Work given to waitUntil()"):
             raise failure from error
         raise

@@ -6,18 +6,18 @@ for the end of the task that it passes. Code that calls sys.exit(), or awaits a 
 
 from __future__ import annotations
 
-import asyncio
-import signal
-import threading
-
 from .errors import HandlerError
-
-_ENDING_MORE = (SystemExit, KeyboardInterrupt, asyncio.CancelledError)
 
 
 def is_from_outside(error: BaseException) -> bool:
     """Whether somebody else raised it into the code: this task was cancelled, its coroutine closed, or a person pressed
     Ctrl-C where nobody handles that."""
+    if isinstance(error, (Exception, SystemExit)):
+        return False
+    import asyncio  # noqa: PLC0415 - such an error is rare, and core loads without it
+    import signal  # noqa: PLC0415 - as above
+    import threading  # noqa: PLC0415 - as above
+
     if isinstance(error, asyncio.CancelledError):
         task = asyncio.current_task()
         return task is not None and task.cancelling() > 0
@@ -29,6 +29,6 @@ def is_from_outside(error: BaseException) -> bool:
 
 def own_failure(error: BaseException, what: str) -> HandlerError | None:
     """What to raise in place of an exception that would end more than `what`; None when it may pass as it is."""
-    if not isinstance(error, _ENDING_MORE) or is_from_outside(error):
+    if isinstance(error, Exception) or is_from_outside(error):
         return None
     return HandlerError(f"{what} raised {error!r}, which ends it alone.")
