@@ -13,6 +13,7 @@ from ..core.errors import HandlerError
 from ..error_trace import format_error
 from ..hosts.state_folder import FOLDER_NAME
 from ..serve import load_config, product_settings
+from .handlers_in_text import handler_notes
 from .options import choice_of, compat_option, config_options, vars_options
 from .portability import Note, notes_on
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ...wrangler_config.section import Problem, ReadProducts
+    from ...wrangler_config.worker_config import WorkerConfig
 
 
 @click.command(name="check", help=__doc__)
@@ -39,7 +41,7 @@ def command(
     config = load_config(choice, further=_start_problems)
     blocks, has_errors = [warning_block(config)], False
     if config.main is not None:
-        notes = _notes_on(config.main, is_strict=is_strict)
+        notes = _notes_on(config.main, config)
         has_errors = any(note.is_error for note in notes)
         blocks.append(_block(WARNING_MARK, config.main, [note for note in notes if not note.is_error]))
         blocks.append(_block(ERROR_MARK, config.main, [note for note in notes if note.is_error]))
@@ -55,7 +57,7 @@ def _start_problems(read: ReadProducts) -> list[Problem]:
     return start_problems(read, read.place.folder / FOLDER_NAME / "state")
 
 
-def _notes_on(file: Path, *, is_strict: bool) -> list[Note]:
+def _notes_on(file: Path, config: WorkerConfig) -> list[Note]:
     """The file is parsed, never run.
 
     Raises:
@@ -64,7 +66,7 @@ def _notes_on(file: Path, *, is_strict: bool) -> list[Note]:
     try:
         source = file.read_bytes()
         compile(source, file, "exec", dont_inherit=True)
-        return notes_on(source, is_strict=is_strict)
+        return [*handler_notes(source, config), *notes_on(source, is_strict=config.is_strict)]
     except (SyntaxError, ValueError) as error:  # ValueError: null bytes
         msg = f"{ERROR_MARK} {_shown(file)} cannot be parsed:\n\n{format_error(error)}"
         raise HandlerError(msg) from None

@@ -56,7 +56,7 @@ def _module_level(tree: ast.Module) -> Iterator[Finding]:
     for node in tree.body:
         if isinstance(node, Function) and node.name in handlers:
             yield node, EdgeOnly.MODULE_HANDLER
-        elif isinstance(node, ast.ClassDef) and "WorkflowEntrypoint" in map(_last_name, node.bases):
+        elif isinstance(node, ast.ClassDef) and "WorkflowEntrypoint" in map(last_name, node.bases):
             yield from ((one, EdgeOnly.STORED_TYPES) for one in node.body if "stored_types" in _assigned(one))
 
 
@@ -82,11 +82,11 @@ def _anywhere(tree: ast.Module) -> Iterator[Finding]:
     for node in ast.walk(tree):
         if isinstance(node, ast.stmt | ast.expr):
             yield from ((node, what) for what in _edge_only(node, generators))
-        if isinstance(node, ast.Attribute) and node.attr == "wait_until" and _last_name(node.value) == "ctx":
+        if isinstance(node, ast.Attribute) and node.attr == "wait_until" and last_name(node.value) == "ctx":
             yield node, "ctx has no wait_until: write ctx.waitUntil(...), or wait_until(...) from workers."
-        elif isinstance(node, ast.Subscript) and _last_name(node.value) == "env":
+        elif isinstance(node, ast.Subscript) and last_name(node.value) == "env":
             yield node, "env is no dict: write env.NAME, not env[...]."
-        elif isinstance(node, ast.Call) and _last_name(node.func) == "Response" and node.args:
+        elif isinstance(node, ast.Call) and last_name(node.func) == "Response" and node.args:
             body = node.args[0]
             if isinstance(body, ast.Dict):
                 yield node, "Response takes no dict: write Response.json(...)."
@@ -98,17 +98,17 @@ def _edge_only(node: ast.stmt | ast.expr, generators: set[str]) -> Iterator[Edge
             yield EdgeOnly.IMPORT
         case ast.ImportFrom(module=str(module), level=0) if _is_edge(module):
             yield EdgeOnly.IMPORT
-        case ast.Call(func=function, args=[ast.Call(func=body), *_]) if _last_name(function) == "Response":
-            if _last_name(body) in generators:
+        case ast.Call(func=function, args=[ast.Call(func=body), *_]) if last_name(function) == "Response":
+            if last_name(body) in generators:
                 yield EdgeOnly.ASYNC_ITERATOR
         case ast.Call() if _is_step_do(node.func):
             yield from _edge_only_parts(node)
         case ast.AsyncFunctionDef(decorator_list=decorators) if _yields(node):
             if any(isinstance(one, ast.Call) and _is_step_do(one.func) for one in decorators):
                 yield EdgeOnly.ASYNC_ITERATOR
-        case ast.Subscript(value=value, slice=ast.Constant(value="idempotencyKey")) if _last_name(value) == "ctx":
+        case ast.Subscript(value=value, slice=ast.Constant(value="idempotencyKey")) if last_name(value) == "ctx":
             yield EdgeOnly.IDEMPOTENCY_KEY
-        case ast.Attribute(attr="instance_version" | "recorded_state", value=value) if _last_name(value) == "step":
+        case ast.Attribute(attr="instance_version" | "recorded_state", value=value) if last_name(value) == "step":
             yield EdgeOnly.STEP_RECORD
 
 
@@ -117,7 +117,7 @@ def _is_edge(module: str) -> bool:
 
 
 def _is_step_do(function: ast.expr) -> bool:
-    return isinstance(function, ast.Attribute) and function.attr == "do" and _last_name(function.value) == "step"
+    return isinstance(function, ast.Attribute) and function.attr == "do" and last_name(function.value) == "step"
 
 
 def _edge_only_parts(node: ast.Call) -> Iterator[EdgeOnly]:
@@ -141,9 +141,9 @@ def _names_default(tree: ast.Module) -> bool:
 def _assigned(statement: ast.stmt) -> set[str]:
     match statement:
         case ast.Assign(targets=targets):
-            return {_last_name(one) for one in targets}
+            return {last_name(one) for one in targets}
         case ast.AnnAssign(target=target, value=ast.expr()):
-            return {_last_name(target)}
+            return {last_name(target)}
     return set()
 
 
@@ -167,6 +167,6 @@ def _yields(function: ast.AsyncFunctionDef) -> bool:
     return False
 
 
-def _last_name(node: ast.expr) -> str:
+def last_name(node: ast.expr) -> str:
     """`env` of `env` and of `self.env`."""
     return node.id if isinstance(node, ast.Name) else node.attr if isinstance(node, ast.Attribute) else ""

@@ -22,7 +22,7 @@ from .fetch_errors import JsTypeError
 from .response import FetchResponse, wire_body
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from types import ModuleType
 
     from .context import Context
@@ -124,35 +124,74 @@ def worker_of(
     workflows = {name: value for name, value in public.items() if _is_workflow(value)}
     short = {name: public[name] for name in HANDLER_NAMES if _is_users(public.get(name))}
     legacy = {name: public[f"on_{name}"] for name in HANDLER_NAMES if _is_users(public.get(f"on_{name}"))}
-    legacy_allowed = _legacy_allowed(compatibility_date, compatibility_flags)
+    style = require_style(
+        file,
+        has_default=default is not None,
+        short=tuple(short),
+        legacy=tuple(legacy),
+        has_workflows=bool(workflows),
+        legacy_allowed=legacy_allowed(compatibility_date, compatibility_flags),
+    )
     if is_strict():
         _refuse_edge_only(file, short if default is None else {}, workflows)
     if default is not None:
+        calls = {name: _class_call(default, name) for name in HANDLER_NAMES if callable(getattr(default, name, None))}
+    else:
+        functions = {"function": short, "on_*": legacy}.get(style, {})
+        calls = {name: _function_call(function) for name, function in functions.items()}
+    return Worker(file, style, calls, workflows)
+
+
+def require_style(
+    file: str,
+    *,
+    has_default: bool,
+    short: Sequence[str],
+    legacy: Sequence[str],
+    has_workflows: bool,
+    legacy_allowed: bool,
+) -> str:
+    """Which spelling of handlers counts, of those a file has: "class", "function" or "on_*".
+
+    Args:
+        short: handlers at module level, as "fetch".
+        legacy: handlers that have `on_` before their name, as "fetch" of `on_fetch`.
+
+    Raises:
+        HandlerError: none does.
+    """
+    if has_default:
         if "fetch" in short:
             msg = f"{file} defines both class Default and a module-level fetch(): keep the one that answers."
             raise HandlerError(msg)
         if legacy and legacy_allowed:
             raise HandlerError("TypeError: Cannot define multiple default entrypoints")
-        calls = {name: _class_call(default, name) for name in HANDLER_NAMES if callable(getattr(default, name, None))}
-        return Worker(file, "class", calls, workflows)
+        return "class"
     if short:
-        return Worker(file, "function", {n: _function_call(function) for n, function in short.items()}, workflows)
+        return "function"
     if legacy and legacy_allowed:
-        return Worker(file, "on_*", {n: _function_call(function) for n, function in legacy.items()}, workflows)
-    if workflows and not legacy:
-        return Worker(file, "class", {}, workflows)
+        return "on_*"
     if legacy:
         msg = (
-            f"{file} defines on_{next(iter(legacy))}(), which Cloudflare ignores from compatibility date "
-            f"{GLOBAL_HANDLERS_UNTIL} on. Write class Default(WorkerEntrypoint) with a {next(iter(legacy))} method, "
+            f"{file} defines on_{legacy[0]}(), which Cloudflare ignores from compatibility date "
+            f"{GLOBAL_HANDLERS_UNTIL} on. Write class Default(WorkerEntrypoint) with a {legacy[0]} method, "
             f'or add the flag "disable_python_no_global_handlers".'
         )
         raise HandlerError(msg)
+    if has_workflows:
+        return "class"
     msg = (
         f"{file} has no handler. Write async def fetch(request, env, ctx), or class Default(WorkerEntrypoint) "
         f"with a fetch method (from workers import WorkerEntrypoint)."
     )
     raise HandlerError(msg)
+
+
+def legacy_allowed(date: str | None, flags: Sequence[str]) -> bool:
+    """Whether `on_*` functions are handlers."""
+    if "disable_python_no_global_handlers" in flags:
+        return True
+    return "python_no_global_handlers" not in flags and date is not None and date < GLOBAL_HANDLERS_UNTIL
 
 
 def _refuse_edge_only(file: str, short: Mapping[str, Any], workflows: Mapping[str, type[WorkflowEntrypoint]]) -> None:
@@ -161,12 +200,6 @@ def _refuse_edge_only(file: str, short: Mapping[str, Any], workflows: Mapping[st
     for name, cls in workflows.items():
         if cls.stored_types:
             raise HandlerError(f"{file}, class {name}: {EdgeOnly.STORED_TYPES.refusal}")
-
-
-def _legacy_allowed(date: str | None, flags: tuple[str, ...]) -> bool:
-    if "disable_python_no_global_handlers" in flags:
-        return True
-    return "python_no_global_handlers" not in flags and date is not None and date < GLOBAL_HANDLERS_UNTIL
 
 
 def _is_users(value: object) -> bool:

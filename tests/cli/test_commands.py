@@ -141,6 +141,13 @@ def test_check_reports_a_syntax_error_with_a_caret_and_runs_nothing(edge: Edge, 
     assert not (project / "ran").exists()
 
 
+def test_check_fails_where_dev_could_load_no_handler(edge: Edge, project: Path, worker: Any) -> None:
+    worker.entry(project, "from workers import Response\n\nx = 1\n")
+    found = edge("check", cwd=project)
+    assert found.returncode == 1
+    assert "✘ [ERROR] Checking entry.py:\n    - entry.py:1:1: entry.py has no handler." in found.stderr
+
+
 def test_check_notes_do_not_fail(edge: Edge, project: Path, worker: Any) -> None:
     worker.entry(project, "from workers import Response\nasync def fetch(request, env): return Response('')\n")
     found = edge("check", cwd=project)
