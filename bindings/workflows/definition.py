@@ -61,8 +61,6 @@ class WorkflowWorker(Protocol):
     @property
     def current(self) -> Code | None: ...
 
-    async def call(self, handler: str, event: object) -> Any: ...
-
     async def invoke(self, work: Callable[[Worker, Env, Context], Awaitable[Any]]) -> Any:
         """Run something as an event of the current load."""
 

@@ -362,7 +362,10 @@ class InstancePass:
     async def _run(self, event: dict[str, Any], step: WorkflowStep) -> Any:
         run = self.definition.run
         if run is None:
-            return await self._tools.worker.call(self.definition.handler, (event, step))
+            handler = self.definition.handler
+            return await self._tools.worker.invoke(
+                lambda worker, env, ctx: worker.call(handler, (event, step), env, ctx)
+            )
         return await self._tools.worker.invoke(lambda _worker, env, _ctx: run(event, step, env))
 
     def _outcome(self, task: asyncio.Task[bytes]) -> Pause | Finish:
