@@ -8,6 +8,7 @@ import re
 import signal
 import stat
 import subprocess
+import sys
 import threading
 import urllib.request
 from contextlib import suppress
@@ -287,9 +288,9 @@ def test_the_last_request_is_logged_before_the_end(start: Start, project: Path) 
 def test_a_closed_terminal_lets_pending_work_finish(project: Path, worker: Any, arguments: list[str]) -> None:
     worker.entry(project, LATER)
     here, there = os.openpty()
-    # A shell that leads a session and opens a terminal is controlled by it.
-    run = ["sh", "-c", 'exec "$@" <"$0" >"$0" 2>&1', os.ttyname(there), EDGE, *arguments, "--port", "0"]
-    with subprocess.Popen(run, cwd=project, start_new_session=True) as child:
+    run = [sys.executable, "-c", IN_TERMINAL, os.ttyname(there), EDGE, *arguments, "--port", "0"]
+    child = subprocess.Popen(run, cwd=project, start_new_session=True)
+    try:
         shown = b""
         while not (ready := re.search(rb"Ready on (\S+)\s", shown)):
             shown += os.read(here, 4096)
@@ -298,7 +299,20 @@ def test_a_closed_terminal_lets_pending_work_finish(project: Path, worker: Any, 
         os.close(there)
         os.close(here)
         assert child.wait(SECONDS_MAX) == 0
+    finally:
+        child.kill()
+        child.wait()
     assert (project / "done").exists()
+
+
+IN_TERMINAL = """
+import os, signal, sys
+signal.signal(signal.SIGHUP, signal.SIG_DFL)  # whoever runs the tests may be under nohup
+terminal = os.open(sys.argv[1], os.O_RDWR)  # who leads a session is controlled by the first one it opens
+for descriptor in range(3):
+    os.dup2(terminal, descriptor)
+os.execv(sys.argv[2], sys.argv[2:])
+"""
 
 
 LATER = """
