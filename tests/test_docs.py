@@ -31,7 +31,7 @@ EDGE = Path(sys.executable).parent / "edge"
 def project(tmp_path: Path) -> Path:
     """A project with every TOML block of the page in its edge.toml."""
     (tmp_path / "wrangler.toml").write_text('name = "demo"\nmain = "entry.py"\n')
-    (tmp_path / "entry.py").touch()
+    (tmp_path / "entry.py").write_text("async def fetch(request, env): ...\n")
     (tmp_path / "edge.toml").write_text("\n".join(re.findall(r"```toml\n(.*?)```", PIPELINES, re.DOTALL)))
     return tmp_path
 

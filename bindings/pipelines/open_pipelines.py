@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 from contextlib import AsyncExitStack, asynccontextmanager, closing
 from typing import TYPE_CHECKING
 
 from ...runtime.core.errors import BackendError
+from .._shared.threads import to_its_end
 from .._shared.tokens import TokenStore
 from ..spec import Opened
 from .addresses import is_of_metrics, is_of_otlp
@@ -168,8 +168,8 @@ class Delivery:
 
     async def _deliver(self, stream: LocalStream) -> None:
         try:
-            count = await asyncio.to_thread(stream.deliver)
-            await asyncio.to_thread(self._remove_oldest)
+            count = await to_its_end(stream.deliver)
+            await to_its_end(self._remove_oldest)
         except DamagedLogError as error:
             self._host.log.error("stream_stopped", stream=stream.name, error=str(error))
         except (OSError, BackendError) as error:  # a full disk: the records stay in the log, the next round tries again
@@ -199,7 +199,7 @@ class Orphans:
         """Look once. A sibling that wants a partition meanwhile waits (DRAIN_WAIT_SECONDS)."""
         if self._host.process_slot != 0:
             return
-        for orphan in await asyncio.to_thread(self._drain.run_once):
+        for orphan in await to_its_end(self._drain.run_once):
             which = {"stream_id": orphan.stream_id, "partition": orphan.partition}
             if orphan.loss:
                 self._host.log.error("acknowledged_records_gone", **which, **loss_values(orphan.loss))
