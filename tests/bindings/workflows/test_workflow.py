@@ -439,8 +439,8 @@ async def test_a_wait_that_lost_a_race_does_not_keep_waking_its_instance(
     await site.reach(instance, "waiting")
     await site.until(lambda: not site.runner._passes)
     await host.settle()
+    await site.reach(instance, "waiting")  # the pass that the event began is over
     assert len(passes) <= 2
-    assert (await instance.status())["status"] == "waiting"
 
 
 async def test_an_event_needs_a_type(start: Callable[..., Any]) -> None:
