@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import itertools
 import os
@@ -17,7 +18,7 @@ from edge.bindings.workflows.journal.records import Acted
 from edge.runtime.core.errors import BackendError, BindingError
 from edge.runtime.testing.fake_host import FakeHost
 
-from .conftest import Site, open_site
+from .conftest import PATIENCE_S, Site, open_site
 
 if TYPE_CHECKING:
     import sqlite3
@@ -74,10 +75,6 @@ class SmallDisk:
         self._patch.setattr(Database, "connect", limited)
 
 
-LOOKS_MAX = 400
-"""5 seconds of the test's clock apart: a wait is over after 12."""
-
-
 async def ask_back(self: Any, event: Any, step: Any) -> Any:
     first, _ = (await step.wait_for_event("wait", "go", timeout="1 minute"))["payload"]
 
@@ -113,12 +110,12 @@ async def ends(site: Site, numbers: set[int]) -> set[int]:
     found = set()
     for number in numbers:
         instance = await site.workflow.get(f"i{number}")
-        for _ in range(LOOKS_MAX):
-            if (status := await instance.status())["status"] in {"complete", "errored"}:
-                break
-            await site.host.advance(5)
-        if status.get("output") == [number, number * 2]:
-            found.add(number)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(PATIENCE_S):
+                while (status := await instance.status())["status"] not in {"complete", "errored"}:
+                    await site.host.advance(5)
+            if status.get("output") == [number, number * 2]:
+                found.add(number)
     return found
 
 
